@@ -1,0 +1,47 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every target is compiled with. Memory-unsafe constructs must be marked `unsafe` where they
+/// stand; a warning is an error.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+let production: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: production)
+}
+
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []
+) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+func library(_ name: String, pkgConfig: String, apt: String) -> Target {
+  .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+let package = Package(
+  name: "martlet",
+  products: [],
+  targets: [
+    // The kernel and the CPU: headers only.
+    .systemLibrary(name: "CLinux"),
+    .systemLibrary(name: "CCRC32C"),
+    // Debian's libraries.
+    library("CLZ4", pkgConfig: "liblz4", apt: "liblz4-dev"),
+    library("CSnappy", pkgConfig: "snappy", apt: "libsnappy-dev"),
+    library("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+    library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+
+    module("Bytes", ["CCRC32C"]),
+
+    tests("BytesTests", ["Bytes"]),
+  ]
+)
