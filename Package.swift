@@ -41,7 +41,13 @@ let package = Package(
     library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
 
     module("Bytes", ["CCRC32C"]),
+    module("Records", ["Bytes", "CLZ4", "CSnappy", "CZlib", "CZstd"]),
 
     tests("BytesTests", ["Bytes"]),
+    tests("RecordsTests", ["Bytes", "Records"], resources: [.copy("Data")]),
+
+    .executableTarget(
+      name: "RecordsBench", dependencies: ["Bytes", "Records"], path: "bench/RecordsBench",
+      swiftSettings: production),
   ]
 )

@@ -1,0 +1,88 @@
+private import CZstd
+
+/// RFC 8878, one frame or several.
+///
+/// Not decoded as a stream: zstd's streaming decoder allocates the window that a frame's header
+/// asks for, up to 128 MiB, before it has seen any data, and refusing large windows would refuse
+/// what producers at levels 20 to 22 legally send. Decoded in one go the output itself is the
+/// window. The price is that a frame which does not say its size is decoded again, into twice the
+/// memory, when the first guess was too small; the guess is the memory kept from earlier batches.
+@safe
+struct ZstdReader: ~Copyable {
+  /// The first guess at what a frame grows to.
+  private static let expansionGuess = 8
+
+  private var context: OpaquePointer?
+
+  deinit {
+    unsafe ZSTD_freeDCtx(context)
+  }
+
+  mutating func read(
+    _ input: UnsafeRawBufferPointer, into output: inout DecompressedOutput
+  ) throws(RecordError) {
+    let context = unsafe start()
+    let declared = unsafe ZSTD_getFrameContentSize(input.baseAddress, input.count)
+    switch declared {
+    case UInt64.max: output.reserve(input.count * Self.expansionGuess)  // not declared
+    case UInt64.max - 1: throw .corruptCompression(.zstd, .invalid)
+    default:
+      try output.expect(declared)
+      output.reserve(Int(declared))
+    }
+    while true {
+      let room = unsafe output.room()
+      let size = unsafe ZSTD_decompressDCtx(
+        context, room.baseAddress, room.count, input.baseAddress, input.count)
+      if ZSTD_isError(size) == 0 { return try output.advance(size) }
+      switch ZSTD_getErrorCode(size) {
+      case ZSTD_error_dstSize_tooSmall:
+        guard room.count <= output.bytesMax else { throw output.tooLarge }
+        output.reserve(2 * room.count)
+      case ZSTD_error_srcSize_wrong:
+        throw .corruptCompression(.zstd, .truncated)
+      default:
+        throw .corruptCompression(.zstd, .invalid)
+      }
+    }
+  }
+
+  private mutating func start() -> OpaquePointer {
+    if let context = unsafe context { return unsafe context }
+    guard let fresh = unsafe ZSTD_createDCtx() else { preconditionFailure("zstd cannot start") }
+    unsafe context = unsafe fresh
+    return unsafe fresh
+  }
+}
+
+@safe
+struct ZstdWriter: ~Copyable {
+  private var context: OpaquePointer?
+
+  deinit {
+    unsafe ZSTD_freeCCtx(context)
+  }
+
+  static func sizeMax(_ count: Int) -> Int {
+    ZSTD_compressBound(count)
+  }
+
+  mutating func write(
+    _ input: UnsafeRawBufferPointer, to output: UnsafeMutableRawBufferPointer, level: Int?
+  ) -> Int {
+    let context = unsafe start()
+    let level = Int32(level ?? Codec.zstd.levelDefault ?? Int(ZSTD_defaultCLevel()))
+    unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)
+    let size = unsafe ZSTD_compress2(
+      context, output.baseAddress, output.count, input.baseAddress, input.count)
+    precondition(ZSTD_isError(size) == 0, "zstd did not finish in its own bound")
+    return size
+  }
+
+  private mutating func start() -> OpaquePointer {
+    if let context = unsafe context { return unsafe context }
+    guard let fresh = unsafe ZSTD_createCCtx() else { preconditionFailure("zstd cannot start") }
+    unsafe context = unsafe fresh
+    return unsafe fresh
+  }
+}
