@@ -25,6 +25,9 @@ package struct Decompressor: ~Copyable {
 
   package init() {}
 
+  /// Output memory held on to, for a budget.
+  package var retainedSize: Int { output.capacity }
+
   /// The decompressed bytes, or `decompressedTooLarge` where they are more than `bytesMax`.
   package mutating func decompress(
     _ input: ArraySlice<UInt8>, _ codec: Codec, bytesMax: Int = bytesMaxDefault

@@ -6,18 +6,20 @@ import Testing
 /// The batches in Data/batches.txt, by name.
 enum Vectors {
   static let all: [String: [UInt8]] = {
-    guard
-      let url = Bundle.module.url(
-        forResource: "batches", withExtension: "txt", subdirectory: "Data"),
-      let text = try? String(contentsOf: url, encoding: .utf8)
-    else { preconditionFailure("Data/batches.txt is missing") }
     var all: [String: [UInt8]] = [:]
-    for line in text.split(separator: "\n") where !line.hasPrefix("#") {
-      let words = line.split(separator: " ")
-      all[String(words[0])] = bytes(String(words[1]))
-    }
+    for words in lines("batches") { all[words[0]] = bytes(words[1]) }
     return all
   }()
+
+  /// The words of each line of a data file.
+  static func lines(_ name: String) -> [[String]] {
+    guard
+      let url = Bundle.module.url(forResource: name, withExtension: "txt", subdirectory: "Data"),
+      let text = try? String(contentsOf: url, encoding: .utf8)
+    else { preconditionFailure("Data/\(name).txt is missing") }
+    return text.split(separator: "\n").filter { !$0.hasPrefix("#") }
+      .map { $0.split(separator: " ").map(String.init) }
+  }
 
   static func named(_ name: String) throws -> [UInt8] { try #require(all[name]) }
 
@@ -90,7 +92,7 @@ func readRecords(_ batch: RecordBatch, _ decompressor: inout Decompressor) throw
     #expect(records.count == visited)
     #expect(fault == nil)
   } catch {
-    #expect(fault == error as? RecordError)
+    #expect(fault == error)
     throw error
   }
   _ = try batch.controlRecord(&decompressor)
