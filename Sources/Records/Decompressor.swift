@@ -6,8 +6,8 @@
 /// (1) Output grows only as far as bytes are really decoded, by doubling, and never past the bound
 ///     plus one byte (which tells "exactly the bound" from "more").
 /// (2) A size that the stream declares is compared with the bound first, and used as a hint only.
-/// (3) No codec keeps a window of its own that the stream may choose: LZ4's blocks are at most
-///     4 MiB, gzip's window 32 KiB, and zstd decodes straight into the output.
+/// (3) What a codec allocates for itself has a limit that no stream moves: LZ4 two blocks of at
+///     most 4 MiB, gzip a window of 32 KiB, zstd a fixed context; it decodes into the output.
 ///
 /// Keep one per owner: it holds on to the codecs' contexts and to up to `retainedBytesMax` of
 /// output memory, which costs more to set up than a small batch costs to decode.

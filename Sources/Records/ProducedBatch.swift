@@ -4,8 +4,9 @@ internal import Bytes
 /// settings, and what is to be changed in it before it is stored. Duplicates and sequence gaps are
 /// the log's to find: they depend on what came before.
 ///
-/// Order of the checks, and so of the errors, is Kafka's (ProduceRequest.validateRecords,
-/// UnifiedLog.analyzeAndValidateRecords, LogValidator). Stricter than Kafka, because consumers and
+/// The checks are Kafka's (ProduceRequest.validateRecords, UnifiedLog.analyzeAndValidateRecords,
+/// LogValidator), with the CRC before anything that it covers, so that damage is always reported as
+/// damage, which a producer answers by sending again. Stricter than Kafka, because consumers and
 /// compaction rely on it:
 ///
 /// (1) Offset deltas are 0, 1, 2, ... in every batch, not only in those that are compressed anew.
@@ -33,9 +34,9 @@ package struct ProducedBatch: Sendable {
     _ decompressor: inout Decompressor, _ compressor: inout Compressor
   ) throws(ProduceRejection) -> ProducedBatch {
     let batch = try onlyBatch(bytes)
-    let codec = try codec(of: batch, rules)
     try checkSize(batch.bytes.count, rules)
     do { try batch.checkCRC() } catch { throw ProduceRejection(error) }
+    let codec = try codec(of: batch, rules)
     try checkHeader(batch.header)
 
     let target: Codec

@@ -17,6 +17,8 @@ struct ProducedRecords {
     self.header = header
     self.rules = rules
     self.now = now
+    precondition(rules.timestampBeforeMaxMilliseconds >= 0, "a topic's setting is not negative")
+    precondition(rules.timestampAfterMaxMilliseconds >= 0, "a topic's setting is not negative")
     earliest = now.adding(milliseconds: -rules.timestampBeforeMaxMilliseconds)
     latest = now.adding(milliseconds: rules.timestampAfterMaxMilliseconds)
   }

@@ -73,7 +73,11 @@ package struct RecordBatch: Sendable {
     }
   }
 
-  /// Every record, for whoever wants them as values. The hot paths use `forEachRecord`.
+  /// A count is believed only so far; beyond, the array grows with the records that are there.
+  private static let recordsReservedMax = 1024
+
+  /// Every record, for whoever wants them as values. The hot paths use `forEachRecord`: a record of
+  /// seven bytes takes about a hundred as a value.
   package func records(
     _ decompressor: inout Decompressor, bytesMax: Int = Decompressor.bytesMaxDefault
   ) throws(RecordError) -> [Record] {
@@ -81,7 +85,7 @@ package struct RecordBatch: Sendable {
     return unsafe try section.withRawBytes { (raw) throws(RecordError) in
       var cursor = unsafe try header.cursor(raw)
       var records: [Record] = []
-      records.reserveCapacity(min(Int(header.recordsCount), raw.count / RecordFormat.recordSizeMin))
+      records.reserveCapacity(min(Int(header.recordsCount), Self.recordsReservedMax))
       while unsafe cursor.index < header.recordsCount {
         let fields = unsafe try cursor.next()
         unsafe try records.append(header.record(fields, in: section, raw))
@@ -121,8 +125,10 @@ extension RecordBatchHeader {
       return section[start + range.lowerBound..<start + range.upperBound]
     }
     var headers: [RecordHeader] = []
-    unsafe try RecordCursor.forEachHeader(raw, fields) { key, value in
-      headers.append(RecordHeader(keyBytes: slice(key), value: value.map(slice)))
+    if fields.headersCount > 0 {
+      unsafe try RecordCursor.forEachHeader(raw, fields) { key, value in
+        headers.append(RecordHeader(keyBytes: slice(key), value: value.map(slice)))
+      }
     }
     return Record(
       offset: offset(of: fields), timestamp: timestamp(of: fields), key: fields.key.map(slice),

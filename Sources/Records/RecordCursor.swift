@@ -99,19 +99,7 @@ struct RecordCursor {
   /// A 32-bit zigzag varint, widened.
   @inline(__always)
   private mutating func varint(before end: Int) throws(RecordError) -> Int {
-    if unsafe end &- position >= 2 {
-      let first = unsafe Int(bytes[position])
-      if first < 0x80 {
-        unsafe position &+= 1
-        return (first &>> 1) ^ -(first & 1)
-      }
-      let second = unsafe Int(bytes[position &+ 1])
-      if second < 0x80 {
-        unsafe position &+= 2
-        let value = (first & 0x7f) | (second &<< 7)
-        return (value &>> 1) ^ -(value & 1)
-      }
-    }
+    if let value = unsafe shortVarint(before: end) { return value }
     let value = unsafe try leb128(before: end, bytesMax: 5)
     guard value <= UInt64(UInt32.max) else { throw unsafe fault(.varintTooLong) }
     return Int(truncatingIfNeeded: value &>> 1) ^ -Int(truncatingIfNeeded: value & 1)
@@ -120,15 +108,26 @@ struct RecordCursor {
   /// A 64-bit zigzag varint.
   @inline(__always)
   private mutating func varlong(before end: Int) throws(RecordError) -> Int64 {
-    if unsafe position < end {
-      let first = unsafe Int64(bytes[position])
-      if first < 0x80 {
-        unsafe position &+= 1
-        return (first &>> 1) ^ -(first & 1)
-      }
-    }
+    if let value = unsafe shortVarint(before: end) { return Int64(value) }
     let value = unsafe try leb128(before: end, bytesMax: 10)
     return Int64(bitPattern: value &>> 1) ^ -Int64(bitPattern: value & 1)
+  }
+
+  /// A zigzag varint of one byte or two, or nil, having read nothing.
+  @inline(__always)
+  private mutating func shortVarint(before end: Int) -> Int? {
+    guard unsafe position < end else { return nil }
+    let first = unsafe Int(bytes[position])
+    if first < 0x80 {
+      unsafe position &+= 1
+      return (first &>> 1) ^ -(first & 1)
+    }
+    guard unsafe position &+ 1 < end else { return nil }
+    let second = unsafe Int(bytes[position &+ 1])
+    guard second < 0x80 else { return nil }
+    unsafe position &+= 2
+    let value = (first & 0x7f) | (second &<< 7)
+    return (value &>> 1) ^ -(value & 1)
   }
 
   @inline(never)

@@ -40,8 +40,6 @@ package enum RecordFormat {
   package static let headerSize = 61
   /// The CRC covers the bytes from here to the batch's end.
   package static let crcCoverageStart = Field.attributes
-  /// Seven one-byte fields: length, attributes, two deltas, two null lengths, no headers.
-  package static let recordSizeMin = 7
   /// An empty key and a null value, one byte each.
   package static let recordHeaderSizeMin = 2
 
