@@ -9,6 +9,7 @@ private import CZstd
 /// memory, when the first guess was too small; the guess is the memory kept from earlier batches.
 @safe
 struct ZstdReader: ~Copyable {
+  private static let magic: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd]
   /// The first guess at what a frame grows to.
   private static let expansionGuess = 8
 
@@ -21,30 +22,59 @@ struct ZstdReader: ~Copyable {
   mutating func read(
     _ input: UnsafeRawBufferPointer, into output: inout DecompressedOutput
   ) throws(RecordError) {
+    var position = 0
+    while position < input.count {
+      let rest = unsafe UnsafeRawBufferPointer(rebasing: input[position...])
+      // The library also reads the formats before its first version. Nobody produces them, and
+      // their decoders are no place for bytes from outside.
+      let isSkippable = unsafe ZstdReader.isSkippable(rest)
+      guard unsafe isSkippable || rest.starts(with: Self.magic.prefix(rest.count)) else {
+        throw .corruptCompression(.zstd, .invalid)
+      }
+      let size = unsafe ZSTD_findFrameCompressedSize(rest.baseAddress, rest.count)
+      guard ZSTD_isError(size) == 0 else { throw ZstdReader.fault(size) }
+      if !isSkippable {
+        unsafe try readFrame(UnsafeRawBufferPointer(rebasing: rest[..<size]), into: &output)
+      }
+      position += size
+    }
+  }
+
+  private mutating func readFrame(
+    _ frame: UnsafeRawBufferPointer, into output: inout DecompressedOutput
+  ) throws(RecordError) {
     let context = unsafe start()
-    let declared = unsafe ZSTD_getFrameContentSize(input.baseAddress, input.count)
+    let declared = unsafe ZSTD_getFrameContentSize(frame.baseAddress, frame.count)
     switch declared {
-    case UInt64.max: output.reserve(input.count * Self.expansionGuess)  // not declared
+    case UInt64.max: output.reserve(output.count + frame.count * Self.expansionGuess)  // unknown
     case UInt64.max - 1: throw .corruptCompression(.zstd, .invalid)
     default:
       try output.expect(declared)
-      output.reserve(Int(declared))
+      output.reserve(output.count + Int(declared))
     }
     while true {
       let room = unsafe output.room()
       let size = unsafe ZSTD_decompressDCtx(
-        context, room.baseAddress, room.count, input.baseAddress, input.count)
+        context, room.baseAddress, room.count, frame.baseAddress, frame.count)
       if ZSTD_isError(size) == 0 { return try output.advance(size) }
-      switch ZSTD_getErrorCode(size) {
-      case ZSTD_error_dstSize_tooSmall:
-        guard room.count <= output.bytesMax else { throw output.tooLarge }
-        output.reserve(2 * room.count)
-      case ZSTD_error_srcSize_wrong:
-        throw .corruptCompression(.zstd, .truncated)
-      default:
-        throw .corruptCompression(.zstd, .invalid)
+      guard ZSTD_getErrorCode(size) == ZSTD_error_dstSize_tooSmall else {
+        throw ZstdReader.fault(size)
       }
+      guard output.count + room.count <= output.bytesMax else { throw output.tooLarge }
+      output.reserve(output.count + 2 * room.count)
     }
+  }
+
+  /// Sixteen magic numbers, of frames that a reader passes over.
+  private static func isSkippable(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard bytes.count >= 4 else { return false }
+    let magic = unsafe UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self))
+    return magic & 0xffff_fff0 == 0x184d_2a50
+  }
+
+  private static func fault(_ status: Int) -> RecordError {
+    let isCut = ZSTD_getErrorCode(status) == ZSTD_error_srcSize_wrong
+    return .corruptCompression(.zstd, isCut ? .truncated : .invalid)
   }
 
   private mutating func start() -> OpaquePointer {

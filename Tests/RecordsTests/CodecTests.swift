@@ -127,6 +127,8 @@ private let compressing: [Codec] = [.gzip, .snappy, .lz4, .zstd]
       // zstd: a content size of 2^62 bytes, and a window of 2^41 without one.
       (.zstd, "28b52ffde00000000000000040010000"), (.zstd, "28b52ffd00f8010000"),
       (.zstd, "28b52ffd"), (.zstd, "00"),
+      // zstd as it was in version 0.5, and a skippable frame that is not all there.
+      (.zstd, "25b52ffd0000000000000000"), (.zstd, "502a4d18ffffffff00"),
       // LZ4: a content size of 2^62 bytes (and a wrong header checksum), half a magic.
       (.lz4, "04224d1868400000000000000040ff"), (.lz4, "0422"), (.lz4, "04224d18"), (.lz4, "ff"),
       (.gzip, "1f"), (.gzip, "1f8b"), (.gzip, "ffff"), (.gzip, "789c030000000001"),
