@@ -102,9 +102,6 @@ package struct RecordBatchHeader: Hashable, Sendable {
     Int32(truncatingIfNeeded: (Int64(sequence) + Int64(count)) & Int64(Int32.max))
   }
 
-  /// Where the batch's records are: `bytes[recordsRange]` of a batch that starts at zero.
-  package var recordsRange: Range<Int> { Self.size..<batchSize }
-
   /// The 61 bytes, `crc` as it stands.
   package func write(to memory: UnsafeMutableRawBufferPointer) {
     precondition(memory.count >= Self.size, "a header of 61 bytes into \(memory.count)")
