@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -28,6 +29,12 @@
 // Variadic or macro-only in C, and so not imported by Swift.
 static inline int martlet_open(const char *path, int flags, mode_t mode) {
   return open(path, flags, mode);
+}
+static inline int martlet_openat(int directory, const char *path, int flags, mode_t mode) {
+  return openat(directory, path, flags, mode);
+}
+static inline void martlet_name_thread(const char *name) {
+  prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 static inline int martlet_direct_flag(void) { return O_DIRECT; }
 static inline ssize_t martlet_pwritev_dsync(

@@ -1,0 +1,76 @@
+internal import CLinux
+internal import Glibc
+
+/// A value behind a mutex, and a condition variable to wait for it to change.
+///
+/// The only place where threads meet; everything else is owned by one of them.
+@safe
+package final class Condition<Value>: @unchecked Sendable {
+  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  private let condition: UnsafeMutablePointer<pthread_cond_t>
+  /// Read and written with `mutex` held only.
+  private var value: Value
+
+  package init(_ value: sending Value) {
+    self.value = value
+    unsafe mutex = .allocate(capacity: 1)
+    unsafe condition = .allocate(capacity: 1)
+    unsafe pthread_mutex_init(mutex, nil)
+    unsafe pthread_cond_init(condition, nil)
+  }
+
+  deinit {
+    unsafe pthread_cond_destroy(condition)
+    unsafe pthread_mutex_destroy(mutex)
+    unsafe condition.deallocate()
+    unsafe mutex.deallocate()
+  }
+
+  package func withLock<R>(_ body: (inout Value) -> R) -> R {
+    unsafe pthread_mutex_lock(mutex)
+    defer { unsafe pthread_mutex_unlock(mutex) }
+    return body(&value)
+  }
+
+  /// Blocks until `isReady`, then runs `body`, both with the lock held.
+  @discardableResult
+  package func wait<R>(until isReady: (Value) -> Bool, _ body: (inout Value) -> R) -> R {
+    unsafe pthread_mutex_lock(mutex)
+    defer { unsafe pthread_mutex_unlock(mutex) }
+    while !isReady(value) { unsafe pthread_cond_wait(condition, mutex) }
+    return body(&value)
+  }
+
+  package func signal() { unsafe pthread_cond_signal(condition) }
+  package func broadcast() { unsafe pthread_cond_broadcast(condition) }
+}
+
+/// A thread of our own, for work that blocks.
+package enum Thread {
+  private final class Body: Sendable {
+    let name: String
+    let run: @Sendable () -> Void
+
+    init(_ name: String, _ run: @escaping @Sendable () -> Void) {
+      self.name = name
+      self.run = run
+    }
+  }
+
+  /// Starts a thread that ends when `run` returns. The name (15 bytes at most) shows in `top -H`.
+  package static func start(_ name: String, _ run: @escaping @Sendable () -> Void) {
+    var thread = pthread_t()
+    let body = unsafe Unmanaged.passRetained(Body(name, run)).toOpaque()
+    let failure = unsafe pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument = unsafe argument else { return nil }
+        let body = unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
+        unsafe martlet_name_thread(body.name)
+        body.run()
+        return nil
+      }, body)
+    guard failure == 0 else { fatalError("cannot start a thread: \(errorText(failure))") }
+    pthread_detach(thread)
+  }
+}

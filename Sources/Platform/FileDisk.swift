@@ -1,0 +1,164 @@
+internal import CLinux
+internal import Glibc
+
+/// A directory of the real file system.
+///
+/// Submitted operations are done by a small pool of threads: one that only does durable writes (the
+/// journal's), so that an acknowledgement never waits behind a segment's, and a few for the rest.
+/// Completions are collected until the owner, told by `wake`, comes for them.
+package final class FileDisk: Disk {
+  /// The directory that paths are relative to, open for as long as the disk is.
+  private let root: Int32
+  private let completions: CompletionQueue
+  private let durableWrites: WorkQueue
+  private let rest: WorkQueue
+
+  /// Opens or makes `directory` (its parent must exist). `wake` is called from any thread when
+  /// completions begin to wait.
+  package init(
+    directory: String, poolThreads: Int = 3, wake: @escaping @Sendable () -> Void = {}
+  ) throws(DiskError) {
+    if unsafe mkdir(directory, 0o755) != 0, errno != EEXIST {
+      throw .failed("making directory \(directory)", errno: errno)
+    }
+    let root = unsafe martlet_open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+    guard root >= 0 else { throw .failed("opening directory \(directory)", errno: errno) }
+    self.root = root
+    completions = CompletionQueue(wake: wake)
+    durableWrites = WorkQueue(root: root, completions: completions, threads: 1, "martlet-journal")
+    rest = WorkQueue(root: root, completions: completions, threads: poolThreads, "martlet-disk")
+  }
+
+  deinit {
+    durableWrites.finish()
+    rest.finish()
+    close(root)
+  }
+
+  /// Takes the lock that says this process owns the directory; held until the disk is gone.
+  /// False if another process has it.
+  package func lockDirectory() -> Bool {
+    flock(root, LOCK_EX | LOCK_NB) == 0
+  }
+
+  package func perform(_ operation: DiskOperation) throws(DiskError) -> DiskResult {
+    try FileSystemCall(root: root).perform(operation)
+  }
+
+  package func submit(_ operation: DiskOperation, _ token: DiskToken) {
+    switch operation {
+    case .write(_, _, _, durable: true): durableWrites.add(operation, token)
+    default: rest.add(operation, token)
+    }
+  }
+
+  /// What has completed since the last call, in the order of completion.
+  package func takeCompletions() -> [DiskCompletion] {
+    completions.take()
+  }
+
+  /// Blocks until something has completed, then as `takeCompletions`.
+  package func waitForCompletions() -> [DiskCompletion] {
+    completions.wait()
+  }
+
+  /// The system's descriptor of an open file, for sendfile.
+  package func descriptor(of file: FileID) -> Int32 { file.rawValue }
+}
+
+/// Completions on their way from the pool to the owner.
+private final class CompletionQueue: Sendable {
+  private let state = Condition<[DiskCompletion]>([])
+  private let wake: @Sendable () -> Void
+
+  init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
+
+  func add(_ completion: DiskCompletion) {
+    let first = state.withLock { waiting in
+      waiting.append(completion)
+      return waiting.count == 1
+    }
+    guard first else { return }
+    state.signal()
+    wake()
+  }
+
+  func take() -> [DiskCompletion] {
+    state.withLock { waiting in
+      defer { waiting = [] }
+      return waiting
+    }
+  }
+
+  func wait() -> [DiskCompletion] {
+    state.wait(until: { !$0.isEmpty }) { waiting in
+      defer { waiting = [] }
+      return waiting
+    }
+  }
+}
+
+/// Operations on their way from the owner to a thread that does them.
+///
+/// Its length is bounded by its only user: a log has at most one segment operation and a store at
+/// most a few journal operations under way.
+private final class WorkQueue: Sendable {
+  private struct State {
+    var waiting: [(DiskOperation, DiskToken)] = []
+    var next = 0
+    var finished = false
+    var running = 0
+
+    mutating func take() -> (DiskOperation, DiskToken)? {
+      guard next < waiting.count else { return nil }
+      defer {
+        next += 1
+        if next == waiting.count {
+          waiting.removeAll(keepingCapacity: true)
+          next = 0
+        }
+      }
+      return waiting[next]
+    }
+  }
+
+  private let state: Condition<State>
+  private let ended = Condition<Int>(0)
+  private let threads: Int
+
+  init(root: Int32, completions: CompletionQueue, threads: Int, _ name: String) {
+    let state = Condition(State())
+    self.state = state
+    self.threads = threads
+    let ended = ended
+    for _ in 0..<threads {
+      Thread.start(name) {
+        let system = FileSystemCall(root: root)
+        while true {
+          let work = state.wait(until: { $0.next < $0.waiting.count || $0.finished }) { $0.take() }
+          guard let (operation, token) = work else { break }
+          do throws(DiskError) {
+            completions.add(DiskCompletion(token, .success(try system.perform(operation))))
+          } catch {
+            completions.add(DiskCompletion(token, .failure(error)))
+          }
+        }
+        ended.withLock { $0 += 1 }
+        ended.signal()
+      }
+    }
+  }
+
+  func add(_ operation: DiskOperation, _ token: DiskToken) {
+    state.withLock { $0.waiting.append((operation, token)) }
+    state.signal()
+  }
+
+  /// Lets the threads do what waits, and waits for them to end.
+  func finish() {
+    state.withLock { $0.finished = true }
+    state.broadcast()
+    let threads = threads
+    ended.wait(until: { $0 == threads }) { _ in }
+  }
+}
