@@ -1,0 +1,81 @@
+internal import Bytes
+internal import Platform
+
+/// What is to be done with one log's files. A log's work is done in order, one piece at a time.
+enum FileWork {
+  case makeDirectory
+  case create(SegmentFiles)
+  case createIndex(SegmentFiles)
+  /// Batches, and where they end.
+  case write(SegmentFiles, position: Int64, [DiskBytes], end: Log.Place)
+  case writeIndex(SegmentFiles, position: Int64, DiskBytes)
+  case truncate(SegmentFiles, size: Int64)
+  /// Removes a segment's files, whichever of the two there are.
+  case delete(Offset, hasIndex: Bool)
+  /// Removes the log's directory, with whatever is in it.
+  case removeDirectory
+  /// The checkpoint of this number may sync the log's files now.
+  case barrier(UInt64)
+}
+
+/// The work of one log that waits, oldest first.
+///
+/// Bounded by the journal: every piece belongs to a frame whose memory is bounded there, or to a
+/// segment.
+struct FileWorkQueue {
+  struct Item {
+    var work: FileWork
+    /// The group that must be durable before: the write-ahead rule for what destroys.
+    var gate: UInt64
+  }
+
+  private var items: [Item] = []
+  private var first = 0
+  /// What is being done now.
+  var underWay: FileWork?
+  /// It failed for want of space and waits for some.
+  var waitsForSpace = false
+
+  var isEmpty: Bool { first == items.count && underWay == nil }
+  var next: Item? { first < items.count ? items[first] : nil }
+
+  mutating func add(_ work: FileWork, gate: UInt64 = 0) {
+    items.append(Item(work: work, gate: gate))
+  }
+
+  /// The next piece of work; writes that follow one another in a file become one.
+  mutating func take(bytesMax: Int = 4 << 20, partsMax: Int = 512) -> FileWork? {
+    guard first < items.count else { return nil }
+    let item = items[first]
+    first += 1
+    var work = item.work
+    if case .write(let files, let position, var parts, var end) = work {
+      var bytes = parts.reduce(0) { $0 + $1.range.count }
+      while first < items.count, bytes < bytesMax, parts.count < partsMax,
+        case .write(let next, position + Int64(bytes), let more, let moreEnd) = items[first].work,
+        next === files
+      {
+        parts += more
+        bytes += more.reduce(0) { $0 + $1.range.count }
+        end = moreEnd
+        first += 1
+      }
+      work = .write(files, position: position, parts, end: end)
+    }
+    if first > 32, first * 2 > items.count {
+      items.removeFirst(first)
+      first = 0
+    }
+    if first == items.count {
+      items.removeAll(keepingCapacity: items.count < 1024)
+      first = 0
+    }
+    return work
+  }
+
+  /// Forgets everything that waits.
+  mutating func removeAll() {
+    items = []
+    first = 0
+  }
+}

@@ -1,0 +1,185 @@
+package import Bytes
+internal import Platform
+internal import Records
+
+/// One log: a sequence of record batches, and what must be known of it to append, read and recover.
+///
+/// A value that changes as frames are added to the journal, and that says which work on files
+/// follows from each change (`FileWork`); who does the work, and when, is the store's matter. The
+/// same changes are made when the journal is replayed.
+///
+///     logStart ≤ highWatermark ≤ end          durable: what the journal has on disk
+///                                             written: what has reached the segments' files
+///
+/// (1) `highWatermark` never falls. Nothing below it is ever truncated.
+/// (2) A reader is shown what is below both `highWatermark` and `written`.
+/// (3) `durable` is the position after the last durable frame. It may fall: after a truncation.
+struct Log {
+  /// The end of a batch, and where in the log's files it is.
+  struct Place: Equatable {
+    var end: Offset
+    var segment: Offset
+    var position: Int64
+  }
+
+  let id: LogID
+  let name: String
+  var options = LogOptions()
+  /// Oldest first; only the last one grows.
+  var segments: [Segment]
+  var epochs = EpochHistory()
+  var producers = ProducerStates()
+  var vote = Vote()
+  var logStart = Offset.zero
+  var end = Offset.zero
+  var durable = LogPosition(epoch: .none, offset: .zero)
+
+  private(set) var highWatermark = Offset.zero
+  /// Where the record at the high watermark begins.
+  private(set) var committed: Place
+  /// What has reached the files.
+  var written: Place
+  /// Ends of the batches above the high watermark.
+  private var places: [Place] = []
+  private var firstPlace = 0
+  /// Ends of the newest batches, for readers at the tail, who ask for the next one.
+  private var recent: [Place] = []
+  private static let recentMax = 64
+
+  /// Changed since the last checkpoint.
+  var isDirty = true
+  /// Its record in the last checkpoint.
+  var record: [UInt8] = []
+  /// Why it takes no more appends, if it does not.
+  var failure: String?
+  /// It failed while records of it were only in the journal.
+  var pinsJournal = false
+  var work = FileWorkQueue()
+  /// While recovering: records that the checkpoint claims and the files do not have. If a truncation
+  /// or a new log start took them away, the journal says so too, and the doubt is resolved.
+  var doubts: [Range<Offset>] = []
+
+  init(id: LogID, name: String, base: Offset = .zero) {
+    self.id = id
+    self.name = name
+    segments = [Segment(base: base)]
+    logStart = base
+    end = base
+    highWatermark = base
+    committed = Place(end: base, segment: base, position: 0)
+    written = committed
+  }
+
+  /// What a leader or a candidate of another epoch is compared with.
+  var position: LogPosition { LogPosition(epoch: epochs.latest, offset: end) }
+
+  /// What readers may be shown: everything before it is committed and in the files.
+  var visible: Place { written.end < committed.end ? written : committed }
+
+  /// Raises the high watermark to `offset`, which is the end of a batch.
+  mutating func commit(through offset: Offset) {
+    guard offset > highWatermark else { return }
+    precondition(offset <= end, "committing \(offset) of a log that ends at \(end)")
+    while firstPlace < places.count, places[firstPlace].end <= offset {
+      committed = places[firstPlace]
+      firstPlace += 1
+    }
+    precondition(committed.end == offset, "the high watermark \(offset) is inside a batch")
+    highWatermark = offset
+    producers.commit(through: offset)
+    if firstPlace > 256, firstPlace * 2 > places.count {
+      places.removeFirst(firstPlace)
+      firstPlace = 0
+    }
+  }
+
+  /// The log ends with the last batch that is known to be there.
+  mutating func endAtLastPlace() {
+    end = places.count > firstPlace ? places[places.count - 1].end : committed.end
+  }
+
+  mutating func resolveDoubts(outside kept: Range<Offset>) {
+    doubts = doubts.map { $0.clamped(to: kept) }.filter { !$0.isEmpty }
+  }
+
+  /// The place of the end of a batch at or above the high watermark; nil if no batch ends there.
+  func place(endingAt offset: Offset) -> Place? {
+    if offset == committed.end { return committed }
+    var low = firstPlace
+    var high = places.count
+    while low < high {
+      let middle = (low + high) / 2
+      if places[middle].end < offset { low = middle + 1 } else { high = middle }
+    }
+    return low < places.count && places[low].end == offset ? places[low] : nil
+  }
+
+  /// The place from which the log goes on if it is truncated to `offset`.
+  func truncationPlace(_ offset: Offset) -> Place? {
+    if segments.contains(where: { $0.base == offset }) {
+      return Place(end: offset, segment: offset, position: 0)
+    }
+    return place(endingAt: offset)
+  }
+
+  /// Sets the high watermark of a log that was just recovered; batches from there on are `add`ed
+  /// again.
+  mutating func startAt(_ place: Place) {
+    highWatermark = place.end
+    committed = place
+    written = place
+    places = []
+    firstPlace = 0
+  }
+
+  /// The index in `segments` of the one with `offset` in it, or the last one before.
+  func segmentIndex(for offset: Offset) -> Int {
+    var low = 0
+    var high = segments.count
+    while low < high {
+      let middle = (low + high) / 2
+      if segments[middle].base <= offset { low = middle + 1 } else { high = middle }
+    }
+    return max(0, low - 1)
+  }
+
+  mutating func note(_ place: Place) {
+    places.append(place)
+    if recent.count == 2 * Self.recentMax { recent.removeFirst(Self.recentMax) }
+    recent.append(place)
+  }
+
+  /// Where the batch that begins at `offset` is, if it is one of the newest and not the first of
+  /// its segment.
+  func recentPlace(endingAt offset: Offset) -> Place? { recent.last { $0.end == offset } }
+
+  /// Raises the high watermark to the first end of a batch at or above `offset`.
+  mutating func commit(atLeast offset: Offset) {
+    guard offset > highWatermark else { return }
+    for place in places[firstPlace...] where place.end >= offset {
+      commit(through: place.end)
+      return
+    }
+  }
+
+  mutating func dropPlaces(after offset: Offset) {
+    while places.count > firstPlace, let last = places.last, last.end > offset {
+      places.removeLast()
+    }
+    while let last = recent.last, last.end > offset { recent.removeLast() }
+  }
+}
+
+/// The latest epoch a voter has heard of and whom it voted for in it (Raft, section 5.2).
+package struct Vote: Equatable, Sendable {
+  package var epoch = LeaderEpoch.none
+  /// The candidate's node id, or -1.
+  package var candidate: Int32 = -1
+
+  package init() {}
+
+  package init(epoch: LeaderEpoch, candidate: Int32) {
+    self.epoch = epoch
+    self.candidate = candidate
+  }
+}

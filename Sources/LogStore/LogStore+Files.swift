@@ -1,0 +1,185 @@
+internal import Bytes
+internal import Platform
+
+/// The work on the logs' files: one piece at a time for each log, in order.
+extension LogStore {
+  /// Starts the log's next piece of work, if it may start.
+  func run(_ slot: Int) {
+    while true {
+      guard withLog(slot, { $0.work.underWay == nil && !$0.work.waitsForSpace }) else { return }
+      guard let next = withLog(slot, { $0.work.next }), next.gate <= journal.durableThrough
+      else { return }
+      guard let work = withLog(slot, { $0.work.take() }) else { return }
+      if case .barrier(let number) = work {
+        barrierReached(slot, number)
+        continue
+      }
+      guard let (operation, file) = operation(for: work, slot) else { continue }
+      withLog(slot) { $0.work.underWay = work }
+      submit(operation, .fileWork(slot: slot, logs[slot].id, file))
+      return
+    }
+  }
+
+  /// The operation and the file it is on; nil if there is nothing to do, because what came before
+  /// failed.
+  private func operation(
+    for work: FileWork, _ slot: Int
+  ) -> (DiskOperation, OpenFile?)? {
+    let log = logs[slot].id
+    switch work {
+    case .makeDirectory:
+      return (.makeDirectory(Segment.directory(log)), nil)
+    case .create(let files):
+      return (.open(files.dataPath, .create, direct: false), nil)
+    case .createIndex(let files):
+      return (.open(files.indexPath, .create, direct: false), nil)
+    case .write(let files, let position, let bytes, _):
+      guard let file = files.data else { return nil }
+      return (.write(file.id, position: position, bytes, durable: false), file)
+    case .writeIndex(let files, let position, let bytes):
+      guard let file = files.index else { return nil }
+      return (.write(file.id, position: position, [bytes], durable: false), file)
+    case .truncate(let files, let size):
+      guard let file = files.data else { return nil }
+      return (.truncate(file.id, size: size), file)
+    case .delete(let base, _):
+      return (.delete(Segment.path(log, base, "log")), nil)
+    case .removeDirectory:
+      return (.removeDirectory(Segment.directory(log)), nil)
+    case .barrier:
+      return nil
+    }
+  }
+
+  func fileWorkDone(_ slot: Int, _ log: LogID, _ result: Result<DiskResult, DiskError>) {
+    guard logs[slot].id == log, let work = withLog(slot, { $0.work.underWay }) else { return }
+    switch result {
+    case .success(let result):
+      withLog(slot) { $0.work.underWay = nil }
+      succeeded(work, slot, result)
+    case .failure(.noSpace):
+      // Kept, and tried again when there is space: the journal has the bytes.
+      withLog(slot) { $0.work.waitsForSpace = true }
+      becomeFull()
+      return
+    case .failure(let error):
+      withLog(slot) { $0.work.underWay = nil }
+      failed(work, slot, error)
+    }
+    run(slot)
+  }
+
+  /// Tries again what failed for want of space.
+  func retryFileWork(_ slot: Int) {
+    guard withLog(slot, { $0.work.waitsForSpace }), let work = withLog(slot, { $0.work.underWay })
+    else { return }
+    withLog(slot) { $0.work.waitsForSpace = false }
+    guard let (operation, file) = operation(for: work, slot) else {
+      withLog(slot) { $0.work.underWay = nil }
+      run(slot)
+      return
+    }
+    submit(operation, .fileWork(slot: slot, logs[slot].id, file))
+  }
+
+  private func succeeded(_ work: FileWork, _ slot: Int, _ result: DiskResult) {
+    switch (work, result) {
+    case (.create(let files), .file(let file)):
+      files.data = OpenFile(file, disk)
+    case (.createIndex(let files), .file(let file)):
+      files.index = OpenFile(file, disk)
+    case (.write(let files, _, _, let end), _):
+      written(files, slot, end)
+    case (.delete(let base, hasIndex: true), _):
+      _ = try? disk.perform(.delete(Segment.path(logs[slot].id, base, "index")))
+    case (.removeDirectory, _):
+      let id = logs[slot].id
+      logs[slot] = Log(id: LogID(0), name: "")
+      freeSlots.append(slot)
+      emit(.deleted(id))
+    default:
+      break
+    }
+  }
+
+  private func written(_ files: SegmentFiles, _ slot: Int, _ end: Log.Place) {
+    let (readable, push) = withLog(slot) { log -> (Offset?, Range<Int64>?) in
+      // A truncation may have come between; what is written beyond it is cut by its own work.
+      let index = log.segmentIndex(for: files.base)
+      guard log.segments[index].files === files, end.position <= log.segments[index].size else {
+        return (nil, nil)
+      }
+      let before = log.visible.end
+      if end.end > log.written.end { log.written = end }
+      let pushed = log.segments[index].pushedOut
+      let isDue = end.position - pushed >= options.pushOutBytes
+      if isDue { log.segments[index].pushedOut = end.position }
+      return (
+        log.visible.end > before ? log.visible.end : nil, isDue ? pushed..<end.position : nil
+      )
+    }
+    if let readable { emit(.readable(logs[slot].id, readable)) }
+    if let push, let file = files.data {
+      submit(
+        .pushOut(file.id, position: push.lowerBound, count: push.upperBound - push.lowerBound),
+        .pushOut(file))
+    }
+  }
+
+  private func failed(_ work: FileWork, _ slot: Int, _ error: DiskError) {
+    switch (work, error) {
+    case (.makeDirectory, .alreadyExists), (.delete, .notFound):
+      // A crash came between the work and its record, or the file never was.
+      if case .delete(let base, true) = work {
+        _ = try? disk.perform(.delete(Segment.path(logs[slot].id, base, "index")))
+      }
+    case (.removeDirectory, .notFound):
+      succeeded(.removeDirectory, slot, .done)
+    case (.removeDirectory, _):
+      removeContents(slot)
+    case (.delete, _), (.createIndex, _), (.writeIndex, _):
+      // Nothing is lost: a file too many, or an index that is made again from its segment.
+      break
+    default:
+      failLog(slot, "\(error)")
+    }
+  }
+
+  /// Removes the files of a deleted log, then its directory.
+  private func removeContents(_ slot: Int) {
+    let directory = Segment.directory(logs[slot].id)
+    for name in (try? disk.names(in: directory)) ?? [] {
+      _ = try? disk.perform(.delete("\(directory)/\(name)"))
+    }
+    _ = try? disk.perform(.removeDirectory(directory))
+    succeeded(.removeDirectory, slot, .done)
+  }
+
+  /// A sync of one of a log's files failed, and is never tried again: the kernel has dropped what
+  /// was not written.
+  func syncFailed(_ file: OpenFile) {
+    for slot in logs.indices {
+      guard
+        logs[slot].segments.contains(where: {
+          $0.files?.data === file || $0.files?.index === file
+        })
+      else { continue }
+      failLog(slot, "the disk did not take what was written to it; check the disk and restart")
+    }
+  }
+
+  /// The log takes no more appends. What it has in the journal stays there.
+  func failLog(_ slot: Int, _ why: String) {
+    guard withLog(slot, { $0.failure == nil }) else { return }
+    withLog(slot) {
+      $0.failure = why
+      $0.pinsJournal = true
+      $0.isDirty = true
+      $0.work.removeAll()
+    }
+    // Its record in a checkpoint under way claims what is not so.
+    abandonCheckpoint()
+    emit(.logFailed(logs[slot].id, why))
+  }
+}

@@ -1,0 +1,259 @@
+package import Bytes
+internal import Platform
+package import Records
+
+/// Whole batches in a file, to be read or sent from there.
+package struct LogSlice {
+  /// Stays open for as long as it is held.
+  package let file: OpenFile
+  package let position: Int64
+  /// Bytes. The last batch may be cut short.
+  package let count: Int
+}
+
+/// A record found by its timestamp.
+package struct TimestampedOffset: Equatable, Sendable {
+  package var offset: Offset
+  package var timestamp: Timestamp
+  package var epoch: LeaderEpoch
+}
+
+/// Where a log begins and ends.
+package struct LogBounds: Equatable, Sendable {
+  package var start: Offset
+  /// Readers may be shown what is below: committed, and in the files.
+  package var readable: Offset
+  package var highWatermark: Offset
+  package var end: Offset
+  package var epoch: LeaderEpoch
+  package var durable: LogPosition
+  package var sizeBytes: Int64
+  package var segments: Int
+}
+
+extension LogStore {
+  package func bounds(of log: LogID) throws(LogError) -> LogBounds {
+    let slot = try slot(of: log)
+    return withLog(slot) { log in
+      LogBounds(
+        start: log.logStart, readable: log.visible.end, highWatermark: log.highWatermark,
+        end: log.end, epoch: log.epochs.latest, durable: log.durable,
+        sizeBytes: log.segments.reduce(0) { $0 + $1.size }, segments: log.segments.count)
+    }
+  }
+
+  package func name(of log: LogID) throws(LogError) -> String { logs[try slot(of: log)].name }
+
+  package func options(of log: LogID) throws(LogError) -> LogOptions {
+    logs[try slot(of: log)].options
+  }
+
+  package func vote(of log: LogID) throws(LogError) -> Vote { logs[try slot(of: log)].vote }
+
+  /// Why the log takes no more records, if it does not.
+  package func failure(of log: LogID) throws(LogError) -> String? {
+    logs[try slot(of: log)].failure
+  }
+
+  package func epochs(of log: LogID) throws(LogError) -> EpochHistory {
+    logs[try slot(of: log)].epochs
+  }
+
+  /// The readable batches from the one with `offset` in it on, up to `bytesMax`; the first one whole
+  /// even if it is larger, if `wholeFirst`. Nil if there is nothing at `offset` yet. At the end of a
+  /// segment there may be more in the next one.
+  package func slice(
+    of log: LogID, from offset: Offset, bytesMax: Int, wholeFirst: Bool = true
+  ) throws(LogError) -> LogSlice? {
+    let slot = try slot(of: log)
+    let (start, end, limit) = withLog(slot) { ($0.logStart, $0.end, $0.visible) }
+    guard offset >= start, offset <= end else { throw .outOfRange }
+    guard offset < limit.end else { return nil }
+    let index = withLog(slot) { $0.segmentIndex(for: offset) }
+    let (base, size) = withLog(slot) { ($0.segments[index].base, $0.segments[index].size) }
+    let limitPosition = base == limit.segment ? limit.position : size
+    do throws(DiskError) {
+      let (file, found) = try position(of: offset, slot, index, limitPosition)
+      guard let position = found else {
+        throw DiskError.failed("finding offset \(offset.rawValue) in its segment", errno: 0)
+      }
+      let available = Int(limitPosition - position)
+      var count = min(bytesMax, available)
+      if wholeFirst, count < available {
+        var scan = BatchScan(file, disk)
+        if let first = try scan.header(at: position, limit: limitPosition) {
+          count = max(count, first.batchSize)
+        }
+      }
+      return count > 0 ? LogSlice(file: file, position: position, count: count) : nil
+    } catch {
+      throw .disk("\(error)")
+    }
+  }
+
+  /// The bytes of a slice.
+  package func bytes(of slice: LogSlice) throws(LogError) -> [UInt8] {
+    do throws(DiskError) {
+      return try disk.read(slice.file.id, slice.position, slice.count)
+    } catch {
+      throw .disk("\(error)")
+    }
+  }
+
+  /// The first readable record at or after `timestamp`; nil if there is none.
+  package func find(
+    _ timestamp: Timestamp, in log: LogID
+  ) throws(LogError) -> TimestampedOffset? {
+    try find(log, reaching: { _ in timestamp }) { $0 >= timestamp }
+  }
+
+  /// The first readable record with the largest timestamp of all; nil if there is none.
+  package func findLargestTimestamp(in log: LogID) throws(LogError) -> TimestampedOffset? {
+    let slot = try slot(of: log)
+    let limit = withLog(slot) { $0.visible }
+    let largest = withLog(slot) { log in
+      log.segments.filter { $0.base < limit.end }.map(\.maxTimestamp).max()
+    }
+    guard let largest, largest.rawValue >= 0 else { return nil }
+    if let found = try find(log, reaching: { _ in largest }, where: { $0 >= largest }) {
+      return found
+    }
+    // The largest was not readable yet, or was truncated: look at everything that is.
+    return try findLargestByScan(slot, limit)
+  }
+
+  private func findLargestByScan(
+    _ slot: Int, _ limit: Log.Place
+  ) throws(LogError) -> TimestampedOffset? {
+    var best: Timestamp?
+    do throws(DiskError) {
+      for index in logs[slot].segments.indices where logs[slot].segments[index].base < limit.end {
+        let segment = logs[slot].segments[index]
+        let end = segment.base == limit.segment ? limit.position : segment.size
+        var scan = BatchScan(try dataFile(slot, index), disk)
+        var position: Int64 = 0
+        while let header = try scan.header(at: position, limit: end) {
+          best = max(best ?? header.maxTimestamp, header.maxTimestamp)
+          position += Int64(header.batchSize)
+        }
+      }
+    } catch {
+      throw .disk("\(error)")
+    }
+    guard let best else { return nil }
+    return try find(logs[slot].id, reaching: { _ in best }) { $0 >= best }
+  }
+
+  private func find(
+    _ log: LogID, reaching: (Segment) -> Timestamp, where matches: (Timestamp) -> Bool
+  ) throws(LogError) -> TimestampedOffset? {
+    let slot = try slot(of: log)
+    let (start, limit) = withLog(slot) { ($0.logStart, $0.visible) }
+    do throws(DiskError) {
+      for index in logs[slot].segments.indices {
+        let segment = logs[slot].segments[index]
+        guard segment.base < limit.end, segment.maxTimestamp >= reaching(segment) else { continue }
+        let end = segment.base == limit.segment ? limit.position : segment.size
+        let file = try dataFile(slot, index)
+        var scan = BatchScan(file, disk)
+        var position = try withIndex(slot, index) { table in
+          IndexLookup.position(ofTimestamp: reaching(segment).rawValue, in: table)
+        }
+        while let header = try scan.header(at: position, limit: end) {
+          if matches(header.maxTimestamp), header.lastOffset >= start,
+            let batch = try scan.batch(at: position, header),
+            let found = Self.first(in: batch, from: start, where: matches)
+          {
+            return found
+          }
+          position += Int64(header.batchSize)
+        }
+      }
+    } catch {
+      throw .disk("\(error)")
+    }
+    return nil
+  }
+
+  private static func first(
+    in batch: RecordBatch, from start: Offset, where matches: (Timestamp) -> Bool
+  ) -> TimestampedOffset? {
+    var decompressor = Decompressor()
+    var found: TimestampedOffset?
+    let header = batch.header
+    try? batch.forEachRecord(&decompressor) { record, _ in
+      let timestamp = header.timestamp(of: record)
+      guard matches(timestamp), header.offset(of: record) >= start else { return .next }
+      found = TimestampedOffset(
+        offset: header.offset(of: record), timestamp: timestamp,
+        epoch: header.partitionLeaderEpoch)
+      return .stop
+    }
+    return found
+  }
+}
+
+// MARK: - Looking up
+
+extension LogStore {
+  /// The position of the batch with `offset` in it, in the segment's file.
+  private func position(
+    of offset: Offset, _ slot: Int, _ index: Int, _ limit: Int64
+  ) throws(DiskError) -> (OpenFile, Int64?) {
+    let file = try dataFile(slot, index)
+    let base = logs[slot].segments[index].base
+    if offset == base { return (file, 0) }
+    if let place = withLog(slot, { $0.recentPlace(endingAt: offset) }), place.segment == base {
+      return (file, place.position)
+    }
+    var position = try withIndex(slot, index) { table in
+      IndexLookup.position(ofOffset: offset - base, in: table)
+    }
+    var scan = BatchScan(file, disk)
+    while let header = try scan.header(at: position, limit: limit) {
+      if header.lastOffset >= offset { return (file, position) }
+      position += Int64(header.batchSize)
+    }
+    return (file, nil)
+  }
+
+  private func dataFile(_ slot: Int, _ index: Int) throws(DiskError) -> OpenFile {
+    if let file = logs[slot].segments[index].files?.data { return file }
+    return try reader(slot, index).file
+  }
+
+  /// Opens a closed segment that is not open, and its index.
+  private func reader(_ slot: Int, _ index: Int) throws(DiskError) -> ReaderCache.Reader {
+    let segment = logs[slot].segments[index]
+    let key = ReaderCache.Key(log: logs[slot].id, base: segment.base)
+    if let found = readers.find(key) { return found }
+    let file = OpenFile(try disk.openFile(segment.dataPath(key.log), .existing), disk)
+    var mapped: MappedIndex?
+    if segment.hasIndexFile, let id = try? disk.openFile(segment.indexPath(key.log), .existing) {
+      let open = OpenFile(id, disk)
+      let count = segment.indexWritten
+      if let mapping = try? disk.map(open.id, count: count * SegmentIndex.Entry.size) {
+        mapped = MappedIndex(mapping, count: count, crc: segment.indexCRC.value)
+      }
+    }
+    if mapped == nil, segment.index.count == 0 {
+      // Missing or damaged: made again from the segment and kept in memory.
+      let interval = logs[slot].options.indexIntervalBytes
+      let rebuilt = try Segment.rebuilt(segment, file, interval: interval, disk)
+      withLog(slot) { $0.segments[index].index = rebuilt.index }
+    }
+    readers.add(key, file, mapped)
+    guard let reader = readers.find(key) else { preconditionFailure("a reader was just added") }
+    return reader
+  }
+
+  private func withIndex<R>(
+    _ slot: Int, _ index: Int, _ body: (any IndexTable) -> R
+  ) throws(DiskError) -> R {
+    let segment = logs[slot].segments[index]
+    if segment.index.count > 0 || segment.files != nil { return body(segment.index) }
+    let reader = try reader(slot, index)
+    if let mapped = reader.index { return body(mapped) }
+    return body(logs[slot].segments[index].index)
+  }
+}

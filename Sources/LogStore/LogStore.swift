@@ -1,0 +1,160 @@
+package import Bytes
+internal import Platform
+internal import Records
+
+/// All logs of a node, and the journal they share.
+///
+/// A core in the sense of this project: it owns no thread and calls no kernel. Its owner calls it
+/// from one thread, `flush`es at the end of a turn, hands in every completion of the disk, `tick`s
+/// it with the time now and then, and takes the events that say what became durable or readable.
+///
+///     append ──▶ journal group ──flush──▶ disk ──complete──▶ event .durable
+///                     └──────────────────▶ segment file ───▶ event .readable
+///
+/// What may go wrong, and what then holds:
+/// (1) Power fails: after recovery every log holds exactly what was durable, in order.
+/// (2) A journal write fails: the store is failed as a whole. It acknowledges nothing any more.
+/// (3) A segment's file fails: that log is failed; nothing of it is recycled from the journal.
+/// (4) The disk is full: appends are refused; everything else goes on, and appends do later.
+package final class LogStore {
+  package let options: LogStoreOptions
+  /// Tells this store's files from another's. Chosen at random when the store was made.
+  package let id: UInt64
+
+  let disk: any Disk
+  var journal: Journal
+  /// By slot. A slot whose log was deleted is used again.
+  var logs: [Log] = []
+  var freeSlots: [Int] = []
+  var slots: [LogID: Int] = [:]
+  var byName: [String: LogID] = [:]
+  var nextLogID: UInt64 = 1
+  var failure: String?
+  var isFull = false
+  var hasReserve = false
+  var reserveUnderWay = false
+  /// Milliseconds since 1970, as of the last `tick` or `flush`.
+  var now: Int64 = 0
+
+  var pending: [DiskToken: Pending] = [:]
+  private var nextToken: UInt64 = 0
+  private var events: [LogStoreEvent] = []
+  private var refused = false
+  var checkpoint: CheckpointRun?
+  /// Every group at or below is covered by the checkpoint on disk.
+  var checkpointThrough: UInt64
+  var checkpointsStarted: UInt64 = 0
+  var journalFilesUnderWay = 0
+  var readers = ReaderCache()
+
+  init(
+    disk: any Disk, options: LogStoreOptions, id: UInt64, journal: Journal, through: UInt64
+  ) {
+    self.disk = disk
+    self.options = options
+    self.id = id
+    self.journal = journal
+    checkpointThrough = through
+    readers.filesMax = options.openFilesMax
+  }
+
+  /// The largest run of batches that can be appended at once, in bytes.
+  package var appendBytesMax: Int {
+    options.journal.groupBytesMax - JournalFormat.frameHeaderBytes - 8
+  }
+
+  /// What happened since the last call.
+  package func takeEvents() -> [LogStoreEvent] {
+    defer { events.removeAll(keepingCapacity: true) }
+    return events
+  }
+
+  package var hasEvents: Bool { !events.isEmpty }
+
+  /// The logs there are, oldest first.
+  package var logIDs: [LogID] { slots.keys.sorted() }
+
+  package func log(named name: String) -> LogID? { byName[name] }
+
+  /// Frames added to the journal since the store was opened, and how many of them are durable.
+  package var frames: (added: UInt64, durable: UInt64) {
+    (journal.framesAdded, journal.framesDurable)
+  }
+
+  func emit(_ event: LogStoreEvent) { events.append(event) }
+
+  func submit(_ operation: DiskOperation, _ purpose: Pending) {
+    nextToken += 1
+    let token = DiskToken(nextToken)
+    pending[token] = purpose
+    disk.submit(operation, token)
+  }
+
+  func slot(of log: LogID) throws(LogError) -> Int {
+    guard let slot = slots[log] else { throw .unknownLog }
+    return slot
+  }
+
+  /// Reads or changes the log in its place.
+  func withLog<R>(_ slot: Int, _ body: (inout Log) -> R) -> R { body(&logs[slot]) }
+
+  /// What keeps this store from taking frames, if anything does.
+  func checkUsable() throws(LogError) {
+    if let failure { throw .storeFailed(failure) }
+  }
+
+  /// A frame was refused: whoever wanted it is told when there is room.
+  func refuse() -> LogError {
+    refused = true
+    return .busy
+  }
+
+  func reportRoom() {
+    guard refused else { return }
+    refused = false
+    emit(.room)
+  }
+}
+
+/// What an owner of a store is told.
+package enum LogStoreEvent: Equatable, Sendable {
+  /// Everything up to this position of the log is on the disk; never taken back but by a
+  /// truncation that the owner asked for.
+  case durable(LogID, LogPosition)
+  /// Readers may be shown records below this offset.
+  case readable(LogID, Offset)
+  /// The log's deletion is durable and its files are gone.
+  case deleted(LogID)
+  /// What was refused as `busy` may be tried again.
+  case room
+  /// The disk has become full, or has room again.
+  case full(Bool)
+  case logFailed(LogID, String)
+  case storeFailed(String)
+  /// A checkpoint is done; crash recovery begins after it.
+  case checkpointed
+}
+
+/// What is to be done when a disk operation completes. Holds the file that the operation is on, so
+/// that it is not closed before, whatever becomes of its segment.
+enum Pending {
+  case journalWrite
+  case journalFile(slot: Int, JournalFileStep)
+  case fileWork(slot: Int, LogID, OpenFile?)
+  case pushOut(OpenFile)
+  case checkpoint(CheckpointRun.Step, UInt64, OpenFile?)
+  case reserve(OpenFile)
+}
+
+enum JournalFileStep {
+  case open
+  case allocate(FileID)
+  case name(FileID)
+}
+
+/// What is to be done with the logs when a group is submitted and when it is durable.
+enum GroupEffect {
+  case work(slot: Int, LogID, FileWork, destroys: Bool)
+  case position(slot: Int, LogID, LogPosition)
+  case deleted(slot: Int, LogID)
+}

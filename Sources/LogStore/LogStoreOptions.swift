@@ -1,0 +1,57 @@
+/// How a store uses its disk. What is not given is what a server wants.
+public struct LogStoreOptions: Sendable {
+  /// The journal all logs share.
+  public var journal = JournalOptions()
+  /// Segment operations under way at once during a checkpoint.
+  public var checkpointSyncsMax = 4
+  /// Bytes written to a segment before the kernel is told to start writing them out.
+  public var pushOutBytes: Int64 = 8 << 20
+  /// Files of closed segments kept open for readers.
+  public var openFilesMax = 512
+  /// Below this much free space the store takes no more records, so that a checkpoint and the
+  /// journal still find room.
+  public var freeSpaceMin: Int64 = 128 << 20
+  /// Size of the file whose deletion makes room for a checkpoint on a full disk.
+  public var reserveBytes: Int64 = 8 << 20
+
+  /// A server's options.
+  public init() {}
+}
+
+/// How the journal uses its files.
+public struct JournalOptions: Sendable {
+  /// Size of a journal file.
+  public var fileBytes: Int64 = 64 << 20
+  /// Files at most; what is to be replayed after a crash is bounded by them.
+  public var filesMax = 4
+  /// What one flush writes at most; the largest record batch is a little smaller.
+  public var groupBytesMax = 8 << 20
+  /// Alignment of groups, at least the disk's logical block.
+  public var blockBytes = 4096
+  /// Groups that may be full and waiting for the flush before them.
+  public var groupsWaitingMax = 2
+  /// Memories for small groups, 64 KiB each.
+  public var smallMemoriesMax = 128
+  /// Memories for large groups, `groupBytesMax` each.
+  public var largeMemoriesMax = 5
+
+  /// A server's options.
+  public init() {}
+}
+
+/// How one log is kept: Kafka's topic configuration as far as the log needs it.
+public struct LogOptions: Equatable, Sendable {
+  /// A segment is closed before it grows over this (segment.bytes).
+  public var segmentBytes: Int64 = 1 << 30
+  /// A segment is closed at the latest this long after its first record arrived (segment.ms).
+  public var segmentMilliseconds: Int64 = 7 * 24 * 3_600_000
+  /// Records this much older than now may be deleted (retention.ms); nil keeps them for ever.
+  public var retentionMilliseconds: Int64? = 7 * 24 * 3_600_000
+  /// The oldest segments may be deleted while the log is larger than this (retention.bytes).
+  public var retentionBytes: Int64?
+  /// Bytes between two entries of the index (index.interval.bytes).
+  public var indexIntervalBytes = 4096
+
+  /// Kafka's defaults.
+  public init() {}
+}

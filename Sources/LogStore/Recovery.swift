@@ -1,0 +1,487 @@
+internal import Bytes
+package import Platform
+internal import Records
+
+/// Opens a store: what a stop, a crash or a power cut left becomes what was acknowledged.
+///
+///     checkpoint ──▶ segments cut to what was synced ──▶ journal replayed ──▶ synced ──▶ checkpoint
+///
+/// (1) Segment bytes count only below the checkpoint's synced end; the rest is cut and comes again
+///     from the journal.
+/// (2) Everything is done in an order that can be begun again after a crash at any step, with the
+///     same result: until the new checkpoint is renamed, the old one and its journal are there.
+/// (3) Nothing is deleted for not being known: files that no log owns are kept in `quarantine`.
+/// (4) What the journal cannot give back whole is never cut silently: the log is failed.
+extension LogStore {
+  /// Opens the store on this disk, or makes one if the disk is empty. `newID` becomes the id of a
+  /// store that is made; take it at random. `now` is in milliseconds since 1970.
+  package static func open(
+    _ disk: any Disk, options: LogStoreOptions = LogStoreOptions(), newID: UInt64, now: Int64
+  ) throws(LogError) -> LogStore {
+    do throws(DiskError) {
+      var recovery = try Recovery(disk: disk, options: options, newID: newID, now: now)
+      return try recovery.run()
+    } catch {
+      throw .disk("\(error)")
+    }
+  }
+}
+
+struct Recovery {
+  let disk: any Disk
+  let options: LogStoreOptions
+  let now: Int64
+  private var checkpoint: Checkpoint
+  private var logs: [Log] = []
+  private var slots: [LogID: Int] = [:]
+  /// Ids of logs whose deletion was replayed.
+  private var deleted: [LogID] = []
+  /// Every log may miss frames.
+  private var damage: String?
+
+  init(disk: any Disk, options: LogStoreOptions, newID: UInt64, now: Int64) throws(DiskError) {
+    self.disk = disk
+    self.options = options
+    self.now = now
+    let names = try disk.names(in: ".")
+    guard names.contains(Checkpoint.path) else {
+      checkpoint = try Self.make(disk, names, newID)
+      return
+    }
+    let file = try disk.openFile(Checkpoint.path, .existing)
+    defer { _ = try? disk.perform(.close(file)) }
+    let bytes = try disk.read(file, 0, Int(try disk.size(file)))
+    do throws(ByteError) {
+      checkpoint = try Checkpoint(decoding: bytes)
+      for record in checkpoint.records { try restore(record) }
+    } catch {
+      throw .failed(
+        "reading the checkpoint, which is damaged; restore this node's directory from a backup or "
+          + "let it join again empty: it", errno: 0)
+    }
+  }
+
+  /// A new store: directories, and a checkpoint that says there is nothing.
+  private static func make(
+    _ disk: any Disk, _ names: [String], _ id: UInt64
+  ) throws(DiskError) -> Checkpoint {
+    for directory in ["journal", "logs"] {
+      if names.contains(directory) {
+        guard try disk.names(in: directory).isEmpty else {
+          throw .failed("opening a store whose checkpoint is missing; it", errno: 0)
+        }
+      } else {
+        _ = try disk.perform(.makeDirectory(directory))
+      }
+    }
+    let empty = Checkpoint(store: id, firstGeneration: 1, through: 0, nextLogID: 1, records: [])
+    try write(empty, disk)
+    return empty
+  }
+
+  private mutating func restore(_ record: [UInt8]) throws(ByteError) {
+    let log = try Log(decoding: record)
+    slots[log.id] = logs.count
+    logs.append(log)
+  }
+
+  // MARK: Run
+
+  mutating func run() throws(DiskError) -> LogStore {
+    for index in logs.indices { try openSegments(&logs[index]) }
+    var reader = try journalReader()
+    try reader.read { (finding) throws(DiskError) in try redo(finding) }
+    if let damage {
+      for index in logs.indices where logs[index].failure == nil { logs[index].failure = damage }
+    }
+    for index in logs.indices { try settle(&logs[index]) }
+    try removeDeleted()
+    try setStrayLogsAside()
+    try quarantine(reader)
+    let journalFiles = try journalFilesInOrder(reader)
+    checkpoint.through = reader.lastGroup
+    checkpoint.firstGeneration = reader.nextGeneration
+    let kept = logs.filter { !deleted.contains($0.id) }
+    checkpoint.records = kept.map { $0.encodedRecord() }
+    try Self.write(checkpoint, disk)
+    try removeStrays(kept)
+    return try store(kept, reader, journalFiles)
+  }
+
+  private func store(
+    _ logs: [Log], _ reader: JournalReader, _ files: [(slot: Int, file: FileID)]
+  ) throws(DiskError) -> LogStore {
+    var journal = Journal(
+      store: checkpoint.store, options: options.journal, generation: reader.nextGeneration,
+      lastGroup: reader.lastGroup, lastCRC: reader.lastCRC)
+    for (slot, file) in files { journal.addFile(slot: slot, file) }
+    let store = LogStore(
+      disk: disk, options: options, id: checkpoint.store, journal: journal,
+      through: reader.lastGroup)
+    store.now = now
+    store.nextLogID = checkpoint.nextLogID
+    for var log in logs {
+      log.isDirty = false
+      log.record = log.encodedRecord()
+      log.durable = log.position
+      _ = store.insert(log)
+    }
+    store.hasReserve = try disk.names(in: ".").contains(LogStore.reservePath)
+    return store
+  }
+
+  private static func write(_ checkpoint: Checkpoint, _ disk: any Disk) throws(DiskError) {
+    if try disk.names(in: ".").contains(Checkpoint.temporaryPath) {
+      _ = try disk.perform(.delete(Checkpoint.temporaryPath))
+    }
+    let bytes = checkpoint.encoded()
+    let memory = BlockMemory(count: bytes.count)
+    unsafe bytes.withUnsafeBytes { unsafe memory.bytes.copyMemory(from: $0) }
+    let file = try disk.openFile(Checkpoint.temporaryPath, .create)
+    _ = try disk.perform(
+      .write(file, position: 0, [DiskBytes(memory, 0..<bytes.count)], durable: false))
+    _ = try disk.perform(.sync(file))
+    _ = try disk.perform(.close(file))
+    _ = try disk.perform(.rename(from: Checkpoint.temporaryPath, to: Checkpoint.path))
+    _ = try disk.perform(.syncDirectory("."))
+  }
+}
+
+// MARK: - Segments
+
+extension Recovery {
+  /// Opens what may grow or shrink, cuts it to what was synced, and loads its index. Closed segments
+  /// below the high watermark are not touched: recovery takes no longer for more data.
+  private func openSegments(_ log: inout Log) throws(DiskError) {
+    let names = (try? disk.names(in: Segment.directory(log.id))) ?? []
+    for index in log.segments.indices where log.segments[index].hasFile {
+      let base = log.segments[index].base
+      let next = index + 1 < log.segments.count ? log.segments[index + 1].base : nil
+      let path = log.segments[index].dataPath(log.id)
+      guard names.contains(Self.fileName(path)) else {
+        log.doubts.append(base..<max(next ?? log.end, base))
+        continue
+      }
+      guard next.map({ $0 > log.highWatermark }) ?? true else { continue }
+      let file = OpenFile(try disk.openFile(path, .existing), disk)
+      if try disk.size(file.id) > log.segments[index].size {
+        _ = try disk.perform(.truncate(file.id, size: log.segments[index].size))
+      }
+      let files = SegmentFiles(log: log.id, base: base)
+      files.data = file
+      log.segments[index].files = files
+      try loadIndex(&log, index, file)
+    }
+    try addUncommitted(&log)
+  }
+
+  private func loadIndex(
+    _ log: inout Log, _ number: Int, _ file: OpenFile
+  ) throws(DiskError) {
+    let segment = log.segments[number]
+    let path = segment.indexPath(log.id)
+    if segment.hasIndexFile, let id = try? disk.openFile(path, .existing) {
+      let open = OpenFile(id, disk)
+      let bytes = try disk.read(id, 0, segment.indexWritten * SegmentIndex.Entry.size)
+      if let index = SegmentIndex(
+        decoding: bytes, count: segment.indexWritten, crc: segment.indexCRC.value)
+      {
+        log.segments[number].index = index
+        log.segments[number].files?.index = open
+        return
+      }
+    }
+    // Made again from the segment, and written anew at the next checkpoint.
+    if segment.hasIndexFile { _ = try? disk.perform(.delete(path)) }
+    log.segments[number] = try Segment.rebuilt(
+      segment, file, interval: log.options.indexIntervalBytes, disk)
+  }
+
+  /// The batches between the high watermark and the end, which are known to nobody else. Where the
+  /// files do not have them, there is doubt: until the replay says that they went.
+  private func addUncommitted(_ log: inout Log) throws(DiskError) {
+    var place = log.written
+    for (index, segment) in log.segments.enumerated() where segment.base >= place.segment {
+      let isLast = index == log.segments.count - 1
+      let end = isLast ? log.end : log.segments[index + 1].base
+      guard end > place.end else { continue }
+      if segment.base > place.segment {
+        place = Log.Place(end: segment.base, segment: segment.base, position: 0)
+      }
+      if let file = segment.files?.data { try addBatches(&log, segment, file, &place, end) }
+      if place.end < end { log.doubts.append(place.end..<end) }
+    }
+    log.written = Log.Place(end: log.end, segment: place.segment, position: place.position)
+  }
+
+  private func addBatches(
+    _ log: inout Log, _ segment: Segment, _ file: OpenFile, _ place: inout Log.Place, _ end: Offset
+  ) throws(DiskError) {
+    var scan = BatchScan(file, disk)
+    while place.end < end,
+      let header = try scan.header(at: place.position, limit: segment.size),
+      header.baseOffset == place.end
+    {
+      place = Log.Place(
+        end: header.nextOffset, segment: segment.base,
+        position: place.position + Int64(header.batchSize))
+      log.note(place)
+      log.noteProducer(of: header, now: now)
+    }
+  }
+}
+
+// MARK: - Replay
+
+extension Recovery {
+  private mutating func redo(_ finding: JournalReader.Finding) throws(DiskError) {
+    switch finding {
+    case .damaged(nil):
+      damage = "the journal is damaged and may have held records of it; repair it from a replica"
+    case .damaged(let log?):
+      guard let slot = slots[log] else { return }
+      logs[slot].failure =
+        logs[slot].failure ?? "a part of the journal that held its records is damaged"
+    case .frame(let frame, let payload):
+      try redo(frame, payload)
+    }
+  }
+
+  private mutating func redo(
+    _ frame: FrameHeader, _ payload: ArraySlice<UInt8>
+  ) throws(DiskError) {
+    if frame.kind == .create {
+      guard slots[frame.log] == nil, let (name, options) = LogOptions.decoded(payload)
+      else { return }
+      slots[frame.log] = logs.count
+      var log = Log(id: frame.log, name: name)
+      log.options = options
+      logs.append(log)
+      checkpoint.nextLogID = max(checkpoint.nextLogID, frame.log.rawValue + 1)
+      try makeDirectory(frame.log)
+      return
+    }
+    guard let slot = slots[frame.log] else { return }
+    // A log that misses a frame takes none of those after it, only its end.
+    guard damage == nil, logs[slot].failure == nil || frame.kind == .delete else { return }
+    var reader = ByteReader(payload)
+    let number = (try? reader.int64()) ?? 0
+    switch frame.kind {
+    case .create: break
+    case .configure:
+      if let (_, options) = LogOptions.decoded(payload) { logs[slot].options = options }
+    case .append: try redoAppend(slot, payload)
+    case .epochStart: _ = logs[slot].beginEpoch(frame.epoch)
+    case .vote: logs[slot].vote = Vote(epoch: frame.epoch, candidate: Int32(clamping: number))
+    case .truncate:
+      let target = LogPosition(epoch: frame.epoch, offset: Offset(number))
+      if target.offset >= logs[slot].end || logs[slot].truncationPlace(target.offset) != nil {
+        try perform(logs[slot].truncate(to: target), slot)
+      } else {
+        logs[slot].truncateInDoubt(to: target)
+      }
+    case .logStart:
+      // What the start was moved over was committed.
+      let offset = Offset(number)
+      logs[slot].commit(atLeast: offset)
+      try perform(logs[slot].advanceStart(to: offset), slot)
+    case .delete:
+      slots[frame.log] = nil
+      deleted.append(frame.log)
+    }
+  }
+
+  private mutating func redoAppend(_ slot: Int, _ payload: ArraySlice<UInt8>) throws(DiskError) {
+    var headers: [RecordBatchHeader] = []
+    var batches = RecordBatches(payload)
+    while let header = try? batches.nextHeader() { headers.append(header) }
+    guard let first = headers.first, first.baseOffset == logs[slot].end else {
+      logs[slot].doubts.append(logs[slot].end..<Offset(.max))
+      return
+    }
+    let memory = BlockMemory(count: max(payload.count, 1))
+    unsafe payload.withUnsafeBytes { unsafe memory.bytes.copyMemory(from: $0) }
+    try perform(
+      logs[slot].append(headers, DiskBytes(memory, 0..<payload.count), now: now), slot)
+  }
+
+  private mutating func perform(_ work: Log.Work, _ slot: Int) throws(DiskError) {
+    for (piece, _) in work { try perform(piece, slot) }
+  }
+
+  private mutating func perform(_ work: FileWork, _ slot: Int) throws(DiskError) {
+    let log = logs[slot].id
+    switch work {
+    case .create(let files):
+      // The directory is gone if the log was deleted later, and the file is there if an earlier
+      // attempt, or the time before the crash, has left it.
+      try makeDirectory(log)
+      if try disk.names(in: Segment.directory(log)).contains(Self.fileName(files.dataPath)) {
+        _ = try disk.perform(.delete(files.dataPath))
+      }
+      files.data = OpenFile(try disk.openFile(files.dataPath, .create), disk)
+    case .write(let files, let position, let bytes, let end):
+      guard let file = files.data else { return }
+      _ = try disk.perform(.write(file.id, position: position, bytes, durable: false))
+      logs[slot].written = end
+    case .truncate(let files, let size):
+      guard let file = files.data else { return }
+      _ = try disk.perform(.truncate(file.id, size: size))
+    case .delete, .makeDirectory, .createIndex, .writeIndex, .removeDirectory, .barrier:
+      // Files too many are removed at the end, when what replaces them is durable.
+      break
+    }
+  }
+
+  private static func fileName(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+  }
+
+  private func makeDirectory(_ log: LogID) throws(DiskError) {
+    do throws(DiskError) {
+      _ = try disk.perform(.makeDirectory(Segment.directory(log)))
+    } catch .alreadyExists {
+    }
+  }
+}
+
+// MARK: - Finish
+
+extension Recovery {
+  /// Makes the log's files durable, as they are now.
+  private func settle(_ log: inout Log) throws(DiskError) {
+    guard !deleted.contains(log.id) else { return }
+    if let doubtful = log.doubts.map(\.lowerBound).min(), log.failure == nil {
+      log.failure =
+        "its files lack records from offset \(doubtful.rawValue) on; repair it from a replica"
+      log.endAtLastPlace()
+    }
+    for index in log.segments.indices {
+      guard let files = log.segments[index].files, let file = files.data else { continue }
+      try writeIndex(&log.segments[index], log.id)
+      _ = try disk.perform(.sync(file.id))
+      if let index = files.index { _ = try disk.perform(.sync(index.id)) }
+    }
+    _ = try disk.perform(.syncDirectory(Segment.directory(log.id)))
+  }
+
+  private func writeIndex(_ segment: inout Segment, _ log: LogID) throws(DiskError) {
+    guard let (position, bytes) = segment.takeUnwrittenIndex() else { return }
+    guard let files = segment.files else { return }
+    if files.index == nil {
+      let path = files.indexPath
+      if try disk.names(in: Segment.directory(log)).contains(Self.fileName(path)) {
+        _ = try disk.perform(.delete(path))
+      }
+      files.index = OpenFile(try disk.openFile(path, .create), disk)
+      segment.hasIndexFile = true
+    }
+    guard let file = files.index else { return }
+    let memory = BlockMemory(count: bytes.count)
+    unsafe bytes.withUnsafeBytes { unsafe memory.bytes.copyMemory(from: $0) }
+    _ = try disk.perform(
+      .write(file.id, position: position, [DiskBytes(memory, 0..<bytes.count)], durable: false))
+  }
+
+  /// Removes the logs whose deletion was replayed: before the checkpoint that does not know them.
+  private func removeDeleted() throws(DiskError) {
+    for log in deleted {
+      let directory = Segment.directory(log)
+      for name in (try? disk.names(in: directory)) ?? [] {
+        _ = try disk.perform(.delete("\(directory)/\(name)"))
+      }
+      _ = try? disk.perform(.removeDirectory(directory))
+    }
+    _ = try disk.perform(.syncDirectory("logs"))
+  }
+
+  /// Directories of logs whose creation never became durable: their ids are not used again, and
+  /// whatever is in them is kept.
+  private mutating func setStrayLogsAside() throws(DiskError) {
+    for name in try disk.names(in: "logs") {
+      guard let number = UInt64(name, radix: 16) else { continue }
+      checkpoint.nextLogID = max(checkpoint.nextLogID, number + 1)
+      guard slots[LogID(number)] == nil else { continue }
+      if try disk.names(in: "logs/\(name)").isEmpty {
+        _ = try disk.perform(.removeDirectory("logs/\(name)"))
+      } else {
+        try makeQuarantine()
+        _ = try disk.perform(.rename(from: "logs/\(name)", to: "quarantine/log-\(name)"))
+        _ = try disk.perform(.syncDirectory("quarantine"))
+      }
+      _ = try disk.perform(.syncDirectory("logs"))
+    }
+  }
+
+  private func makeQuarantine() throws(DiskError) {
+    guard !(try disk.names(in: ".").contains("quarantine")) else { return }
+    _ = try disk.perform(.makeDirectory("quarantine"))
+    _ = try disk.perform(.syncDirectory("."))
+  }
+
+  /// Deletes segments that their log's start or a truncation left behind: after the checkpoint,
+  /// because the one before names them.
+  private func removeStrays(_ logs: [Log]) throws(DiskError) {
+    for log in logs where log.failure == nil {
+      let directory = Segment.directory(log.id)
+      let known = log.segments.flatMap { [$0.dataPath(log.id), $0.indexPath(log.id)] }
+      for name in try disk.names(in: directory) where !known.contains("\(directory)/\(name)") {
+        _ = try disk.perform(.delete("\(directory)/\(name)"))
+      }
+    }
+  }
+
+  private func journalReader() throws(DiskError) -> JournalReader {
+    var files: [(slot: Int, file: FileID)] = []
+    for name in try disk.names(in: "journal") {
+      guard let slot = Int(name) else { continue }
+      let file = try disk.openFile(LogStore.journalPath(slot), .existing, direct: true)
+      files.append((slot, file))
+    }
+    return try JournalReader(
+      store: checkpoint.store, options: options.journal, disk: disk,
+      files: files.sorted { $0.slot < $1.slot }, through: checkpoint.through,
+      firstGeneration: checkpoint.firstGeneration)
+  }
+
+  /// Damaged journal files are evidence, and may hold records that someone can save.
+  private func quarantine(_ reader: JournalReader) throws(DiskError) {
+    guard !reader.damagedSlots.isEmpty else { return }
+    try makeQuarantine()
+    for slot in reader.damagedSlots {
+      _ = try disk.perform(
+        .rename(
+          from: LogStore.journalPath(slot), to: "quarantine/journal-\(checkpoint.through)-\(slot)"))
+    }
+    _ = try disk.perform(.syncDirectory("quarantine"))
+    _ = try disk.perform(.syncDirectory("journal"))
+  }
+
+  /// The journal's files, whole ones of the right size, without gaps in their slots.
+  private func journalFilesInOrder(
+    _ reader: JournalReader
+  ) throws(DiskError) -> [(slot: Int, file: FileID)] {
+    var kept: [(slot: Int, file: FileID)] = []
+    for file in reader.files {
+      let size = try disk.size(file.file)
+      let isUsable =
+        !reader.damagedSlots.contains(file.slot) && size == options.journal.fileBytes
+        && file.slot < options.journal.filesMax
+      if isUsable {
+        kept.append((file.slot, file.file))
+      } else {
+        _ = try disk.perform(.close(file.file))
+        _ = try? disk.perform(.delete(LogStore.journalPath(file.slot)))
+      }
+    }
+    // The journal counts its slots; one that is missing in the middle is made again here.
+    let slotsMade = max(1, (kept.map { $0.slot + 1 }.max() ?? 0))
+    for slot in 0..<slotsMade where !kept.contains(where: { $0.slot == slot }) {
+      let file = try disk.openFile(LogStore.journalPath(slot), .create, direct: true)
+      _ = try disk.perform(.allocate(file, bytes: options.journal.fileBytes))
+      kept.append((slot, file))
+    }
+    _ = try disk.perform(.syncDirectory("journal"))
+    return kept.sorted { $0.slot < $1.slot }
+  }
+}
