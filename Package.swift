@@ -29,7 +29,7 @@ func library(_ name: String, pkgConfig: String, apt: String) -> Target {
 
 let package = Package(
   name: "martlet",
-  products: [],
+  products: [.library(name: "LogStore", targets: ["LogStore"])],
   targets: [
     // The kernel and the CPU: headers only.
     .systemLibrary(name: "CLinux"),
@@ -41,10 +41,16 @@ let package = Package(
     library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
 
     module("Bytes", ["CCRC32C"]),
+    module("Platform", ["CLinux"]),
     module("Records", ["Bytes", "CLZ4", "CSnappy", "CZlib", "CZstd"]),
+    module("LogStore", ["Bytes", "Records", "Platform"]),
+    module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
     tests("BytesTests", ["Bytes"]),
     tests("RecordsTests", ["Bytes", "Records"], resources: [.copy("Data")]),
+
+    tests(
+      "LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
 
     .executableTarget(
       name: "RecordsBench", dependencies: ["Bytes", "Records"], path: "bench/RecordsBench",

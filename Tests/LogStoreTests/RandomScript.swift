@@ -1,0 +1,91 @@
+import Bytes
+import LogStore
+import Simulation
+
+/// Random appends, truncations, votes, deletions and checkpoints on a few logs.
+final class RandomScript {
+  private let harness: StoreHarness
+  private var random: SeededGenerator
+  private var epochs: [LogID: Int32] = [:]
+
+  init(_ harness: StoreHarness, seed: UInt64) {
+    self.harness = harness
+    random = SeededGenerator(seed: seed ^ 0x5eed)
+  }
+
+  func run(steps: Int) throws {
+    for step in 0..<steps {
+      do {
+        try act(step)
+      } catch LogError.busy {
+        // The journal is full: what is under way must go on first.
+        harness.turn()
+      }
+      if !random.oneIn(3) { harness.turn() }
+      harness.now += 10
+    }
+  }
+
+  private var logs: [LogID] { harness.state.keys.sorted() }
+
+  private func act(_ step: Int) throws {
+    guard let log = logs.randomElement(using: &random), !random.oneIn(12) || logs.count > 3
+    else {
+      _ = try harness.create("log \(step) \(random.next())")
+      return
+    }
+    let epoch = max(0, epochs[log] ?? harness.state[log]?.epochs.last?.epoch.rawValue ?? 0)
+    switch random.below(20) {
+    case 0..<11:
+      let padding = String(repeating: "v", count: random.below(90))
+      let values = (0...random.below(4)).map { "value \(step) \($0) \(padding)" }
+      try harness.append(log, values, epoch: epoch, timestamp: Int64(step * 100))
+    case 11:
+      try harness.beginEpoch(log, epoch + 1)
+      epochs[log] = epoch + 1
+    case 12:
+      try harness.vote(log, Vote(epoch: LeaderEpoch(epoch + 1), candidate: Int32(step % 3)))
+    case 13..<15: try truncate(log)
+    case 15..<17: try commit(log)
+    case 17: try advanceStart(log)
+    case 18: harness.store.startCheckpoint()
+    default:
+      if random.oneIn(4) {
+        try harness.delete(log)
+      } else {
+        harness.store.tick(now: harness.now)
+      }
+    }
+  }
+
+  /// To the end of some uncommitted batch.
+  private func truncate(_ log: LogID) throws {
+    let bounds = try harness.store.bounds(of: log)
+    guard let state = harness.state[log] else { return }
+    let ends = state.batches.map { StoreHarness.end(of: $0) }
+      .filter { $0 > bounds.highWatermark.rawValue && $0 < state.end }
+    guard let end = ends.randomElement(using: &random) else { return }
+    let epoch = state.epochs.last { $0.start.rawValue < end }?.epoch ?? LeaderEpoch(0)
+    try harness.truncate(log, to: LogPosition(epoch: epoch, offset: Offset(end)))
+    // What follows a truncation is written by another leader.
+    let next = max(epochs[log] ?? 0, state.epochs.last?.epoch.rawValue ?? 0) + 1
+    epochs[log] = next
+  }
+
+  /// Up to what is durable, as a leader of one would.
+  private func commit(_ log: LogID) throws {
+    let bounds = try harness.store.bounds(of: log)
+    guard let state = harness.state[log] else { return }
+    let ends = state.batches.map { StoreHarness.end(of: $0) }
+      .filter { $0 > bounds.highWatermark.rawValue && $0 <= bounds.durable.offset.rawValue }
+    guard let end = ends.randomElement(using: &random) else { return }
+    try harness.store.commit(log, through: Offset(end))
+  }
+
+  private func advanceStart(_ log: LogID) throws {
+    let bounds = try harness.store.bounds(of: log)
+    guard bounds.highWatermark > bounds.start else { return }
+    let span = Int(bounds.highWatermark - bounds.start)
+    try harness.advanceStart(log, to: bounds.start.rawValue + Int64(1 + random.below(span)))
+  }
+}

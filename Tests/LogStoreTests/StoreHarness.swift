@@ -1,0 +1,238 @@
+import Bytes
+import LogStore
+import Platform
+import Records
+import Simulation
+
+/// A store on a virtual disk, and beside it what its logs must hold: the state after each frame.
+///
+/// The journal is one sequence, so whatever a crash leaves must be the state after some first frames
+/// of it: at least those that were durable, and the same number for all logs.
+final class StoreHarness {
+  struct LogState: Equatable {
+    var name: String
+    var start: Int64 = 0
+    var end: Int64 = 0
+    var epochs: [EpochHistory.Entry] = []
+    var vote = Vote()
+    /// Batches as they are stored.
+    var batches: [[UInt8]] = []
+
+    var position: LogPosition {
+      LogPosition(epoch: epochs.last?.epoch ?? .none, offset: Offset(end))
+    }
+  }
+
+  typealias State = [LogID: LogState]
+
+  let disk: VirtualDisk
+  let store: LogStore
+  /// The state after each frame; the first is that before any.
+  var history: [State] = [[:]]
+  var random: SeededGenerator
+  var now: Int64 = 1_000_000
+  var failures: [String] = []
+
+  static func options(journalFile: Int64 = 8192, files: Int = 4) -> LogStoreOptions {
+    var options = LogStoreOptions()
+    options.journal.fileBytes = journalFile
+    options.journal.filesMax = files
+    options.journal.groupBytesMax = 2048
+    options.journal.blockBytes = 512
+    options.freeSpaceMin = 0
+    options.reserveBytes = 512
+    return options
+  }
+
+  static func logOptions() -> LogOptions {
+    var options = LogOptions()
+    options.segmentBytes = 700
+    options.indexIntervalBytes = 100
+    return options
+  }
+
+  init(
+    disk: VirtualDisk = VirtualDisk(), seed: UInt64, options: LogStoreOptions = options()
+  ) throws {
+    self.disk = disk
+    random = SeededGenerator(seed: seed)
+    store = try LogStore.open(disk, options: options, newID: 0xfeed, now: now)
+  }
+
+  var state: State { history[history.count - 1] }
+  var durable: Int { Int(store.frames.durable) }
+
+  /// Notes the state after a frame that was just added.
+  private func record(_ change: (inout State) -> Void) {
+    var next = state
+    change(&next)
+    history.append(next)
+    precondition(history.count == Int(store.frames.added) + 1, "one state for each frame")
+  }
+
+  func create(_ name: String) throws -> LogID {
+    let log = try store.createLog(named: name, options: Self.logOptions())
+    record { $0[log] = LogState(name: name) }
+    return log
+  }
+
+  static func batch(
+    _ values: [String], producer: RecordBatchBuilder.Producer = .none, timestamp: Int64 = 5
+  ) throws -> [UInt8] {
+    var builder = RecordBatchBuilder(producer: producer)
+    for value in values {
+      try builder.append(
+        key: nil, value: Array(value.utf8)[...], headers: [], timestamp: Timestamp(timestamp))
+    }
+    return builder.buildUncompressed()
+  }
+
+  @discardableResult
+  func append(
+    _ log: LogID, _ values: [String], epoch: Int32 = 0, timestamp: Int64 = 5,
+    producer: RecordBatchBuilder.Producer = .none
+  ) throws -> LogStore.Appended {
+    var bytes = try Self.batch(values, producer: producer, timestamp: timestamp)
+    let appended = try store.append(log, bytes[...], epoch: LeaderEpoch(epoch))
+    bytes.withUnsafeMutableBytes {
+      guard let base = $0.baseAddress else { return }
+      RecordBatchHeader.patch(base, baseOffset: appended.first, leaderEpoch: LeaderEpoch(epoch))
+    }
+    record { state in
+      guard var next = state[log] else { return }
+      next.end = appended.last.rawValue + 1
+      next.batches.append(bytes)
+      next.begin(epoch, at: appended.first)
+      state[log] = next
+    }
+    return appended
+  }
+
+  func beginEpoch(_ log: LogID, _ epoch: Int32) throws {
+    let position = try store.beginEpoch(log, LeaderEpoch(epoch))
+    record { $0[log]?.begin(epoch, at: position.offset) }
+  }
+
+  func vote(_ log: LogID, _ vote: Vote) throws {
+    try store.recordVote(log, vote)
+    record { $0[log]?.vote = vote }
+  }
+
+  func truncate(_ log: LogID, to position: LogPosition) throws {
+    _ = try store.truncate(log, to: position)
+    record { state in
+      guard var next = state[log] else { return }
+      next.end = position.offset.rawValue
+      next.epochs.removeAll { $0.epoch > position.epoch || $0.start > position.offset }
+      while let last = next.batches.last, Self.end(of: last) > next.end {
+        next.batches.removeLast()
+      }
+      state[log] = next
+    }
+  }
+
+  func advanceStart(_ log: LogID, to offset: Int64) throws {
+    guard offset > state[log]?.start ?? 0 else { return }
+    try store.advanceStart(log, to: Offset(offset))
+    record { $0[log]?.advanceStart(to: offset) }
+  }
+
+  func delete(_ log: LogID) throws {
+    try store.deleteLog(log)
+    record { $0[log] = nil }
+  }
+
+  static func end(of batch: [UInt8]) -> Int64 {
+    (try? RecordBatchHeader(batch[...]))?.nextOffset.rawValue ?? -1
+  }
+
+  // MARK: Driving
+
+  /// Hands what was added to the disk, and does one operation that is in flight, whichever.
+  func turn() {
+    store.flush(now: now)
+    guard !disk.inFlight.isEmpty else { return }
+    store.complete(disk.step(random.below(disk.inFlight.count)))
+    takeEvents()
+  }
+
+  /// Until nothing is in flight.
+  func settle() {
+    repeat { turn() } while !disk.inFlight.isEmpty || !store.isQuiet
+  }
+
+  private func takeEvents() {
+    for event in store.takeEvents() {
+      switch event {
+      case .durable(let log, let position):
+        if !history[...durable].contains(where: { $0[log]?.position == position }) {
+          failures.append("\(log) reported durable at \(position), where it never durably was")
+        }
+      case .storeFailed(let why), .logFailed(_, let why): failures.append(why)
+      default: break
+      }
+    }
+  }
+}
+
+extension StoreHarness.LogState {
+  mutating func begin(_ epoch: Int32, at offset: Offset) {
+    guard LeaderEpoch(epoch) > epochs.last?.epoch ?? .none else { return }
+    epochs.append(EpochHistory.Entry(epoch: LeaderEpoch(epoch), start: offset))
+  }
+
+  mutating func advanceStart(to offset: Int64) {
+    start = offset
+    batches.removeAll { StoreHarness.end(of: $0) <= offset }
+    if let keep = epochs.lastIndex(where: { $0.start.rawValue <= offset }) {
+      epochs.removeFirst(keep)
+      epochs[0].start = max(epochs[0].start, Offset(offset))
+    }
+  }
+}
+
+extension StoreHarness {
+  /// What a store holds, read as a consumer would.
+  static func state(of store: LogStore) throws -> State {
+    var state: State = [:]
+    for id in store.logIDs {
+      if let failure = try store.failure(of: id) { throw LogError.logFailed(failure) }
+      let bounds = try store.bounds(of: id)
+      try store.commit(id, through: bounds.end)
+      var log = LogState(name: try store.name(of: id))
+      log.start = bounds.start.rawValue
+      log.end = bounds.end.rawValue
+      log.epochs = try store.epochs(of: id).entries
+      log.vote = try store.vote(of: id)
+      var next = bounds.start
+      while let slice = try store.slice(of: id, from: next, bytesMax: 200) {
+        var batches = RecordBatches(try store.bytes(of: slice)[...])
+        while let batch = try batches.next() {
+          try batch.checkCRC()
+          log.batches.append(Array(batch.bytes))
+          next = batch.header.nextOffset
+        }
+      }
+      if next != bounds.end { log.end = -1 }
+      state[id] = log
+    }
+    return state
+  }
+
+  static func open(_ disk: VirtualDisk, now: Int64 = 1) throws -> LogStore {
+    try LogStore.open(disk, options: options(), newID: 1, now: now)
+  }
+
+  /// Opens what a crash left and says what is wrong with it, if anything is.
+  func verdict(on disk: VirtualDisk) -> String? {
+    do {
+      let found = try Self.state(of: Self.open(disk, now: now))
+      guard let last = history.lastIndex(of: found) else {
+        return "a state that never was: \(found)"
+      }
+      return last >= durable ? nil : "only \(last) frames of \(durable) durable ones"
+    } catch {
+      return "\(error)"
+    }
+  }
+}
