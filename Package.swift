@@ -55,5 +55,9 @@ let package = Package(
     .executableTarget(
       name: "RecordsBench", dependencies: ["Bytes", "Records"], path: "bench/RecordsBench",
       swiftSettings: production),
+    module("KafkaWire", ["Bytes"]),
+
+    tests("BytesTests", ["Bytes"]),
+    tests("KafkaWireTests", ["Bytes", "KafkaWire"], resources: [.copy("Data")]),
   ]
 )
