@@ -59,5 +59,9 @@ let package = Package(
 
     tests("BytesTests", ["Bytes"]),
     tests("KafkaWireTests", ["Bytes", "KafkaWire"], resources: [.copy("Data")]),
+
+    .executableTarget(
+      name: "WireBench", dependencies: ["Bytes", "KafkaWire"], path: "bench/WireBench",
+      swiftSettings: production),
   ]
 )
