@@ -130,14 +130,18 @@ package struct WireDecoder: WireVisitor {
     elementsLeft &-= count
 
     var elements: [E] = []
-    elements.reserveCapacity(
-      min(count, WireDecoder.reservedBytesMax / max(1, MemoryLayout<E>.stride)))
+    elements.reserveCapacity(WireDecoder.reservedCount(count, stride: MemoryLayout<E>.stride))
     for _ in 0..<count {
       var element = E.zero
       try element.visit(&self)
       elements.append(element)
     }
     return elements
+  }
+
+  /// How many elements memory is reserved for when a count claims `count` of them.
+  package static func reservedCount(_ count: Int, stride: Int) -> Int {
+    min(count, reservedBytesMax / stride)
   }
 
   /// The tagged fields behind a struct: those it knows are filled in, the others skipped.
