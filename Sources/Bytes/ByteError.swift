@@ -1,6 +1,6 @@
 /// What is wrong with bytes that came from outside. Positions count from the start of the storage
 /// that was being read.
-package enum ByteError: Error, Equatable, Sendable {
+public enum ByteError: Error, Equatable, Sendable {
   /// `needed` more bytes were to be read at `at`, and there are not that many.
   case truncated(at: Int, needed: Int)
   /// A varint runs past its longest form or past the width it is read into.
@@ -14,7 +14,8 @@ package enum ByteError: Error, Equatable, Sendable {
 }
 
 extension ByteError: CustomStringConvertible {
-  package var description: String {
+  /// The failure and where, in a few words.
+  public var description: String {
     switch self {
     case .truncated(let at, let needed): "input ends at byte \(at), where \(needed) more are needed"
     case .varintTooLong(let at): "varint at byte \(at) is longer than its type allows"

@@ -4,11 +4,14 @@
 /// It shares the storage it reads, so a field cut out of it copies nothing and stays valid for as
 /// long as it is held. Fixed-width integers are big-endian, as on Kafka's wire. Positions count
 /// from the first byte of the slice that the reader was made of.
-package struct ByteReader: Sendable {
+///
+/// Public, though its members are not: the compiler inlines into other modules only what belongs to
+/// a public type, and `@inlinable` on a package type does nothing (Swift 6.3).
+public struct ByteReader: Sendable {
   @usableFromInline let storage: ArraySlice<UInt8>
   @usableFromInline package private(set) var position: Int
   /// One past the last byte that may be read.
-  package let end: Int
+  @usableFromInline package let end: Int
 
   @inlinable
   package init(_ bytes: ArraySlice<UInt8>) {

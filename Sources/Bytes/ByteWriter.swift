@@ -1,12 +1,12 @@
 /// A cursor that writes into memory of an exact, known size: size first, then write.
 ///
 /// Running past the end is our own mistake (the size was wrong), never the input's, so it stops the
-/// program. Fixed-width integers are written big-endian.
+/// program. Fixed-width integers are written big-endian. Public for the reason `ByteReader` is.
 @unsafe
-package struct ByteWriter {
+public struct ByteWriter {
   @usableFromInline let base: UnsafeMutableRawPointer
   @usableFromInline package private(set) var position: Int
-  package let end: Int
+  @usableFromInline package let end: Int
 
   /// Writes from the first byte of `buffer` on, which must outlive the writer.
   @inlinable
@@ -94,7 +94,7 @@ package struct ByteWriter {
 }
 
 /// Sizes of the variable-length integers, for sizing before writing.
-package enum Varint {
+public enum Varint {
   @inlinable
   package static func sizeUnsigned(_ value: UInt32) -> Int {
     size(UInt64(value))

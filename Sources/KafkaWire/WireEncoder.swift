@@ -111,10 +111,7 @@ package struct WireEncoder: WireVisitor {
 
   private mutating func write<E: WireValue>(_ elements: [E]) throws(WireError) {
     try writeLength(elements.count)
-    for element in elements {
-      var element = element
-      try element.visit(&self)
-    }
+    try elements.lendEach { (element) throws(WireError) in try element.visit(&self) }
   }
 
   private mutating func write(_ string: String) {

@@ -105,10 +105,7 @@ package struct WireSizer: WireVisitor {
 
   private mutating func addElements<E: WireValue>(_ elements: [E]) throws(WireError) {
     try addLength(elements.count)
-    for element in elements {
-      var element = element
-      try element.visit(&self)
-    }
+    try elements.lendEach { (element) throws(WireError) in try element.visit(&self) }
   }
 
   private mutating func addString(_ count: Int) throws(WireError) {
