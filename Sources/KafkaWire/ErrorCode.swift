@@ -2,7 +2,7 @@
 package struct ErrorCode: RawRepresentable, Hashable, Sendable {
   package var rawValue: Int16
 
-  @inlinable package init(rawValue: Int16) { self.rawValue = rawValue }
+  package init(rawValue: Int16) { self.rawValue = rawValue }
 
   /// Every code with a name.
   package static let known = (-1...133).map { ErrorCode(rawValue: $0) }

@@ -51,8 +51,8 @@ extension WireStruct {
     try v.structure(&value)
   }
 
-  /// A value built in place: `FetchRequest.with { $0.maxWaitMs = 500 }`.
-  @inlinable
+  /// A value built in place: `FetchRequest.with { $0.maxWaitMs = 500 }`. Generic, so for the rare
+  /// message; where there are many partitions, make a `var` and set its fields.
   package static func with<E: Error>(
     _ fill: (inout Self) throws(E) -> Void
   ) throws(E) -> Self {

@@ -7,6 +7,7 @@ extension Array where Element: WireValue {
   /// then forgotten: the array still owns what they refer to, and stays alive and unchanged
   /// throughout, as it is borrowed. A walk that stores an equal value back, as one over a nullable
   /// field does, retains and releases the same object, which leaves the count where it was.
+  /// Elements are structs, strings, arrays and numbers, all of which may be moved bit by bit.
   func lendEach(_ body: (inout Element) throws(WireError) -> Void) throws(WireError) {
     var failure: WireError?
     unsafe withUnsafeBufferPointer { elements in

@@ -5,7 +5,6 @@ package struct UUID16: Hashable, Sendable {
   package var high: UInt64
   package var low: UInt64
 
-  @inlinable
   package init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low

@@ -134,7 +134,7 @@ package struct WireDecoder: WireVisitor {
     for _ in 0..<count {
       var element = E.zero
       try element.visit(&self)
-      elements.append(element)
+      elements.append(consume element)
     }
     return elements
   }

@@ -135,3 +135,44 @@ import Testing
     #expect(groups.described(version: 0).hasSuffix("\"16\", and 4 more]}"))
   }
 }
+
+/// No message of ours has a nullable struct yet; the group protocol of KIP-848 does.
+private struct Holder: WireMessage {
+  struct Inner: WireStruct {
+    var number: Int16 = 0
+    init() {}
+    mutating func walk<V: WireVisitor>(_ v: inout V) throws(WireError) {
+      try v.field("number", &number)
+    }
+  }
+
+  static var versions: ClosedRange<Int16> { 0...1 }
+  static var flexibleSince: Int16? { 1 }
+  var inner: Inner?
+  var hint: Inner?
+
+  init() {}
+
+  mutating func walk<V: WireVisitor>(_ v: inout V) throws(WireError) {
+    try v.field("inner", &inner)
+  }
+
+  mutating func walkTags<V: WireVisitor>(_ v: inout V) throws(WireError) {
+    try v.tagged(0, "hint", &hint, .since(1))
+  }
+}
+
+@Suite struct `Nullable structs` {
+  @Test func `are a byte, then the struct if there is one`() throws {
+    var holder = Holder()
+    #expect(try holder.encoded(version: 0) == hex("ff"))
+    #expect(try holder.encoded(version: 1) == hex("ff 00"))
+    holder.inner = .with { $0.number = 5 }
+    #expect(try holder.encoded(version: 0) == hex("01 0005"))
+    holder.hint = .with { $0.number = 6 }
+    let bytes = hex("01 0005 00 01 00 04 01 0006 00")
+    #expect(try holder.encoded(version: 1) == bytes)
+    #expect(try Holder.decode(bytes[...], version: 1) == holder)
+    #expect(holder.described(version: 1) == "{inner: {number: 5}, hint: {number: 6}}")
+  }
+}
