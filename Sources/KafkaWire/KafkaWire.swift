@@ -1,29 +1,29 @@
 import Bytes
 
-/// KafkaWire: every request and response of Kafka's protocol as a value. No socket, no clock.
-///
-/// A message is a struct that lists its fields once, in wire order, in `walk`, and its tagged fields
-/// in `walkTags`. Decoder, sizer, encoder and printer are visitors of that list:
-///
-///     WireDecoder   bytes -> value      checks everything, throws on anything malformed
-///     WireSizer     value -> size       refuses what a version cannot say
-///     WireEncoder   value -> bytes      fills memory of exactly that size
-///     WirePrinter   value -> one line   for logs and traces
-///
-/// A frame on the connection is:
-///
-///     size          int32, of what follows; at most `Frame.sizeMax`
-///     header        request: v1, or v2 from the API's first flexible version on
-///                   response: v0, or v1 from the API's first flexible version on;
-///                   always v0 for ApiVersions, which is read before any version is agreed
-///     body          may be followed by bytes nobody knows: they are ignored
-///
-/// (1) No input makes this module trap, and none makes it allocate without bound: a message holds at
-///     most `WireDecoder.elementsMax` array elements, and a count alone reserves at most
-///     `WireDecoder.reservedBytesMax`.
-/// (2) The size computed for a message is the number of bytes written for it.
-/// (3) Encoding reads a message's arrays in place; nothing is copied but the bytes going out.
-///
+// KafkaWire: every request and response of Kafka's protocol as a value. No socket, no clock.
+//
+// A message is a struct that lists its fields once, in wire order, in `walk`, and its tagged fields
+// in `walkTags`. Decoder, sizer, encoder and printer are visitors of that list:
+//
+//     WireDecoder   bytes -> value      checks everything, throws on anything malformed
+//     WireSizer     value -> size       refuses what a version cannot say
+//     WireEncoder   value -> bytes      fills memory of exactly that size
+//     WirePrinter   value -> one line   for logs and traces
+//
+// A frame on the connection is:
+//
+//     size          int32, of what follows; at most `Frame.sizeMax`
+//     header        request: v1, or v2 from the API's first flexible version on
+//                   response: v0, or v1 from the API's first flexible version on;
+//                   always v0 for ApiVersions, which is read before any version is agreed
+//     body          may be followed by bytes nobody knows: they are ignored
+//
+// (1) No input makes this module trap, and none makes it allocate without bound: a message holds at
+//     most `WireDecoder.elementsMax` array elements, and a count alone reserves at most
+//     `WireDecoder.reservedBytesMax`.
+// (2) The size computed for a message is the number of bytes written for it.
+// (3) Encoding reads a message's arrays in place; nothing is copied but the bytes going out.
+
 /// Anything that has fields: a message, an array's element, a tagged struct.
 package protocol WireStruct: WireNullable {
   /// Every field at its default.
