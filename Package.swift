@@ -23,6 +23,11 @@ func tests(
     name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
 }
 
+func bench(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(
+    name: name, dependencies: dependencies, path: "bench/\(name)", swiftSettings: production)
+}
+
 func library(_ name: String, pkgConfig: String, apt: String) -> Target {
   .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
 }
@@ -41,27 +46,18 @@ let package = Package(
     library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
 
     module("Bytes", ["CCRC32C"]),
-    module("Platform", ["CLinux"]),
     module("Records", ["Bytes", "CLZ4", "CSnappy", "CZlib", "CZstd"]),
+    module("Platform", ["CLinux"]),
     module("LogStore", ["Bytes", "Records", "Platform"]),
+    module("KafkaWire", ["Bytes"]),
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
     tests("BytesTests", ["Bytes"]),
     tests("RecordsTests", ["Bytes", "Records"], resources: [.copy("Data")]),
-
-    tests(
-      "LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
-
-    .executableTarget(
-      name: "RecordsBench", dependencies: ["Bytes", "Records"], path: "bench/RecordsBench",
-      swiftSettings: production),
-    module("KafkaWire", ["Bytes"]),
-
-    tests("BytesTests", ["Bytes"]),
+    tests("LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
     tests("KafkaWireTests", ["Bytes", "KafkaWire"], resources: [.copy("Data")]),
 
-    .executableTarget(
-      name: "WireBench", dependencies: ["Bytes", "KafkaWire"], path: "bench/WireBench",
-      swiftSettings: production),
+    bench("RecordsBench", ["Bytes", "Records"]),
+    bench("WireBench", ["Bytes", "KafkaWire"]),
   ]
 )
