@@ -5,7 +5,8 @@ internal import Records
 //
 //   0  u32 magic "MCKP"    4  u32 CRC of the rest    8  u32 version    12 u32 log records
 //   16 u64 store           24 u64 first generation of the journal that is still needed
-//   32 u64 through         40 u64 next log id        48 records, each with a u32 length before it
+//   32 u64 through         40 u64 next log id        48 u32 journal files
+//   52 records, each with a u32 length before it
 //
 // A log's record is everything that is known of the log after the frames of group `through`.
 // Integers are big-endian; a string or list has its count before it.
@@ -13,7 +14,7 @@ internal import Records
 struct Checkpoint {
   static let magic: UInt32 = 0x4d43_4b50
   static let version: UInt32 = 1
-  static let headerBytes = 48
+  static let headerBytes = 52
   static let path = "checkpoint"
   static let temporaryPath = "checkpoint.new"
 
@@ -21,6 +22,8 @@ struct Checkpoint {
   var firstGeneration: UInt64
   var through: UInt64
   var nextLogID: UInt64
+  /// Files of the journal that are whole on the disk: slots from zero on.
+  var journalFiles: Int
   var records: [[UInt8]]
 
   func encoded() -> [UInt8] {
@@ -34,6 +37,7 @@ struct Checkpoint {
     bytes.put(firstGeneration)
     bytes.put(through)
     bytes.put(nextLogID)
+    bytes.put(UInt32(journalFiles))
     for record in records {
       bytes.put(UInt32(record.count))
       bytes += record
@@ -57,6 +61,7 @@ struct Checkpoint {
     firstGeneration = try reader.uint64()
     through = try reader.uint64()
     nextLogID = try reader.uint64()
+    journalFiles = Int(try reader.uint32())
     records = []
     for _ in 0..<count {
       let length = Int(try reader.uint32())
@@ -65,12 +70,14 @@ struct Checkpoint {
   }
 
   init(
-    store: UInt64, firstGeneration: UInt64, through: UInt64, nextLogID: UInt64, records: [[UInt8]]
+    store: UInt64, firstGeneration: UInt64, through: UInt64, nextLogID: UInt64,
+    journalFiles: Int, records: [[UInt8]]
   ) {
     self.store = store
     self.firstGeneration = firstGeneration
     self.through = through
     self.nextLogID = nextLogID
+    self.journalFiles = journalFiles
     self.records = records
   }
 }
@@ -171,6 +178,7 @@ extension Segment {
     self.init(base: Offset(try reader.int64()))
     size = try reader.int64()
     pushedOut = size
+    verified.trustedFrom = size
     maxTimestamp = Timestamp(try reader.int64())
     let appended = try reader.int64()
     firstAppended = appended < 0 ? nil : appended

@@ -42,6 +42,8 @@ struct Journal {
   private(set) var free: [(slot: Int, file: FileID)] = []
   /// Slots that have a file or are getting one.
   private(set) var slotsMade = 0
+  /// Slots whose file is whole on the disk.
+  private(set) var filesMade = 0
   private var nextGeneration: UInt64
   /// Where the next group goes in the last of `used`.
   private var position: Int64 = 0
@@ -104,6 +106,7 @@ extension Journal {
 
   mutating func addFile(slot: Int, _ file: FileID) {
     slotsMade = max(slotsMade, slot + 1)
+    filesMade = max(filesMade, slot + 1)
     free.append((slot, file))
   }
 

@@ -48,6 +48,9 @@ enum FrameKind: UInt8, Sendable {
   case delete = 7
   /// The log is kept differently from here on. Payload as for `create`.
   case configure = 8
+  /// A file of the journal is there from here on. Payload: Int64 slot; the log is 0. If the file is
+  /// gone or shorter later, it was damaged.
+  case journalFile = 9
 }
 
 enum JournalFormat {

@@ -93,8 +93,11 @@ struct Log {
     }
   }
 
-  /// The log ends with the last batch that is known to be there.
-  mutating func endAtLastPlace() {
+  /// The log ends where the first doubt begins; a doubt about what is committed is left to whoever
+  /// reads it.
+  mutating func endAtFirstDoubt() {
+    guard let first = doubts.map(\.lowerBound).filter({ $0 >= highWatermark }).min() else { return }
+    dropPlaces(after: first)
     end = places.count > firstPlace ? places[places.count - 1].end : committed.end
   }
 

@@ -254,7 +254,7 @@ extension LogStore {
     return position
   }
 
-  private func add(
+  func add(
     _ kind: FrameKind, _ log: LogID, _ epoch: LeaderEpoch, payload: Int64
   ) throws(LogError) -> JournalGroup {
     let bytes = unsafe ByteWriter.array(8) { unsafe $0.integer(payload) }

@@ -79,7 +79,7 @@ extension LogStore {
     }
     let contents = Checkpoint(
       store: id, firstGeneration: journal.firstGeneration(after: through), through: through,
-      nextLogID: nextLogID, records: records)
+      nextLogID: nextLogID, journalFiles: journal.filesMade, records: records)
     checkpoint = CheckpointRun(
       number: checkpointsStarted, through: through, bytes: contents.encoded(), fresh: fresh,
       barriers: Set(fresh.map { $0.slot }), directories: directories.sorted())

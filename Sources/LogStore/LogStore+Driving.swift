@@ -110,7 +110,10 @@ extension LogStore {
       submit(.syncDirectory("journal"), .journalFile(slot: slot, .name(file)))
     case (.name(let file), .success):
       journalFilesUnderWay -= 1
+      // Known to be there before anything is in it, if the journal has room to say so.
+      let said = (try? add(.journalFile, LogID(0), .none, payload: Int64(slot))) != nil
       journal.addFile(slot: slot, file)
+      if !said { _ = try? add(.journalFile, LogID(0), .none, payload: Int64(slot)) }
       reportRoom()
     case (.allocate(let file), .failure), (.name(let file), .failure):
       // A file of the wrong size must not stay: the next attempt makes it anew.

@@ -73,7 +73,7 @@ extension LogStore {
     let (base, size) = withLog(slot) { ($0.segments[index].base, $0.segments[index].size) }
     let limitPosition = base == limit.segment ? limit.position : size
     do throws(DiskError) {
-      let (file, found) = try position(of: offset, slot, index, limitPosition)
+      let (file, found) = try position(of: offset, slot, index, limitPosition, bytesMax)
       guard let position = found else {
         throw DiskError.failed("finding offset \(offset.rawValue) in its segment", errno: 0)
       }
@@ -87,6 +87,7 @@ extension LogStore {
       }
       return count > 0 ? LogSlice(file: file, position: position, count: count) : nil
     } catch {
+      if let failure = logs[slot].failure { throw .logFailed(failure) }
       throw .disk("\(error)")
     }
   }
@@ -159,6 +160,7 @@ extension LogStore {
         var position = try withIndex(slot, index) { table in
           IndexLookup.position(ofTimestamp: reaching(segment).rawValue, in: table)
         }
+        try verify(slot, index, position..<end, file)
         while let header = try scan.header(at: position, limit: end) {
           if matches(header.maxTimestamp), header.lastOffset >= start,
             let batch = try scan.batch(at: position, header),
@@ -198,17 +200,27 @@ extension LogStore {
 extension LogStore {
   /// The position of the batch with `offset` in it, in the segment's file.
   private func position(
-    of offset: Offset, _ slot: Int, _ index: Int, _ limit: Int64
+    of offset: Offset, _ slot: Int, _ index: Int, _ limit: Int64, _ bytesMax: Int
   ) throws(DiskError) -> (OpenFile, Int64?) {
     let file = try dataFile(slot, index)
     let base = logs[slot].segments[index].base
-    if offset == base { return (file, 0) }
+    func verify(from start: Int64) throws(DiskError) {
+      let end = start + Int64(bytesMax) + VerifiedRegions.bytes
+      try self.verify(slot, index, start..<min(limit, end), file)
+    }
+    if offset == base {
+      try verify(from: 0)
+      return (file, 0)
+    }
     if let place = withLog(slot, { $0.recentPlace(endingAt: offset) }), place.segment == base {
+      try verify(from: place.position)
       return (file, place.position)
     }
     var position = try withIndex(slot, index) { table in
       IndexLookup.position(ofOffset: offset - base, in: table)
     }
+    // From the entry on: a damaged header in between could lead past the batch.
+    try verify(from: position)
     var scan = BatchScan(file, disk)
     while let header = try scan.header(at: position, limit: limit) {
       if header.lastOffset >= offset { return (file, position) }
@@ -247,7 +259,7 @@ extension LogStore {
     return reader
   }
 
-  private func withIndex<R>(
+  func withIndex<R>(
     _ slot: Int, _ index: Int, _ body: (any IndexTable) -> R
   ) throws(DiskError) -> R {
     let segment = logs[slot].segments[index]

@@ -74,7 +74,9 @@ struct Recovery {
         _ = try disk.perform(.makeDirectory(directory))
       }
     }
-    let empty = Checkpoint(store: id, firstGeneration: 1, through: 0, nextLogID: 1, records: [])
+    let empty = Checkpoint(
+      store: id, firstGeneration: 1, through: 0, nextLogID: 1, journalFiles: 0,
+      records: [])
     try write(empty, disk)
     return empty
   }
@@ -91,6 +93,7 @@ struct Recovery {
     for index in logs.indices { try openSegments(&logs[index]) }
     var reader = try journalReader()
     try reader.read { (finding) throws(DiskError) in try redo(finding) }
+    try checkJournalFiles(reader)
     if let damage {
       for index in logs.indices where logs[index].failure == nil { logs[index].failure = damage }
     }
@@ -101,6 +104,7 @@ struct Recovery {
     let journalFiles = try journalFilesInOrder(reader)
     checkpoint.through = reader.lastGroup
     checkpoint.firstGeneration = reader.nextGeneration
+    checkpoint.journalFiles = journalFiles.count
     let kept = logs.filter { !deleted.contains($0.id) }
     checkpoint.records = kept.map { $0.encodedRecord() }
     try Self.write(checkpoint, disk)
@@ -220,7 +224,9 @@ extension Recovery {
     var scan = BatchScan(file, disk)
     while place.end < end,
       let header = try scan.header(at: place.position, limit: segment.size),
-      header.baseOffset == place.end
+      header.baseOffset == place.end, header.nextOffset <= end,
+      log.epochs.epoch(at: place.end) == header.partitionLeaderEpoch,
+      let batch = try scan.batch(at: place.position, header), (try? batch.checkCRC()) != nil
     {
       place = Log.Place(
         end: header.nextOffset, segment: segment.base,
@@ -261,13 +267,18 @@ extension Recovery {
       try makeDirectory(frame.log)
       return
     }
+    if frame.kind == .journalFile {
+      var reader = ByteReader(payload)
+      checkpoint.journalFiles = max(checkpoint.journalFiles, Int((try? reader.int64()) ?? 0) + 1)
+      return
+    }
     guard let slot = slots[frame.log] else { return }
     // A log that misses a frame takes none of those after it, only its end.
     guard damage == nil, logs[slot].failure == nil || frame.kind == .delete else { return }
     var reader = ByteReader(payload)
     let number = (try? reader.int64()) ?? 0
     switch frame.kind {
-    case .create: break
+    case .create, .journalFile: break
     case .configure:
       if let (_, options) = LogOptions.decoded(payload) { logs[slot].options = options }
     case .append: try redoAppend(slot, payload)
@@ -351,10 +362,11 @@ extension Recovery {
   /// Makes the log's files durable, as they are now.
   private func settle(_ log: inout Log) throws(DiskError) {
     guard !deleted.contains(log.id) else { return }
-    if let doubtful = log.doubts.map(\.lowerBound).min(), log.failure == nil {
+    if let doubtful = log.doubts.map(\.lowerBound).min() {
       log.failure =
-        "its files lack records from offset \(doubtful.rawValue) on; repair it from a replica"
-      log.endAtLastPlace()
+        log.failure
+        ?? "its files lack records from offset \(doubtful.rawValue) on; repair it from a replica"
+      log.endAtFirstDoubt()
     }
     for index in log.segments.indices {
       guard let files = log.segments[index].files, let file = files.data else { continue }
@@ -442,6 +454,15 @@ extension Recovery {
       store: checkpoint.store, options: options.journal, disk: disk,
       files: files.sorted { $0.slot < $1.slot }, through: checkpoint.through,
       firstGeneration: checkpoint.firstGeneration)
+  }
+
+  /// A file of the journal that was there and is gone or shorter may have held anything.
+  private mutating func checkJournalFiles(_ reader: JournalReader) throws(DiskError) {
+    for slot in 0..<checkpoint.journalFiles {
+      let file = reader.files.first { $0.slot == slot }
+      let size = try file.map { (file) throws(DiskError) in try disk.size(file.file) }
+      if size.map({ $0 < options.journal.fileBytes }) ?? true { try redo(.damaged(nil)) }
+    }
   }
 
   /// Damaged journal files are evidence, and may hold records that someone can save.

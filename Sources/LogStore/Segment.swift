@@ -19,6 +19,7 @@ struct Segment {
   /// When its first batch was appended, ms since 1970; nil while it is empty.
   var firstAppended: Int64?
   var index = SegmentIndex()
+  var verified = VerifiedRegions()
   /// Entries of the index, and their CRC, as they are in the file or on their way there.
   var indexWritten = 0
   var indexCRC = CRC32C()
@@ -67,6 +68,7 @@ struct Segment {
   mutating func truncate(to position: Int64) {
     truncations += 1
     size = position
+    verified.truncate(to: position)
     pushedOut = min(pushedOut, position)
     index.truncate(to: position)
     if indexWritten > index.count {

@@ -79,6 +79,14 @@ enum IndexLookup {
     return after == 0 ? 0 : Int64(table.entry(after - 1).position)
   }
 
+  /// The last entry at or before a position in the segment's file.
+  static func entry(
+    atOrBefore position: Int64, in table: any IndexTable
+  ) -> SegmentIndex.Entry? {
+    let after = firstIndex(in: table) { Int64($0.position) > position }
+    return after == 0 ? nil : table.entry(after - 1)
+  }
+
   private static func firstIndex(
     in table: some IndexTable, where isAfter: (SegmentIndex.Entry) -> Bool
   ) -> Int {

@@ -60,14 +60,23 @@ final class StoreHarness {
   }
 
   var state: State { history[history.count - 1] }
-  var durable: Int { Int(store.frames.durable) }
+  /// Frames that are durable, of those in `history`. The store adds some of its own, which change
+  /// nothing that can be seen: they are in `ownFrames` by what had been added before them.
+  var durable: Int { Int(store.frames.durable) - ownFrames.count { $0 < store.frames.durable } }
+  private var ownFrames: [UInt64] = []
 
   /// Notes the state after a frame that was just added.
   private func record(_ change: (inout State) -> Void) {
+    noteOwnFrames(before: 1)
     var next = state
     change(&next)
     history.append(next)
-    precondition(history.count == Int(store.frames.added) + 1, "one state for each frame")
+  }
+
+  private func noteOwnFrames(before pending: Int) {
+    while history.count - 1 + ownFrames.count + pending < Int(store.frames.added) {
+      ownFrames.append(UInt64(history.count - 1 + ownFrames.count))
+    }
   }
 
   func create(_ name: String) throws -> LogID {
@@ -153,6 +162,7 @@ final class StoreHarness {
     store.flush(now: now)
     guard !disk.inFlight.isEmpty else { return }
     store.complete(disk.step(random.below(disk.inFlight.count)))
+    noteOwnFrames(before: 0)
     takeEvents()
   }
 
@@ -196,27 +206,33 @@ extension StoreHarness {
   static func state(of store: LogStore) throws -> State {
     var state: State = [:]
     for id in store.logIDs {
+      let log = try readable(store, id)
       if let failure = try store.failure(of: id) { throw LogError.logFailed(failure) }
-      let bounds = try store.bounds(of: id)
-      try store.commit(id, through: bounds.end)
-      var log = LogState(name: try store.name(of: id))
-      log.start = bounds.start.rawValue
-      log.end = bounds.end.rawValue
-      log.epochs = try store.epochs(of: id).entries
-      log.vote = try store.vote(of: id)
-      var next = bounds.start
-      while let slice = try store.slice(of: id, from: next, bytesMax: 200) {
-        var batches = RecordBatches(try store.bytes(of: slice)[...])
-        while let batch = try batches.next() {
-          try batch.checkCRC()
-          log.batches.append(Array(batch.bytes))
-          next = batch.header.nextOffset
-        }
-      }
-      if next != bounds.end { log.end = -1 }
       state[id] = log
     }
     return state
+  }
+
+  /// What a reader of a log is given: from its start to its end, all of it committed.
+  static func readable(_ store: LogStore, _ id: LogID) throws -> LogState {
+    let bounds = try store.bounds(of: id)
+    try store.commit(id, through: bounds.end)
+    var log = LogState(name: try store.name(of: id))
+    log.start = bounds.start.rawValue
+    log.end = bounds.end.rawValue
+    log.epochs = try store.epochs(of: id).entries
+    log.vote = try store.vote(of: id)
+    var next = bounds.start
+    while let slice = try store.slice(of: id, from: next, bytesMax: 200) {
+      var batches = RecordBatches(try store.bytes(of: slice)[...])
+      while let batch = try batches.next() {
+        try batch.checkCRC()
+        log.batches.append(Array(batch.bytes))
+        next = batch.header.nextOffset
+      }
+    }
+    if next != bounds.end { log.end = -1 }
+    return log
   }
 
   static func open(_ disk: VirtualDisk, now: Int64 = 1) throws -> LogStore {
