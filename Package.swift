@@ -57,6 +57,9 @@ let package = Package(
     tests("LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
     tests("KafkaWireTests", ["Bytes", "KafkaWire"], resources: [.copy("Data")]),
 
+    .executableTarget(
+      name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
+
     bench("RecordsBench", ["Bytes", "Records"]),
     bench("WireBench", ["Bytes", "KafkaWire"]),
   ]

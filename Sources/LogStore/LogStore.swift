@@ -76,6 +76,9 @@ package final class LogStore {
 
   package func log(named name: String) -> LogID? { byName[name] }
 
+  /// Why the store takes nothing more, if it does not.
+  package var failureText: String? { failure }
+
   /// Frames added to the journal since the store was opened, and how many of them are durable.
   package var frames: (added: UInt64, durable: UInt64) {
     (journal.framesAdded, journal.framesDurable)

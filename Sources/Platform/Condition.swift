@@ -16,7 +16,12 @@ package final class Condition<Value>: @unchecked Sendable {
     unsafe mutex = .allocate(capacity: 1)
     unsafe condition = .allocate(capacity: 1)
     unsafe pthread_mutex_init(mutex, nil)
-    unsafe pthread_cond_init(condition, nil)
+    // Deadlines must not move when someone sets the wall clock.
+    var attributes = pthread_condattr_t()
+    unsafe pthread_condattr_init(&attributes)
+    unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    unsafe pthread_cond_init(condition, &attributes)
+    unsafe pthread_condattr_destroy(&attributes)
   }
 
   deinit {
@@ -38,6 +43,23 @@ package final class Condition<Value>: @unchecked Sendable {
     unsafe pthread_mutex_lock(mutex)
     defer { unsafe pthread_mutex_unlock(mutex) }
     while !isReady(value) { unsafe pthread_cond_wait(condition, mutex) }
+    return body(&value)
+  }
+
+  /// As `wait`, but not longer than that; `body` runs in either case.
+  package func wait<R>(
+    until isReady: (Value) -> Bool, milliseconds: Int64, _ body: (inout Value) -> R
+  ) -> R {
+    var deadline = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &deadline)
+    let nanoseconds = deadline.tv_nsec + Int(milliseconds % 1000) * 1_000_000
+    deadline.tv_sec += Int(milliseconds / 1000) + nanoseconds / 1_000_000_000
+    deadline.tv_nsec = nanoseconds % 1_000_000_000
+    unsafe pthread_mutex_lock(mutex)
+    defer { unsafe pthread_mutex_unlock(mutex) }
+    while !isReady(value) {
+      if unsafe pthread_cond_timedwait(condition, mutex, &deadline) == ETIMEDOUT { break }
+    }
     return body(&value)
   }
 
