@@ -1,9 +1,6 @@
 #pragma once
 // What Swift's Glibc module does not export: epoll, eventfd, timerfd, sendfile, and the file
 // calls that the log's disk driver needs. Headers only; the C library is linked anyway.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -26,6 +23,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+// The headers declare these with _GNU_SOURCE only, which cannot be set here: Swift's Glibc module is
+// built without it, and the two would disagree on fd_set.
+ssize_t pwritev2(int, const struct iovec *, int, off_t, int);
+ssize_t preadv2(int, const struct iovec *, int, off_t, int);
+int sync_file_range(int, __off64_t, __off64_t, unsigned);
+int accept4(int, struct sockaddr *__restrict, socklen_t *__restrict, int);
+#define MARTLET_RWF_NOWAIT 0x8
+#define MARTLET_SYNC_FILE_RANGE_WRITE 2
+
 // Variadic or macro-only in C, and so not imported by Swift.
 static inline int martlet_open(const char *path, int flags, mode_t mode) {
   return open(path, flags, mode);
@@ -36,12 +42,25 @@ static inline int martlet_openat(int directory, const char *path, int flags, mod
 static inline void martlet_name_thread(const char *name) {
   prctl(PR_SET_NAME, name, 0, 0, 0);
 }
-static inline int martlet_direct_flag(void) { return O_DIRECT; }
-static inline ssize_t martlet_pwritev_dsync(
-    int fd, const struct iovec *parts, int count, off_t position) {
-  return pwritev2(fd, parts, count, position, RWF_DSYNC);
-}
+static inline int martlet_direct_flag(void) { return __O_DIRECT; }
 static inline ssize_t martlet_preadv_nowait(
     int fd, const struct iovec *parts, int count, off_t position) {
-  return preadv2(fd, parts, count, position, RWF_NOWAIT);
+  return preadv2(fd, parts, count, position, MARTLET_RWF_NOWAIT);
+}
+
+// With _GNU_SOURCE these take transparent unions, which Swift does not know.
+static inline int martlet_accept(int fd, struct sockaddr_storage *peer, socklen_t *length) {
+  return accept4(fd, (struct sockaddr *)peer, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+static inline int martlet_bind(int fd, const struct sockaddr *address, socklen_t length) {
+  return bind(fd, address, length);
+}
+static inline int martlet_local_port(int fd) {
+  struct sockaddr_storage storage;
+  socklen_t length = sizeof storage;
+  if (getsockname(fd, (struct sockaddr *)&storage, &length) != 0) return -1;
+  return ntohs(((struct sockaddr_in *)&storage)->sin_port);
+}
+static inline int martlet_stream_socket(int family) {
+  return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }

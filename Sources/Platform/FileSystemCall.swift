@@ -3,8 +3,8 @@ internal import Glibc
 
 /// Does disk operations by system calls, relative to a directory that is held open.
 ///
-/// EINTR is retried, short reads and writes are continued. EBADF and EFAULT are our own mistakes and
-/// stop the program. A failed sync is reported and never repeated.
+/// EINTR is retried, short reads and writes are continued. EBADF and EFAULT are our own mistakes
+/// and stop the program. A failed sync is reported and never repeated.
 struct FileSystemCall: Sendable {
   let root: Int32
 
@@ -38,7 +38,8 @@ struct FileSystemCall: Sendable {
       try check(fdatasync(file.rawValue), "syncing a file")
     case .pushOut(let file, let position, let count):
       // A hint. Where the file system does not know it, the next sync does the work.
-      sync_file_range(file.rawValue, Int(position), Int(count), UInt32(SYNC_FILE_RANGE_WRITE))
+      sync_file_range(
+        file.rawValue, Int(position), Int(count), UInt32(MARTLET_SYNC_FILE_RANGE_WRITE))
     case .truncate(let file, let size):
       try check(ftruncate(file.rawValue, Int(size)), "truncating a file to \(size) bytes")
     case .size(let file):
@@ -104,8 +105,8 @@ struct FileSystemCall: Sendable {
     try check(fsync(file), "syncing directory \(path)")
   }
 
-  /// Writes real zeros: blocks that are only reserved (fallocate) are marked as written by the first
-  /// write to each, which costs every fdatasync of a journal a metadata commit.
+  /// Writes real zeros: blocks that are only reserved (fallocate) are marked as written by the
+  /// first write to each, which costs every fdatasync of a journal a metadata commit.
   private func allocate(_ file: FileID, _ bytes: Int64) throws(DiskError) {
     let zeros = BlockMemory(count: 1 << 20)
     var position: Int64 = 0

@@ -4,9 +4,9 @@ internal import Glibc
 /// The bytes of a file that will not change: mapped read-only from a real disk, copied from a
 /// virtual one.
 ///
-/// Every page has been read when a mapping is made (MADV_POPULATE_READ), so that a broken disk is an
-/// errno at that moment; a page evicted later and unreadable then would be a SIGBUS, which is why
-/// only what can be derived again is ever mapped.
+/// Every page has been read when a mapping is made (MADV_POPULATE_READ), so that a broken disk is
+/// an errno at that moment; a page evicted later and unreadable then would be a SIGBUS, which is
+/// why only what can be derived again is ever mapped.
 @safe
 package final class Mapping: @unchecked Sendable {
   package let count: Int

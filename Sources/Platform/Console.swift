@@ -1,0 +1,23 @@
+internal import CLinux
+internal import Glibc
+
+/// Standard error and the end of the process, for command lines.
+package enum Console {
+  package static func complain(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in _ = unsafe Glibc.write(2, bytes.baseAddress, bytes.count) }
+  }
+
+  package static func exit(_ status: Int32) -> Never { Glibc.exit(status) }
+
+  /// The time now in UTC, as in ISO 8601, to the second.
+  package static func timestamp() -> String {
+    var now = time_t()
+    unsafe time(&now)
+    var parts = unsafe tm()
+    unsafe gmtime_r(&now, &parts)
+    func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    let date = unsafe "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+    return unsafe "\(date)T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))Z"
+  }
+}
