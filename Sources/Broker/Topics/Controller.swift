@@ -1,0 +1,345 @@
+internal import Bytes
+package import KafkaWire
+package import LogStore
+
+// The controller: topics, their settings, producer ids. A value, with no clock, socket or thread.
+//
+//     request --decide--> records --append--> metadata log --committed--> apply --> changes, reply
+//
+// A request is decided into records against the state as it will be when everything decided before
+// it is in force (`decided`). Only a record that came back from the metadata log changes the state
+// that is in force (`state`), makes partitions and lets the reply go.
+//
+// (1) `decided` is `state` with the records of `appends` applied, in order.
+// (2) No answer tells of something that is not in the log: what was decided against records under
+//     way waits for the last of them, also if it decided nothing itself ("the topic exists").
+//     Metadata, DescribeConfigs and DescribeCluster answer from `state` and never wait.
+// (3) When the appends are lost (the disk failed, another node leads), `decided` falls back to
+//     `state`, and everyone who waited is told.
+// (4) A record means the same on every node: what depends on a node's own settings (the default
+//     number of partitions) is in the record, not in how it is applied.
+// (5) Producer ids are handed out of blocks taken by a record. What a node had left of its block
+//     when it stopped is never handed out.
+package struct Controller: Sendable {
+  /// What the controller is told.
+  package enum Input: Sendable {
+    case request(Submission)
+    /// The metadata log has these, in the order of the log: on a majority, for ever.
+    case committed([MetadataRecord])
+    /// Appends that were not reported committed may never be; whoever waits gets this code.
+    case appendsLost(ErrorCode)
+  }
+
+  /// A request with all it takes to answer it.
+  package struct Submission: Sendable {
+    package var request: ControllerRequest
+    package var version: Int16
+    package var token: ReplyToken
+    /// As many ids as `freshIdsCount` says that were never used, none of them zero.
+    package var freshIds: [UUID16]
+    package var cluster: ClusterView
+
+    package init(
+      _ request: ControllerRequest, version: Int16, token: ReplyToken, freshIds: [UUID16] = [],
+      cluster: ClusterView
+    ) {
+      self.request = request
+      self.version = version
+      self.token = token
+      self.freshIds = freshIds
+      self.cluster = cluster
+    }
+  }
+
+  /// What is to be done, in this order.
+  package enum Effect: Equatable, Sendable {
+    /// Into the metadata log, all of them or none; the token is that of the request.
+    case append([MetadataRecord], ReplyToken)
+    case reply(ReplyToken, ControllerResponse)
+    /// Submit this request once more, after the effects before this one: topics it asks for were
+    /// created, and it can be answered as soon as they have leaders.
+    case askAgain(ReplyToken, ControllerRequest, version: Int16)
+    /// A partition exists from here on; it is for the brokers among `replicas` to make its log.
+    case createPartition(
+      topic: String, id: UUID16, index: Int32, replicas: [Int32], options: LogOptions)
+    case deletePartition(topic: String, id: UUID16, index: Int32)
+    case configChanged(topic: String, id: UUID16)
+    /// The broker's settings changed, and with them what topics fall back on.
+    case brokerConfigChanged
+  }
+
+  /// Requests that may wait for the metadata log.
+  package static let waitingMax = 1024
+  package static let topicsMax = 50_000
+  /// Of all topics together.
+  package static let partitionsMax = 200_000
+  /// That one request may create, as in Kafka.
+  package static let requestPartitionsMax = 10_000
+  package static let transactionalIdsMax = 100_000
+  package static let transactionalIdBytesMax = 1024
+  package static let producerIdsBlock: Int32 = 1000
+
+  package let nodeId: Int32
+  /// The settings of this node's file.
+  package let file: ConfigValues
+  /// What is in force.
+  package private(set) var state: MetadataState
+  /// (1)
+  private(set) var decided: MetadataState
+  private var appends: [Append] = []
+  private var waitingCount = 0
+  /// Producer ids that were taken and not handed out yet.
+  var producerIdsLeft: Range<Int64> = 0..<0
+
+  private struct Append: Sendable {
+    var records: [MetadataRecord]
+    /// How many of them are committed.
+    var committedCount = 0
+    var waiting: [Waiting] = []
+  }
+
+  private struct Waiting: Sendable {
+    var token: ReplyToken
+    var request: ControllerRequest
+    var version: Int16
+    var outcome: Outcome
+  }
+
+  /// What becomes of a request when its records are in force.
+  enum Outcome: Equatable, Sendable {
+    case reply(ControllerResponse)
+    case askAgain(ControllerRequest)
+  }
+
+  /// A request, decided.
+  struct Decision: Equatable, Sendable {
+    var records: [MetadataRecord] = []
+    var outcome: Outcome
+  }
+
+  /// `snapshot` is what the metadata log before the first record to be loaded adds up to. Fails if
+  /// `file` has a setting that there is not, or a value it cannot have.
+  package init(
+    nodeId: Int32, file: [(String, String)] = [],
+    snapshot: MetadataState = MetadataState()
+  ) throws(ConfigFault) {
+    var values = ConfigValues()
+    for (name, value) in file {
+      guard let definition = BrokerConfigTable.definition(name) else {
+        throw ConfigFault("Unknown broker config name: \(name)")
+      }
+      values[name] = try definition.canonical(value)
+    }
+    self.nodeId = nodeId
+    self.file = values
+    state = snapshot
+    decided = snapshot
+  }
+
+  /// This broker's settings in force.
+  package var brokerConfigs: BrokerConfigs { brokerConfigs(in: state) }
+
+  func brokerConfigs(in state: MetadataState) -> BrokerConfigs {
+    BrokerConfigs(
+      node: state.nodeConfigs[nodeId] ?? ConfigValues(), cluster: state.clusterConfigs, file: file)
+  }
+
+  /// A topic's settings in force on this broker.
+  package func config(of topic: TopicState) -> TopicConfig {
+    TopicConfig(topic.configs, on: brokerConfigs)
+  }
+
+  /// Takes in a record of the log that is replayed at the start. The owner makes the logs of the
+  /// topics in `state` when all are loaded.
+  package mutating func load(_ record: MetadataRecord) throws(MetadataError) {
+    precondition(appends.isEmpty, "the log is replayed before requests are taken")
+    try state.load(record)
+    // Not a copy of `state`: the two would be taken apart again by every record.
+    settle(record)
+  }
+
+  /// How many unused ids have to come with a request.
+  package func freshIdsCount(_ request: ControllerRequest, version: Int16) -> Int {
+    switch request {
+    case .metadata(let request):
+      wantsCreation(request, version) ? request.topics?.count ?? 0 : 0
+    case .createTopics(let request): request.topics.count
+    case .ensureInternalTopic: 1
+    case .describeCluster, .describeConfigs, .deleteTopics, .createPartitions, .alterConfigs,
+      .incrementalAlterConfigs, .initProducerId, .identifyCluster:
+      0
+    }
+  }
+
+  package mutating func step(_ input: Input, into effects: inout [Effect]) {
+    switch input {
+    case .request(let submission): take(submission, into: &effects)
+    case .committed(let records):
+      for record in records { commit(record, into: &effects) }
+    case .appendsLost(let code): drop(code, into: &effects)
+    }
+  }
+
+  private mutating func take(_ submission: Submission, into effects: inout [Effect]) {
+    precondition(
+      submission.freshIds.count
+        >= freshIdsCount(submission.request, version: submission.version),
+      "every new topic gets an id")
+    precondition(!submission.freshIds.contains(.zero), "a topic's id is never zero")
+    let token = submission.token
+    if let response = answer(submission) {
+      effects.append(.reply(token, response))
+      return
+    }
+    guard waitingCount < Self.waitingMax else {
+      let refusal = submission.request.refused(
+        submission.request.busyCode, "Too many requests wait for the metadata log; try again.")
+      effects.append(.reply(token, refusal))
+      return
+    }
+    let decision = decide(submission)
+    let waiting = Waiting(
+      token: token, request: submission.request, version: submission.version,
+      outcome: decision.outcome)
+    if !decision.records.isEmpty {
+      for record in decision.records { settle(record) }
+      effects.append(.append(decision.records, token))
+      appends.append(Append(records: decision.records, waiting: [waiting]))
+      waitingCount += 1
+    } else if appends.isEmpty {
+      finish(waiting, into: &effects)
+    } else {
+      // (2)
+      appends[appends.count - 1].waiting.append(waiting)
+      waitingCount += 1
+    }
+  }
+
+  /// Answers that need no decision: they come from what is in force.
+  private func answer(_ submission: Submission) -> ControllerResponse? {
+    switch submission.request {
+    case .metadata(let request):
+      guard !wantsCreation(request, submission.version) else { return nil }
+      return .metadata(metadata(request, version: submission.version, on: submission.cluster))
+    case .describeCluster(let request):
+      return .describeCluster(describeCluster(request, on: submission.cluster))
+    case .describeConfigs(let request):
+      return .describeConfigs(describeConfigs(request))
+    case .createTopics, .deleteTopics, .createPartitions, .alterConfigs,
+      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .ensureInternalTopic:
+      return nil
+    }
+  }
+
+  private mutating func decide(_ submission: Submission) -> Decision {
+    switch submission.request {
+    case .metadata(let request): decideCreation(request, submission)
+    case .createTopics(let request): decide(request, submission)
+    case .deleteTopics(let request): decide(request, version: submission.version)
+    case .createPartitions(let request): decide(request, on: submission.cluster)
+    case .alterConfigs(let request): decide(request, on: submission.cluster)
+    case .incrementalAlterConfigs(let request): decide(request, on: submission.cluster)
+    case .initProducerId(let request): decide(request, version: submission.version)
+    case .identifyCluster(let id): decideIdentity(id)
+    case .ensureInternalTopic(let name): decideInternalTopic(name, submission)
+    case .describeCluster, .describeConfigs:
+      preconditionFailure("reads are answered, not decided")
+    }
+  }
+
+  private func decideIdentity(_ id: UUID16) -> Decision {
+    precondition(id != .zero, "a cluster's id is never zero")
+    let records: [MetadataRecord] = decided.clusterId == nil ? [.clusterIdentified(id)] : []
+    return Decision(records: records, outcome: .reply(.done(.none)))
+  }
+
+  private mutating func settle(_ record: MetadataRecord) {
+    do throws(MetadataError) {
+      try decided.load(record)
+    } catch {
+      preconditionFailure("a decision contradicts the state it was made in: \(error)")
+    }
+  }
+
+  private mutating func commit(_ record: MetadataRecord, into effects: inout [Effect]) {
+    let change: MetadataState.Change
+    do throws(MetadataError) {
+      // Not as an argument: the call would hold a copy of `self`, and applying copy its maps.
+      change = try state.apply(record)
+    } catch {
+      preconditionFailure("a committed record contradicts those before it: \(error)")
+    }
+    announce(change, into: &effects)
+    guard !appends.isEmpty else {
+      // Decided by another node.
+      settle(record)
+      return
+    }
+    let index = appends[0].committedCount
+    precondition(
+      appends[0].records[index] == record, "the metadata log returns what was appended to it")
+    appends[0].committedCount += 1
+    guard appends[0].committedCount == appends[0].records.count else { return }
+    let append = appends.removeFirst()
+    waitingCount -= append.waiting.count
+    for waiting in append.waiting { finish(waiting, into: &effects) }
+  }
+
+  private func announce(_ change: MetadataState.Change, into effects: inout [Effect]) {
+    switch change {
+    case .none: break
+    case .topicCreated(let topic): announce(topic, from: 0, into: &effects)
+    case .partitionsAdded(let topic, let first): announce(topic, from: first, into: &effects)
+    case .topicDeleted(let topic):
+      for index in 0..<topic.partitionsCount {
+        effects.append(.deletePartition(topic: topic.name, id: topic.id, index: index))
+      }
+    case .topicConfigured(let topic):
+      effects.append(.configChanged(topic: topic.name, id: topic.id))
+    case .brokerConfigured(let node):
+      if node == nil || node == nodeId { effects.append(.brokerConfigChanged) }
+    }
+  }
+
+  private func announce(_ topic: TopicState, from first: Int32, into effects: inout [Effect]) {
+    let options = config(of: topic).logOptions
+    for index in first..<topic.partitionsCount {
+      effects.append(
+        .createPartition(
+          topic: topic.name, id: topic.id, index: index,
+          replicas: Array(topic.replicas(ofPartition: index)), options: options))
+    }
+  }
+
+  private func finish(_ waiting: Waiting, into effects: inout [Effect]) {
+    switch waiting.outcome {
+    case .reply(let response): effects.append(.reply(waiting.token, response))
+    case .askAgain(let request):
+      effects.append(.askAgain(waiting.token, request, version: waiting.version))
+    }
+  }
+
+  /// (3)
+  private mutating func drop(_ code: ErrorCode, into effects: inout [Effect]) {
+    let lost = appends
+    appends = []
+    waitingCount = 0
+    decided = state
+    // The block may be one of the records that were lost.
+    producerIdsLeft = 0..<0
+    for waiting in lost.flatMap(\.waiting) {
+      effects.append(.reply(waiting.token, waiting.request.refused(code, nil)))
+    }
+  }
+}
+
+extension ControllerRequest {
+  /// What makes a client try again.
+  fileprivate var busyCode: ErrorCode {
+    switch self {
+    case .initProducerId: .coordinatorLoadInProgress
+    case .metadata: .leaderNotAvailable
+    default: .requestTimedOut
+    }
+  }
+}
