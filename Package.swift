@@ -41,6 +41,7 @@ let package = Package(
     .systemLibrary(name: "CCRC32C"),
     // Debian's libraries.
     library("CLZ4", pkgConfig: "liblz4", apt: "liblz4-dev"),
+    library("CMicrohttpd", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
     library("CSnappy", pkgConfig: "snappy", apt: "libsnappy-dev"),
     library("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
     library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
@@ -50,6 +51,7 @@ let package = Package(
     module("Platform", ["CLinux"]),
     module("LogStore", ["Bytes", "Records", "Platform"]),
     module("KafkaWire", ["Bytes"]),
+    module("Broker", ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
     tests("BytesTests", ["Bytes"]),
@@ -58,7 +60,13 @@ let package = Package(
     tests("KafkaWireTests", ["Bytes", "KafkaWire"], resources: [.copy("Data")]),
 
     .executableTarget(
+      name: "martlet", dependencies: ["Broker", "LogStore", "Platform"],
+      swiftSettings: production),
+    .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
+
+    tests("BrokerTests", ["Bytes", "Records", "LogStore", "KafkaWire", "Broker"]),
+    tests("TidyTests", []),
 
     bench("RecordsBench", ["Bytes", "Records"]),
     bench("WireBench", ["Bytes", "KafkaWire"]),

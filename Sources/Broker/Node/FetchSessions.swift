@@ -1,0 +1,136 @@
+internal import KafkaWire
+
+/// A partition as a fetch names it: by topic name before v13, by topic id from then on.
+struct FetchKey: Hashable, Sendable {
+  var topic: String
+  var topicID: UUID16
+  var partition: Int32
+}
+
+/// A partition of a fetch: what is asked, and what was answered last.
+struct FetchedPartition: Sendable {
+  var key: FetchKey
+  var request: FetchRequest.Partition
+  /// As of the last answer; nil before the first.
+  var highWatermark: Int64?
+  var logStart: Int64?
+}
+
+/// A client's fetch session (KIP-227): what it fetches is kept here, and it says only what changed.
+struct FetchSession: Sendable {
+  var id: Int32
+  /// Of the next request.
+  var epoch: Int32
+  /// In the order in which they are answered: those that had records last come last.
+  var partitions: [FetchedPartition]
+  var lastUsed: Int64
+}
+
+/// All sessions of a node. Bounded: a new one takes the place of the one that was used longest ago,
+/// if that was not used for `idleMilliseconds`; otherwise the client goes without.
+struct FetchSessions: Sendable {
+  static let sessionsMax = 1000
+  static let partitionsMax = 10_000
+  static let idleMilliseconds: Int64 = 120_000
+
+  enum Context {
+    /// No session: every partition is in the request and in the answer.
+    case sessionless
+    /// A new session, whose answer names everything.
+    case full(id: Int32)
+    case incremental(id: Int32)
+  }
+
+  private var sessions: [Int32: FetchSession] = [:]
+
+  /// Takes a request in. The result says which partitions it is about; `freshID` names a new
+  /// session and must not be zero.
+  mutating func open(
+    _ request: FetchRequest, freshID: Int32, now: Int64
+  ) -> Result<(Context, [FetchedPartition]), SessionError> {
+    let asked = Self.partitions(of: request)
+    if request.sessionEpoch == -1 {
+      if request.sessionId != 0 { sessions[request.sessionId] = nil }
+      return .success((.sessionless, asked))
+    }
+    if request.sessionEpoch == 0 {
+      if request.sessionId != 0 { sessions[request.sessionId] = nil }
+      guard !asked.isEmpty, asked.count <= Self.partitionsMax, sessions[freshID] == nil,
+        makeRoom(now)
+      else { return .success((.sessionless, asked)) }
+      sessions[freshID] = FetchSession(id: freshID, epoch: 1, partitions: asked, lastUsed: now)
+      return .success((.full(id: freshID), asked))
+    }
+    guard var session = sessions[request.sessionId] else {
+      return .failure(.init(code: .fetchSessionIdNotFound))
+    }
+    guard session.epoch == request.sessionEpoch else {
+      return .failure(.init(code: .invalidFetchSessionEpoch))
+    }
+    session.epoch = session.epoch == .max ? 1 : session.epoch + 1
+    session.lastUsed = now
+    session.update(asked, forgotten: request.forgottenTopicsData)
+    sessions[session.id] = session
+    return .success((.incremental(id: session.id), session.partitions))
+  }
+
+  /// What was answered, for the next request to be compared with. Partitions that had records go to
+  /// the end, so that each has its turn when the client's limit is small.
+  mutating func answered(_ id: Int32, _ partitions: [(FetchedPartition, hadRecords: Bool)]) {
+    guard sessions[id] != nil else { return }
+    sessions[id]?.partitions =
+      partitions.filter { !$0.hadRecords }.map(\.0) + partitions.filter(\.hadRecords).map(\.0)
+  }
+
+  private mutating func makeRoom(_ now: Int64) -> Bool {
+    guard sessions.count >= Self.sessionsMax else { return true }
+    guard let oldest = sessions.values.min(by: { ($0.lastUsed, $0.id) < ($1.lastUsed, $1.id) }),
+      now - oldest.lastUsed >= Self.idleMilliseconds
+    else { return false }
+    sessions[oldest.id] = nil
+    return true
+  }
+
+  private static func partitions(of request: FetchRequest) -> [FetchedPartition] {
+    request.topics.flatMap { topic in
+      topic.partitions.map { partition in
+        FetchedPartition(
+          key: FetchKey(
+            topic: topic.topic, topicID: topic.topicId, partition: partition.partition),
+          request: partition)
+      }
+    }
+  }
+
+  struct SessionError: Error {
+    var code: ErrorCode
+  }
+}
+
+extension FetchSession {
+  fileprivate mutating func update(
+    _ asked: [FetchedPartition], forgotten: [FetchRequest.ForgottenTopic]
+  ) {
+    if !forgotten.isEmpty {
+      // Membership only.
+      let gone = Set(
+        forgotten.flatMap { topic in
+          topic.partitions.map {
+            FetchKey(topic: topic.topic, topicID: topic.topicId, partition: $0)
+          }
+        })
+      partitions.removeAll { gone.contains($0.key) }
+    }
+    guard !asked.isEmpty else { return }
+    var places: [FetchKey: Int] = [:]
+    for (index, partition) in partitions.enumerated() { places[partition.key] = index }
+    for partition in asked {
+      if let place = places[partition.key] {
+        partitions[place].request = partition.request
+      } else if partitions.count < FetchSessions.partitionsMax {
+        places[partition.key] = partitions.count
+        partitions.append(partition)
+      }
+    }
+  }
+}

@@ -1,0 +1,261 @@
+internal import Bytes
+internal import KafkaWire
+internal import LogStore
+internal import Records
+
+/// A fetch that waits for records, or for its time to be over.
+final class FetchOperation {
+  let request: Request
+  let body: FetchRequest
+  let context: FetchSessions.Context
+  let partitions: [FetchedPartition]
+  let deadline: Int64
+  /// It is not to wait any longer, whatever its deadline.
+  var isExpired = false
+  var isAnswered = false
+  /// In the queue of those to be looked at in this turn.
+  var isDue = false
+
+  init(
+    request: Request, body: FetchRequest, context: FetchSessions.Context,
+    partitions: [FetchedPartition], now: Int64
+  ) {
+    self.request = request
+    self.body = body
+    self.context = context
+    self.partitions = partitions
+    deadline = now + Int64(max(0, body.maxWaitMs))
+  }
+}
+
+/// Fetches that wait, by log and by time. Bounded by the connections' bound on open requests.
+struct FetchQueue {
+  var waiting: [LogID: [FetchOperation]] = [:]
+  /// All that wait, in no order.
+  var open: [FetchOperation] = []
+  /// Something they wait for has happened.
+  var due: [FetchOperation] = []
+
+  mutating func wake(_ log: LogID) {
+    guard let operations = waiting.removeValue(forKey: log) else { return }
+    for operation in operations where !operation.isAnswered && !operation.isDue {
+      operation.isDue = true
+      due.append(operation)
+    }
+  }
+}
+
+/// A broker never answers with more (Kafka's fetch.max.bytes).
+private let fetchBytesMax = 57_671_680
+
+/// What a fetch found.
+private struct FetchResult {
+  var response = FetchResponse()
+  var slices: [LogSlice] = []
+  var partitions: [(FetchedPartition, hadRecords: Bool)] = []
+  var bytes = 0
+  /// Not to be held back: an error, or a place where logs diverge.
+  var isUrgent = false
+}
+
+extension Node {
+  func fetch(_ request: Request) throws(WireError) {
+    let body = try request.frame.decode(FetchRequest.self)
+    // Only replicas may name themselves, and they come over another port.
+    let replica = request.version >= 15 ? body.replicaState.replicaId : body.replicaId
+    guard replica < 0 else {
+      reply(request, FetchResponse.with { $0.errorCode = .invalidRequest })
+      return
+    }
+    let freshID = Int32.random(in: 1 ... .max, using: &random)
+    switch sessions.open(body, freshID: freshID, now: now) {
+    case .failure(let error):
+      reply(request, FetchResponse.with { $0.errorCode = error.code })
+    case .success((let context, let partitions)):
+      let operation = FetchOperation(
+        request: request, body: body, context: context, partitions: partitions, now: now)
+      tryToAnswer(operation)
+    }
+  }
+
+  /// Looks at the fetches for which something has happened, and at those whose time is over.
+  func advanceFetches() {
+    let due = fetches.due
+    fetches.due = []
+    for operation in due where !operation.isAnswered {
+      operation.isDue = false
+      tryToAnswer(operation)
+    }
+  }
+
+  func timeOutFetches() {
+    for operation in fetches.open
+    where !operation.isAnswered && (operation.deadline <= now || operation.isExpired) {
+      tryToAnswer(operation)
+    }
+    fetches.open.removeAll { $0.isAnswered }
+    for log in fetches.waiting.keys.sorted() {
+      fetches.waiting[log]?.removeAll { $0.isAnswered }
+    }
+  }
+
+  /// Milliseconds until the next fetch's time is over.
+  var nextFetchDeadline: Int64? {
+    fetches.open.lazy.filter { !$0.isAnswered }.map(\.deadline).min()
+  }
+
+  private func tryToAnswer(_ operation: FetchOperation) {
+    let result = collect(operation)
+    let isEnough = result.bytes >= Int(operation.body.minBytes) && result.bytes > 0
+    guard
+      isEnough || result.isUrgent || operation.deadline <= now || operation.isExpired
+        || operation.body.minBytes <= 0 || operation.partitions.isEmpty
+    else {
+      park(operation)
+      return
+    }
+    operation.isAnswered = true
+    if case .incremental(let id) = operation.context { sessions.answered(id, result.partitions) }
+    if case .full(let id) = operation.context { sessions.answered(id, result.partitions) }
+    metrics.fetched(result.bytes)
+    reply(operation.request, result.response, result.slices)
+  }
+
+  private func park(_ operation: FetchOperation) {
+    if !fetches.open.contains(where: { $0 === operation }) { fetches.open.append(operation) }
+    for fetched in operation.partitions {
+      guard let partition = find(fetched.key, operation.request.version) else { continue }
+      let waiting = fetches.waiting[partition.log] ?? []
+      if !waiting.contains(where: { $0 === operation }) {
+        fetches.waiting[partition.log, default: []].append(operation)
+      }
+    }
+  }
+
+  private func collect(_ operation: FetchOperation) -> FetchResult {
+    var result = FetchResult()
+    var budget = min(Int(max(0, operation.body.maxBytes)), fetchBytesMax)
+    var topics: [FetchResponse.Topic] = []
+    var slots: [FetchTopic: Int] = [:]
+    for fetched in operation.partitions {
+      let answer = read(fetched, operation, budget, isFirst: result.bytes == 0, &result)
+      var after = fetched
+      let bytes = answer.records?.count ?? 0
+      let changed =
+        bytes > 0 || answer.errorCode != .none || answer.divergingEpoch.endOffset >= 0
+        || after.highWatermark != answer.highWatermark || after.logStart != answer.logStartOffset
+      after.highWatermark = answer.highWatermark
+      after.logStart = answer.logStartOffset
+      // An error is said again until it is over.
+      if answer.errorCode != .none { after.highWatermark = nil }
+      result.partitions.append((after, bytes > 0))
+      budget = max(0, budget - bytes)
+      if case .incremental = operation.context, !changed { continue }
+      let key = FetchTopic(name: fetched.key.topic, id: fetched.key.topicID)
+      if let slot = slots[key] {
+        topics[slot].partitions.append(answer)
+      } else {
+        slots[key] = topics.count
+        var topic = FetchResponse.Topic()
+        topic.topic = key.name
+        topic.topicId = key.id
+        topic.partitions = [answer]
+        topics.append(topic)
+      }
+    }
+    result.response.responses = topics
+    switch operation.context {
+    case .sessionless: break
+    case .full(let id), .incremental(let id): result.response.sessionId = id
+    }
+    return result
+  }
+
+  private struct FetchTopic: Hashable {
+    var name: String
+    var id: UUID16
+  }
+
+  /// The partition, or why there is none.
+  private func find(_ key: FetchKey, _ version: Int16) -> Partition? {
+    let name = version >= 13 ? topicNames[key.topicID] : key.topic
+    return name.flatMap { topics[$0] }?.partition(key.partition)
+  }
+
+  private func read(
+    _ fetched: FetchedPartition, _ operation: FetchOperation, _ budget: Int, isFirst: Bool,
+    _ result: inout FetchResult
+  ) -> FetchResponse.Partition {
+    var answer = FetchResponse.Partition()
+    answer.partitionIndex = fetched.key.partition
+    answer.abortedTransactions = operation.body.isolationLevel == 1 ? [] : nil
+    answer.highWatermark = -1
+    func failed(_ code: ErrorCode) -> FetchResponse.Partition {
+      answer.errorCode = code
+      result.isUrgent = true
+      return answer
+    }
+    let version = operation.request.version
+    guard let partition = find(fetched.key, version) else {
+      return failed(version >= 13 ? .unknownTopicId : .unknownTopicOrPartition)
+    }
+    guard let bounds = try? store.bounds(of: partition.log) else {
+      return failed(.kafkaStorageError)
+    }
+    let asked = fetched.request
+    if asked.currentLeaderEpoch >= 0, asked.currentLeaderEpoch != partition.epoch.rawValue {
+      let isOld = asked.currentLeaderEpoch < partition.epoch.rawValue
+      return failed(isOld ? .fencedLeaderEpoch : .unknownLeaderEpoch)
+    }
+    // Readers see what is committed and in the files; to them that is the high watermark.
+    answer.highWatermark = bounds.readable.rawValue
+    answer.lastStableOffset = bounds.readable.rawValue
+    answer.logStartOffset = bounds.start.rawValue
+    if asked.lastFetchedEpoch >= 0,
+      let diverging = divergence(partition, asked, bounds)
+    {
+      answer.divergingEpoch = diverging
+      result.isUrgent = true
+      return answer
+    }
+    let bytesMax = min(budget, Int(max(0, asked.partitionMaxBytes)))
+    do throws(LogError) {
+      let slice = try store.slice(
+        of: partition.log, from: Offset(asked.fetchOffset), bytesMax: bytesMax, wholeFirst: isFirst)
+      guard let slice, isFirst || budget > 0 else { return answer }
+      if version < 10, try containsZstd(slice) {
+        return failed(.unsupportedCompressionType)
+      }
+      answer.records = .external(size: slice.count)
+      result.slices.append(slice)
+      result.bytes += slice.count
+      return answer
+    } catch {
+      return failed(errorCode(for: error))
+    }
+  }
+
+  /// Versions before 10 cannot be given zstd (KIP-110).
+  private func containsZstd(_ slice: LogSlice) throws(LogError) -> Bool {
+    var batches = RecordBatches(try store.bytes(of: slice)[...])
+    while let header = try? batches.nextHeader() {
+      if (try? header.attributes.codec) == .zstd { return true }
+    }
+    return false
+  }
+
+  /// Where the log that the client has read parts from this one (KIP-595's truncation by fetch).
+  private func divergence(
+    _ partition: Partition, _ asked: FetchRequest.Partition, _ bounds: LogBounds
+  ) -> FetchResponse.EpochEndOffset? {
+    let epoch = LeaderEpoch(asked.lastFetchedEpoch)
+    guard let epochs = try? store.epochs(of: partition.log),
+      let end = epochs.end(of: epoch, logEnd: bounds.end),
+      end.epoch < epoch || end.offset < Offset(asked.fetchOffset)
+    else { return nil }
+    var diverging = FetchResponse.EpochEndOffset()
+    diverging.epoch = end.epoch.rawValue
+    diverging.endOffset = end.offset.rawValue
+    return diverging
+  }
+}

@@ -1,0 +1,149 @@
+internal import Bytes
+internal import KafkaWire
+internal import LogStore
+internal import Records
+
+/// The requests of consumer groups: handed to the coordinator, whose effects are carried out here.
+extension Node {
+  static let offsetsTopic = "__consumer_offsets"
+
+  func joinGroup(_ request: Request) throws(WireError) {
+    let body = try request.frame.decode(JoinGroupRequest.self)
+    step(.joinGroup(body, freshID: freshUUIDText()), request)
+  }
+
+  func syncGroup(_ request: Request) throws(WireError) {
+    step(.syncGroup(try request.frame.decode(SyncGroupRequest.self)), request)
+  }
+
+  func heartbeat(_ request: Request) throws(WireError) {
+    step(.heartbeat(try request.frame.decode(HeartbeatRequest.self)), request)
+  }
+
+  func leaveGroup(_ request: Request) throws(WireError) {
+    step(.leaveGroup(try request.frame.decode(LeaveGroupRequest.self)), request)
+  }
+
+  func describeGroups(_ request: Request) throws(WireError) {
+    step(.describeGroups(try request.frame.decode(DescribeGroupsRequest.self)), request)
+  }
+
+  func listGroups(_ request: Request) throws(WireError) {
+    step(.listGroups(try request.frame.decode(ListGroupsRequest.self)), request)
+  }
+
+  func deleteGroups(_ request: Request) throws(WireError) {
+    step(.deleteGroups(try request.frame.decode(DeleteGroupsRequest.self)), request)
+  }
+
+  func offsetFetch(_ request: Request) throws(WireError) {
+    step(.offsetFetch(try request.frame.decode(OffsetFetchRequest.self)), request)
+  }
+
+  func offsetDelete(_ request: Request) throws(WireError) {
+    step(.offsetDelete(try request.frame.decode(OffsetDeleteRequest.self)), request)
+  }
+
+  /// Offsets of topics that are not there are refused here: the coordinator does not know topics.
+  func offsetCommit(_ request: Request) throws(WireError) {
+    var body = try request.frame.decode(OffsetCommitRequest.self)
+    let asked = body.topics
+    for index in body.topics.indices {
+      let topic = topics[body.topics[index].name]
+      body.topics[index].partitions.removeAll { topic?.partition($0.partitionIndex) == nil }
+    }
+    body.topics.removeAll { $0.partitions.isEmpty }
+    let isWhole = zip(asked, body.topics).allSatisfy { $0.partitions.count == $1.partitions.count }
+    if isWhole, asked.count == body.topics.count {
+      step(.offsetCommit(body), request)
+    } else if body.topics.isEmpty, !asked.isEmpty {
+      var none = OffsetCommitResponse()
+      Self.addUnknown(asked, to: &none)
+      reply(request, none)
+    } else {
+      partialCommits[step(.offsetCommit(body), request)] = asked
+    }
+  }
+
+  /// Puts back the partitions that were not the coordinator's to answer.
+  private static func addUnknown(
+    _ asked: [OffsetCommitRequest.Topic], to response: inout OffsetCommitResponse
+  ) {
+    for topic in asked {
+      let place = response.topics.firstIndex { $0.name == topic.name }
+      let answered = place.map { response.topics[$0].partitions } ?? []
+      var whole = OffsetCommitResponse.Topic()
+      whole.name = topic.name
+      whole.topicId = topic.topicId
+      whole.partitions = topic.partitions.map { partition in
+        if let found = answered.first(where: { $0.partitionIndex == partition.partitionIndex }) {
+          return found
+        }
+        var unknown = OffsetCommitResponse.Partition()
+        unknown.partitionIndex = partition.partitionIndex
+        unknown.errorCode = .unknownTopicOrPartition
+        return unknown
+      }
+      if let place { response.topics[place] = whole } else { response.topics.append(whole) }
+    }
+  }
+
+  @discardableResult
+  private func step(_ body: GroupCoordinator.Request, _ request: Request) -> ReplyToken {
+    let token = token(for: request)
+    let source = RequestSource(
+      token: token, version: request.version, clientID: request.clientId,
+      clientHost: "/" + request.origin.clientHost)
+    step(.request(body, from: source))
+    return token
+  }
+
+  func step(_ input: GroupCoordinator.Input) {
+    var effects: [GroupCoordinator.Effect] = []
+    groups.step(input, now: now, into: &effects)
+    for effect in effects {
+      switch effect {
+      case .reply(let token, let body): reply(token, body)
+      case .append(let token, let records):
+        guard let partition = topics[Self.offsetsTopic]?.partition(token.partition) else {
+          preconditionFailure("the coordinator is active for a partition that is not there")
+        }
+        append(
+          records.map { LogRecord(key: $0.key, value: $0.value) }, to: partition.log, .group(token))
+      }
+    }
+  }
+
+  private func reply(_ token: ReplyToken, _ body: GroupCoordinator.Reply) {
+    guard let request = replies.removeValue(forKey: token) else { return }
+    switch body {
+    case .joinGroup(let body): reply(request, body)
+    case .syncGroup(let body): reply(request, body)
+    case .heartbeat(let body): reply(request, body)
+    case .leaveGroup(let body): reply(request, body)
+    case .offsetCommit(var body):
+      if let asked = partialCommits.removeValue(forKey: token) {
+        Self.addUnknown(asked, to: &body)
+      }
+      reply(request, body)
+    case .offsetFetch(let body): reply(request, body)
+    case .offsetDelete(let body): reply(request, body)
+    case .describeGroups(let body): reply(request, body)
+    case .listGroups(let body): reply(request, body)
+    case .deleteGroups(let body): reply(request, body)
+    }
+  }
+
+  /// Reads the coordinator's partitions, so that it can answer for its groups.
+  func loadGroups(_ topic: NodeTopic) throws(LogError) {
+    for (index, partition) in topic.partitions.enumerated() {
+      guard let log = partition?.log else { continue }
+      let partition = Int32(index)
+      step(.elected(partition: partition))
+      try readAll(log) { record throws(LogError) in
+        step(.load(partition: partition, key: record.key ?? [], value: record.value))
+      }
+      step(.loaded(partition: partition))
+    }
+  }
+}

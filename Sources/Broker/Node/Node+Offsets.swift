@@ -1,0 +1,201 @@
+internal import Bytes
+internal import KafkaWire
+internal import LogStore
+internal import Records
+
+/// ListOffsets' special timestamps.
+private enum SpecialTimestamp {
+  static let latest: Int64 = -1
+  static let earliest: Int64 = -2
+  /// The record with the largest timestamp (KIP-734, v7).
+  static let largest: Int64 = -3
+  /// The earliest on this broker's disk (KIP-405, v8); without tiers the same as earliest.
+  static let earliestLocal: Int64 = -4
+  /// Tiers that there are none of (v9, v11).
+  static let latestTiered: Int64 = -5
+  static let earliestPendingUpload: Int64 = -6
+}
+
+extension Node {
+  func listOffsets(_ request: Request) throws(WireError) {
+    let body = try request.frame.decode(ListOffsetsRequest.self)
+    var response = ListOffsetsResponse()
+    for topic in body.topics {
+      var answered = ListOffsetsResponse.Topic()
+      answered.name = topic.name
+      // A partition that is named twice gets no answer that could be taken for the other's.
+      let counts = Dictionary(topic.partitions.map { ($0.partitionIndex, 1) }, uniquingKeysWith: +)
+      for asked in topic.partitions {
+        var part = ListOffsetsResponse.Partition()
+        part.partitionIndex = asked.partitionIndex
+        if counts[asked.partitionIndex] != 1 {
+          part.errorCode = .invalidRequest
+        } else {
+          listOffset(topic.name, asked, request.version, &part)
+          // The field came with version 4.
+          if request.version < 4 { part.leaderEpoch = -1 }
+        }
+        answered.partitions.append(part)
+      }
+      response.topics.append(answered)
+    }
+    reply(request, response)
+  }
+
+  private func listOffset(
+    _ topic: String, _ asked: ListOffsetsRequest.Partition, _ version: Int16,
+    _ part: inout ListOffsetsResponse.Partition
+  ) {
+    guard let partition = topics[topic]?.partition(asked.partitionIndex) else {
+      part.errorCode = .unknownTopicOrPartition
+      return
+    }
+    if let error = epochError(asked.currentLeaderEpoch, partition) {
+      part.errorCode = error
+      return
+    }
+    do throws(LogError) {
+      let bounds = try store.bounds(of: partition.log)
+      let minimum: Int16
+      switch asked.timestamp {
+      case SpecialTimestamp.largest: minimum = 7
+      case SpecialTimestamp.earliestLocal: minimum = 8
+      case SpecialTimestamp.latestTiered: minimum = 9
+      case SpecialTimestamp.earliestPendingUpload: minimum = 11
+      default: minimum = 0
+      }
+      guard version >= minimum else {
+        part.errorCode = .unsupportedVersion
+        return
+      }
+      switch asked.timestamp {
+      case SpecialTimestamp.latest:
+        part.offset = bounds.readable.rawValue
+        part.leaderEpoch = partition.epoch.rawValue
+      case SpecialTimestamp.earliest, SpecialTimestamp.earliestLocal:
+        part.offset = bounds.start.rawValue
+        part.leaderEpoch =
+          try store.epochs(of: partition.log).epoch(at: bounds.start)?.rawValue
+          ?? partition.epoch.rawValue
+      case SpecialTimestamp.largest:
+        part.set(try store.findLargestTimestamp(in: partition.log))
+      case ..<0: break
+      default:
+        part.set(try store.find(Timestamp(asked.timestamp), in: partition.log))
+      }
+    } catch {
+      part.errorCode = errorCode(for: error)
+    }
+  }
+
+  func offsetForLeaderEpoch(_ request: Request) throws(WireError) {
+    let body = try request.frame.decode(OffsetForLeaderEpochRequest.self)
+    var response = OffsetForLeaderEpochResponse()
+    for topic in body.topics {
+      var answered = OffsetForLeaderEpochResponse.Topic()
+      answered.topic = topic.topic
+      for asked in topic.partitions {
+        var part = OffsetForLeaderEpochResponse.Partition()
+        part.partition = asked.partition
+        if let partition = topics[topic.topic]?.partition(asked.partition) {
+          if let error = epochError(asked.currentLeaderEpoch, partition) {
+            part.errorCode = error
+          } else if let bounds = try? store.bounds(of: partition.log),
+            let epochs = try? store.epochs(of: partition.log),
+            let end = epochs.end(of: LeaderEpoch(asked.leaderEpoch), logEnd: bounds.end)
+          {
+            part.leaderEpoch = end.epoch.rawValue
+            part.endOffset = end.offset.rawValue
+          }
+        } else {
+          part.errorCode = .unknownTopicOrPartition
+        }
+        answered.partitions.append(part)
+      }
+      response.topics.append(answered)
+    }
+    reply(request, response)
+  }
+
+  /// KIP-320: who knows another leader than this one has to look again.
+  private func epochError(_ asked: Int32, _ partition: Partition) -> ErrorCode? {
+    guard asked >= 0, asked != partition.epoch.rawValue else { return nil }
+    return asked < partition.epoch.rawValue ? .fencedLeaderEpoch : .unknownLeaderEpoch
+  }
+}
+
+extension ListOffsetsResponse.Partition {
+  fileprivate mutating func set(_ found: TimestampedOffset?) {
+    guard let found else { return }
+    offset = found.offset.rawValue
+    timestamp = found.timestamp.rawValue
+    leaderEpoch = found.epoch.rawValue
+  }
+}
+
+/// A DeleteRecords request whose new log starts are on their way to the disk.
+final class DeleteRecordsOperation {
+  let request: Request
+  var response = DeleteRecordsResponse()
+  var outstanding = 0
+  var isComplete = false
+
+  init(request: Request) { self.request = request }
+}
+
+extension Node {
+  func deleteRecords(_ request: Request) throws(WireError) {
+    let body = try request.frame.decode(DeleteRecordsRequest.self)
+    let operation = DeleteRecordsOperation(request: request)
+    for (number, topic) in body.topics.enumerated() {
+      var answered = DeleteRecordsResponse.Topic()
+      answered.name = topic.name
+      for (index, asked) in topic.partitions.enumerated() {
+        var part = DeleteRecordsResponse.Partition()
+        part.partitionIndex = asked.partitionIndex
+        part.lowWatermark = -1
+        part.errorCode = deleteRecords(topic.name, asked, operation, number, index, &part)
+        answered.partitions.append(part)
+      }
+      operation.response.topics.append(answered)
+    }
+    operation.isComplete = true
+    if operation.outstanding == 0 { reply(request, operation.response) }
+  }
+
+  private func deleteRecords(
+    _ name: String, _ asked: DeleteRecordsRequest.Partition, _ operation: DeleteRecordsOperation,
+    _ topicNumber: Int, _ index: Int, _ part: inout DeleteRecordsResponse.Partition
+  ) -> ErrorCode {
+    guard let topic = topics[name], let partition = topic.partition(asked.partitionIndex)
+    else { return .unknownTopicOrPartition }
+    guard topic.config.isDeleted else { return .policyViolation }
+    do throws(LogError) {
+      let bounds = try store.bounds(of: partition.log)
+      let offset = asked.offset == -1 ? bounds.highWatermark : Offset(asked.offset)
+      guard offset.rawValue >= 0, offset <= bounds.highWatermark else { return .offsetOutOfRange }
+      part.lowWatermark = max(offset, bounds.start).rawValue
+      guard offset > bounds.start else { return .none }
+      try store.advanceStart(partition.log, to: offset)
+      operation.outstanding += 1
+      appends[partition.log, default: []].append(
+        AppendInFlight(
+          position: LogPosition(epoch: partition.epoch, offset: bounds.end),
+          owner: .deleteRecords(operation, topic: topicNumber, partition: index)))
+      return .none
+    } catch {
+      part.lowWatermark = -1
+      return errorCode(for: error)
+    }
+  }
+
+  func deleted(
+    _ operation: DeleteRecordsOperation, _ topic: Int, _ partition: Int, _ error: ErrorCode?
+  ) {
+    operation.outstanding -= 1
+    if let error { operation.response.topics[topic].partitions[partition].errorCode = error }
+    if operation.isComplete, operation.outstanding == 0 {
+      reply(operation.request, operation.response)
+    }
+  }
+}

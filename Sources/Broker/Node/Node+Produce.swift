@@ -1,0 +1,293 @@
+internal import Bytes
+internal import KafkaWire
+internal import LogStore
+internal import Records
+
+/// A produce request on its way: its batches are appended one partition after another, and it is
+/// answered when the last of them is durable.
+final class ProduceOperation {
+  let request: Request
+  let body: ProduceRequest
+  var response = ProduceResponse()
+  /// The next partition to be appended.
+  var topic = 0
+  var partition = 0
+  /// Appended, not durable yet.
+  var outstanding = 0
+  /// Milliseconds; after it, what is not durable is answered as timed out.
+  let deadline: Int64
+  var isAnswered = false
+
+  init(request: Request, body: ProduceRequest, now: Int64) {
+    self.request = request
+    self.body = body
+    deadline = now + Int64(max(0, body.timeoutMs))
+    response.responses = body.topicData.map { data in
+      var topic = ProduceResponse.Topic()
+      topic.name = data.name
+      topic.topicId = data.topicId
+      topic.partitionResponses = data.partitionData.map { part in
+        var partition = ProduceResponse.Partition()
+        partition.index = part.index
+        partition.baseOffset = -1
+        return partition
+      }
+      return topic
+    }
+  }
+}
+
+/// A batch that was appended and is not durable yet.
+struct AppendInFlight {
+  enum Owner {
+    case produce(ProduceOperation, topic: Int, partition: Int)
+    /// Records of the metadata log or of the group coordinator.
+    case records(RecordsAppend)
+    /// The start of a log was moved.
+    case deleteRecords(DeleteRecordsOperation, topic: Int, partition: Int)
+  }
+
+  /// Durable when the log is durable up to here.
+  var position: LogPosition
+  var owner: Owner
+}
+
+/// Produce requests in the order in which they came, of which the first may be stuck because the
+/// journal has no room. None overtakes another: a producer counts on its batches' order.
+///
+/// Bounded by the server's bound on unanswered requests.
+struct ProduceQueue {
+  var stuck: [ProduceOperation] = []
+  /// All that are not answered, to find those that time out.
+  var open: [ProduceOperation] = []
+}
+
+extension Node {
+  func produce(_ request: Request) throws(WireError) {
+    let body = try request.frame.decode(ProduceRequest.self)
+    let operation = ProduceOperation(request: request, body: body, now: now)
+    guard (-1...1).contains(body.acks) else {
+      operation.fail(all: .invalidRequiredAcks)
+      finish(operation)
+      return
+    }
+    if body.transactionalId != nil {
+      operation.fail(all: .transactionalIdAuthorizationFailed)
+      finish(operation)
+      return
+    }
+    guard produces.stuck.isEmpty, advance(operation) else {
+      produces.stuck.append(operation)
+      return
+    }
+    settle(operation)
+  }
+
+  /// Goes on with what was stuck.
+  func advanceProduces() {
+    while let first = produces.stuck.first, advance(first) {
+      produces.stuck.removeFirst()
+      settle(first)
+    }
+  }
+
+  /// Appends the operation's next batches. False if the journal has no room for one.
+  private func advance(_ operation: ProduceOperation) -> Bool {
+    while operation.topic < operation.body.topicData.count {
+      let topic = operation.body.topicData[operation.topic]
+      while operation.partition < topic.partitionData.count {
+        let part = topic.partitionData[operation.partition]
+        do throws(LogError) {
+          try append(part, topic.name, operation)
+        } catch .busy {
+          return false
+        } catch {
+          operation.fail(errorCode(for: error), "\(error)")
+        }
+        operation.partition += 1
+      }
+      operation.partition = 0
+      operation.topic += 1
+    }
+    return true
+  }
+
+  private func append(
+    _ part: ProduceRequest.Partition, _ topicName: String, _ operation: ProduceOperation
+  ) throws(LogError) {
+    guard let topic = topics[topicName], let partition = topic.partition(part.index) else {
+      operation.fail(.unknownTopicOrPartition)
+      return
+    }
+    guard !topic.isInternal || operation.request.clientId == "__admin_client" else {
+      operation.fail(.invalidTopicException, "Clients may not write to the topic \(topicName).")
+      return
+    }
+    let batch: ProducedBatch
+    do throws(ProduceRejection) {
+      batch = try ProducedBatch.validate(
+        part.records ?? [], topic.config.produceRules(version: operation.request.version),
+        now: Timestamp(now), &decompressor, &compressor)
+    } catch {
+      operation.fail(error)
+      return
+    }
+    if batch.header.hasProducer, try !accepts(batch, partition, operation) { return }
+    let appended = try store.append(
+      partition.log, batch.bytes, epoch: partition.epoch, patch: batch.timestampPatch)
+    metrics.appended(topicName, batch.header.recordsCount, batch.bytes.count)
+    operation.set {
+      $0.baseOffset = appended.first.rawValue
+      $0.logAppendTimeMs = batch.logAppendTime.rawValue
+    }
+    wait(operation, partition.log, appended.position)
+  }
+
+  /// Judges a batch of an idempotent producer. False if it is not to be appended: the operation
+  /// knows why, or waits for the original to be durable.
+  private func accepts(
+    _ batch: ProducedBatch, _ partition: Partition, _ operation: ProduceOperation
+  ) throws(LogError) -> Bool {
+    if let fenced = fencedEpochs[batch.header.producerID],
+      batch.header.producerEpoch < fenced
+    {
+      operation.fail(
+        .invalidProducerEpoch, "A producer with the newer epoch \(fenced.rawValue) is at work.")
+      return false
+    }
+    switch try store.judge(partition.log, batch.header) {
+    case .new:
+      return true
+    case .duplicate(let original, let committed):
+      operation.set {
+        $0.baseOffset = original.firstOffset.rawValue
+        $0.logAppendTimeMs = original.timestamp
+      }
+      if !committed {
+        // The batch's own end says when it is durable; its epoch is that of this leader.
+        wait(
+          operation, partition.log,
+          LogPosition(epoch: partition.epoch, offset: original.lastOffset + 1))
+      }
+      return false
+    case .outOfOrder(let expected):
+      let wanted = expected.map { "\($0)" } ?? "none"
+      operation.fail(
+        .outOfOrderSequenceNumber,
+        "The batch begins with sequence \(batch.header.baseSequence), expected was \(wanted).")
+      return false
+    case .fenced(let epoch):
+      operation.fail(
+        .invalidProducerEpoch, "A producer with the newer epoch \(epoch.rawValue) has written.")
+      return false
+    }
+  }
+
+  private func wait(_ operation: ProduceOperation, _ log: LogID, _ position: LogPosition) {
+    operation.outstanding += 1
+    appends[log, default: []].append(
+      AppendInFlight(
+        position: position,
+        owner: .produce(
+          operation, topic: operation.topic, partition: operation.partition)))
+  }
+
+  /// All batches are appended: answers now or when they are durable.
+  private func settle(_ operation: ProduceOperation) {
+    if operation.outstanding == 0 || operation.body.acks == 0 {
+      finish(operation)
+    } else {
+      produces.open.append(operation)
+    }
+  }
+
+  func produced(_ operation: ProduceOperation, _ topic: Int, _ partition: Int, _ error: ErrorCode?)
+  {
+    operation.outstanding -= 1
+    if let error {
+      operation.response.responses[topic].partitionResponses[partition].errorCode = error
+      operation.response.responses[topic].partitionResponses[partition].baseOffset = -1
+    }
+    let isAppended = operation.topic == operation.body.topicData.count
+    if operation.outstanding == 0, isAppended { finish(operation) }
+  }
+
+  /// Answers what is over its time. What was appended stays so.
+  func timeOutProduces() {
+    produces.open.removeAll { $0.isAnswered }
+    for operation in produces.open where operation.deadline < now {
+      for (_, waiting) in appends.sorted(by: { $0.key < $1.key }) {
+        for append in waiting {
+          guard case .produce(let owner, let topic, let partition) = append.owner,
+            owner === operation
+          else { continue }
+          operation.response.responses[topic].partitionResponses[partition].errorCode =
+            .requestTimedOut
+        }
+      }
+      finish(operation)
+    }
+  }
+
+  func finish(_ operation: ProduceOperation) {
+    guard !operation.isAnswered else { return }
+    operation.isAnswered = true
+    for topic in operation.response.responses.indices {
+      let name = operation.response.responses[topic].name
+      for index in operation.response.responses[topic].partitionResponses.indices {
+        let part = operation.response.responses[topic].partitionResponses[index]
+        guard part.errorCode == .none, let partition = topics[name]?.partition(part.index),
+          let bounds = try? store.bounds(of: partition.log)
+        else { continue }
+        operation.response.responses[topic].partitionResponses[index].logStartOffset =
+          bounds.start.rawValue
+      }
+    }
+    if operation.body.acks == 0 {
+      let failed = operation.response.responses.contains {
+        $0.partitionResponses.contains { $0.errorCode != .none }
+      }
+      // There is no response to say so in: Kafka closes the connection.
+      answer(
+        operation.request,
+        failed ? .close("a produce request with acks=0 failed") : .nothing)
+    } else {
+      reply(operation.request, operation.response)
+    }
+  }
+}
+
+extension ProduceOperation {
+  /// Changes the answer for the partition that is being appended.
+  func set(_ change: (inout ProduceResponse.Partition) -> Void) {
+    change(&response.responses[topic].partitionResponses[partition])
+  }
+
+  func fail(_ code: ErrorCode, _ message: String? = nil) {
+    set {
+      $0.errorCode = code
+      $0.errorMessage = message
+    }
+  }
+
+  func fail(_ rejection: ProduceRejection) {
+    set { part in
+      part.errorCode = ErrorCode(rawValue: rejection.reason.rawValue)
+      part.errorMessage = rejection.message
+      part.recordErrors = rejection.recordFaults.map { fault in
+        var error = ProduceResponse.RecordError()
+        error.batchIndex = fault.index
+        error.batchIndexErrorMessage = fault.message
+        return error
+      }
+    }
+  }
+
+  func fail(all code: ErrorCode) {
+    for topic in response.responses.indices {
+      for partition in response.responses[topic].partitionResponses.indices {
+        response.responses[topic].partitionResponses[partition].errorCode = code
+      }
+    }
+  }
+}

@@ -1,0 +1,95 @@
+internal import Bytes
+internal import KafkaWire
+internal import LogStore
+internal import Records
+
+/// A key and a value.
+struct LogRecord {
+  var key: [UInt8]?
+  var value: [UInt8]?
+}
+
+/// Records of a machine of this node: of the metadata log, or of the group coordinator.
+final class RecordsAppend {
+  enum Owner {
+    case metadata(UInt64)
+    case group(AppendToken)
+  }
+
+  let owner: Owner
+  let log: LogID
+  let batch: [UInt8]
+
+  init(owner: Owner, log: LogID, batch: [UInt8]) {
+    self.owner = owner
+    self.log = log
+    self.batch = batch
+  }
+}
+
+extension Node {
+  /// Appends a machine's records as one batch. If the journal has no room they wait, in order.
+  func append(_ records: [LogRecord], to log: LogID, _ owner: RecordsAppend.Owner) {
+    var builder = RecordBatchBuilder(bytesMax: store.appendBytesMax)
+    for record in records {
+      do throws(RecordError) {
+        try builder.append(
+          key: record.key.map { $0[...] }, value: record.value.map { $0[...] }, headers: [],
+          timestamp: Timestamp(now))
+      } catch {
+        decided(owner, .messageTooLarge)
+        return
+      }
+    }
+    let append = RecordsAppend(owner: owner, log: log, batch: builder.buildUncompressed())
+    guard stuckRecords.isEmpty, tryToAppend(append) else {
+      stuckRecords.append(append)
+      return
+    }
+  }
+
+  /// Goes on with what was stuck.
+  func advanceRecords() {
+    while let first = stuckRecords.first, tryToAppend(first) { stuckRecords.removeFirst() }
+  }
+
+  /// False if the journal has no room.
+  private func tryToAppend(_ append: RecordsAppend) -> Bool {
+    do throws(LogError) {
+      let epoch = try max(LeaderEpoch(0), store.bounds(of: append.log).epoch)
+      let appended = try store.append(append.log, append.batch[...], epoch: epoch)
+      appends[append.log, default: []].append(
+        AppendInFlight(position: appended.position, owner: .records(append)))
+      return true
+    } catch .busy {
+      return false
+    } catch {
+      decided(append.owner, errorCode(for: error))
+      return true
+    }
+  }
+
+  /// Reads a log from its start to its end, as its records.
+  func readAll(
+    _ log: LogID, _ take: (Record) throws(LogError) -> Void
+  ) throws(LogError) {
+    var next = try store.bounds(of: log).start
+    while let slice = try store.slice(of: log, from: next, bytesMax: 1 << 20) {
+      var batches = RecordBatches(try store.bytes(of: slice)[...])
+      do throws(RecordError) {
+        while let batch = try batches.next() {
+          next = batch.header.nextOffset
+          guard !batch.header.attributes.isControl else { continue }
+          let records = try batch.records(&decompressor)
+          do throws(LogError) {
+            for record in records { try take(record) }
+          } catch {
+            throw RecordError.negativeRecordsCount(-1)
+          }
+        }
+      } catch {
+        throw .logFailed("its records cannot be read: \(error)")
+      }
+    }
+  }
+}

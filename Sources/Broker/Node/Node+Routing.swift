@@ -1,0 +1,136 @@
+internal import KafkaWire
+internal import LogStore
+
+/// Which request goes where.
+extension Node {
+  /// Takes a frame in. It is answered once, now or later.
+  package func handle(_ frame: ArraySlice<UInt8>, from origin: RequestOrigin, now: Int64) {
+    self.now = now
+    let request: Request
+    do throws(WireError) {
+      request = Request(origin: origin, frame: try RequestFrame(frame))
+    } catch {
+      answers.append(NodeAnswer(origin: origin, content: .close("\(error)")))
+      return
+    }
+    if request.frame.api == .apiVersions {
+      apiVersions(request)
+      return
+    }
+    guard RoutedAPIs.serves(request.frame.api, version: request.version) else {
+      answer(
+        request, .close("\(request.frame.api) version \(request.version) is not served here"))
+      return
+    }
+    do throws(WireError) {
+      try route(request)
+    } catch {
+      answer(request, .close("its \(request.frame.api) request cannot be read: \(error)"))
+    }
+  }
+
+  private func route(_ request: Request) throws(WireError) {
+    switch request.frame.api {
+    case .produce: try produce(request)
+    case .fetch: try fetch(request)
+    case .listOffsets: try listOffsets(request)
+    case .offsetForLeaderEpoch: try offsetForLeaderEpoch(request)
+    case .deleteRecords: try deleteRecords(request)
+    case .findCoordinator: try findCoordinator(request)
+    case .joinGroup: try joinGroup(request)
+    case .syncGroup: try syncGroup(request)
+    case .heartbeat: try heartbeat(request)
+    case .leaveGroup: try leaveGroup(request)
+    case .offsetCommit: try offsetCommit(request)
+    case .offsetFetch: try offsetFetch(request)
+    case .offsetDelete: try offsetDelete(request)
+    case .describeGroups: try describeGroups(request)
+    case .listGroups: try listGroups(request)
+    case .deleteGroups: try deleteGroups(request)
+    default: try routeToController(request)
+    }
+  }
+
+  private func routeToController(_ request: Request) throws(WireError) {
+    let frame = request.frame
+    switch frame.api {
+    case .metadata: ask(.metadata(try frame.decode(MetadataRequest.self)), request)
+    case .describeCluster:
+      ask(.describeCluster(try frame.decode(DescribeClusterRequest.self)), request)
+    case .describeConfigs:
+      ask(.describeConfigs(try frame.decode(DescribeConfigsRequest.self)), request)
+    case .createTopics: ask(.createTopics(try frame.decode(CreateTopicsRequest.self)), request)
+    case .deleteTopics: ask(.deleteTopics(try frame.decode(DeleteTopicsRequest.self)), request)
+    case .createPartitions:
+      ask(.createPartitions(try frame.decode(CreatePartitionsRequest.self)), request)
+    case .alterConfigs: ask(.alterConfigs(try frame.decode(AlterConfigsRequest.self)), request)
+    case .incrementalAlterConfigs:
+      ask(
+        .incrementalAlterConfigs(try frame.decode(IncrementalAlterConfigsRequest.self)), request)
+    case .initProducerId:
+      ask(.initProducerId(try frame.decode(InitProducerIdRequest.self)), request)
+    default: answer(request, .close("\(frame.api) is not served here"))
+    }
+  }
+
+  /// In whatever version it was asked: the answer says what there is.
+  private func apiVersions(_ request: Request) {
+    do throws(WireError) {
+      let answered = try ApiVersionsAnswer(to: request.frame)
+      let frame = try Frame.response(
+        answered.response, version: answered.version,
+        correlationId: request.frame.header.correlationId)
+      answer(request, .frame(frame, []))
+    } catch {
+      answer(request, .close("its ApiVersions request cannot be read: \(error)"))
+    }
+  }
+
+  // MARK: Coordinators
+
+  /// This node coordinates every group, once the topic of their offsets is there.
+  private func findCoordinator(_ request: Request) throws(WireError) {
+    guard topics[Self.offsetsTopic] == nil else {
+      answerCoordinator(request)
+      return
+    }
+    waitingForOffsetsTopic.append(request)
+    if waitingForOffsetsTopic.count == 1 {
+      submit(.ensureInternalTopic(Self.offsetsTopic), 0, nil)
+    }
+  }
+
+  func offsetsTopicMade() {
+    if !waitingForOffsetsTopic.isEmpty, let topic = topics[Self.offsetsTopic] {
+      // What cannot be read now cannot be answered for: the coordinator stays loading.
+      try? loadGroups(topic)
+    }
+    let waiting = waitingForOffsetsTopic
+    waitingForOffsetsTopic = []
+    for request in waiting { answerCoordinator(request) }
+  }
+
+  private func answerCoordinator(_ request: Request) {
+    guard let body = try? request.frame.decode(FindCoordinatorRequest.self) else { return }
+    let isGroup = body.keyType == 0
+    let isThere = topics[Self.offsetsTopic] != nil && isGroup
+    var response = FindCoordinatorResponse()
+    if request.version < 4 {
+      response.errorCode = isThere ? .none : .coordinatorNotAvailable
+      response.nodeId = isThere ? options.id : -1
+      response.host = isThere ? options.host : ""
+      response.port = isThere ? Int32(options.port) : -1
+    } else {
+      response.coordinators = body.coordinatorKeys.map { key in
+        var coordinator = FindCoordinatorResponse.Coordinator()
+        coordinator.key = key
+        coordinator.errorCode = isThere ? .none : .coordinatorNotAvailable
+        coordinator.nodeId = isThere ? options.id : -1
+        coordinator.host = isThere ? options.host : ""
+        coordinator.port = isThere ? Int32(options.port) : -1
+        return coordinator
+      }
+    }
+    reply(request, response)
+  }
+}

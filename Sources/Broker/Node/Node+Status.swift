@@ -1,0 +1,127 @@
+internal import Bytes
+internal import LogStore
+package import Platform
+
+/// What people and Prometheus see of a node.
+extension Node {
+  /// The address that clients are told, once it is known.
+  package func advertise(host: String, port: UInt16) {
+    options.host = host
+    options.port = port
+  }
+
+  /// Prometheus' text format, version 0.0.4.
+  func metricsText() -> String {
+    var text = MetricsText()
+    text.family("martlet_requests_total", "counter", "Requests answered, by API.")
+    for (request, count) in metrics.requests.sorted(by: { $0.key.api < $1.key.api }) {
+      text.sample("martlet_requests_total", [("api", request.api)], "\(count)")
+    }
+    text.family("martlet_topic_records_in_total", "counter", "Records produced, by topic.")
+    let counts = metrics.topics.sorted { $0.key < $1.key }
+    for (topic, counts) in counts {
+      text.sample("martlet_topic_records_in_total", [("topic", topic)], "\(counts.records)")
+    }
+    text.family("martlet_topic_bytes_in_total", "counter", "Bytes of batches produced, by topic.")
+    for (topic, counts) in counts {
+      text.sample("martlet_topic_bytes_in_total", [("topic", topic)], "\(counts.bytesIn)")
+    }
+    text.family(
+      "kafka_server_brokertopicmetrics_messagesinpersec_total", "counter",
+      "Records produced, by topic, under the name that Kafka's dashboards use.")
+    for (topic, counts) in counts {
+      text.sample(
+        "kafka_server_brokertopicmetrics_messagesinpersec_total", [("topic", topic)],
+        "\(counts.records)")
+    }
+    text.family("martlet_bytes_out_total", "counter", "Bytes of records fetched.")
+    text.sample("martlet_bytes_out_total", [], "\(metrics.bytesOut)")
+    text.family("martlet_log_size_bytes", "gauge", "Size of a partition's log.")
+    text.family("martlet_log_end_offset", "gauge", "Next offset of a partition.")
+    for (name, topic) in topics.sorted(by: { $0.key < $1.key }) {
+      for (index, partition) in topic.partitions.enumerated() {
+        guard let log = partition?.log, let bounds = try? store.bounds(of: log) else { continue }
+        let labels = [("topic", name), ("partition", "\(index)")]
+        text.sample("martlet_log_size_bytes", labels, "\(bounds.sizeBytes)")
+        text.sample("martlet_log_end_offset", labels, "\(bounds.end.rawValue)")
+      }
+    }
+    text.family("martlet_store_failed", "gauge", "1 if the store takes no more records.")
+    text.sample("martlet_store_failed", [], failure == nil ? "0" : "1")
+    return text.text
+  }
+}
+
+/// Builds Prometheus' text format. Samples of a family need not follow it: they are put in place.
+struct MetricsText {
+  private var families: [(name: String, header: String, samples: [String])] = []
+
+  mutating func family(_ name: String, _ type: String, _ help: String) {
+    families.append((name, "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n", []))
+  }
+
+  mutating func sample(_ name: String, _ labels: [(String, String)], _ value: String) {
+    guard let index = families.firstIndex(where: { $0.name == name }) else {
+      preconditionFailure("the sample \(name) has no family")
+    }
+    let pairs = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
+    families[index].samples.append(
+      pairs.isEmpty ? "\(name) \(value)" : "\(name){\(pairs)} \(value)")
+  }
+
+  var text: String {
+    families.map { $0.header + $0.samples.map { $0 + "\n" }.joined() }.joined()
+  }
+
+  private static func escaped(_ value: String) -> String {
+    value.flatMap { character -> String in
+      switch character {
+      case "\\": "\\\\"
+      case "\"": "\\\""
+      case "\n": "\\n"
+      default: String(character)
+      }
+    }.reduce(into: "") { $0.append($1) }
+  }
+}
+
+/// The pages behind `--http`. They are asked for on another thread than the node's.
+package enum StatusPages {
+  private final class Box: @unchecked Sendable {
+    // Used on the loop's thread only, where the message that carries it runs.
+    let node: Node
+    init(_ node: Node) { self.node = node }
+  }
+
+  /// A function that answers a path by asking the node on its own thread.
+  package static func responder(
+    for node: Node, through mailbox: Mailbox
+  ) -> @Sendable (String) -> HTTPResponse {
+    let box = Box(node)
+    return { path in
+      let answer = Condition<HTTPResponse?>(nil)
+      mailbox.post {
+        let response = respond(path, box.node)
+        answer.withLock { $0 = response }
+        answer.signal()
+      }
+      // A loop that does not come round in this time is what a health check is to find.
+      return answer.wait(until: { $0 != nil }, milliseconds: 5000) {
+        $0 ?? HTTPResponse(status: 503, "The node does not answer.\n")
+      }
+    }
+  }
+
+  private static func respond(_ path: String, _ node: Node) -> HTTPResponse {
+    switch path {
+    case "/health":
+      guard let failure = node.failure else { return HTTPResponse("ok\n") }
+      return HTTPResponse(status: 503, failure + "\n")
+    case "/metrics":
+      return HTTPResponse(
+        contentType: "text/plain; version=0.0.4; charset=utf-8", node.metricsText())
+    default:
+      return HTTPResponse(status: 404, "There are /health and /metrics here.\n")
+    }
+  }
+}

@@ -1,0 +1,221 @@
+internal import Bytes
+internal import KafkaWire
+internal import LogStore
+internal import Records
+
+/// Topics and configurations: requests go to the controller, whose effects are carried out here.
+extension Node {
+  /// Loads the machines from their logs and takes over the partitions there are.
+  func start() throws(NodeStartError) {
+    do throws(LogError) {
+      var problem: MetadataError?
+      try readAll(metadataLog) { record throws(LogError) in
+        do throws(MetadataError) {
+          let decision = try MetadataRecord(decoding: record.value ?? [])
+          try controller.load(decision)
+          note(decision)
+        } catch {
+          problem = problem ?? error
+        }
+      }
+      if let problem { throw LogError.logFailed("\(problem)") }
+      for name in controller.state.names {
+        guard let topic = controller.state.topic(named: name) else { continue }
+        for index in 0..<topic.partitionsCount {
+          make(
+            PartitionToMake(
+              topic: name, id: topic.id, index: index,
+              options: controller.config(of: topic).logOptions))
+        }
+      }
+      if let offsets = topics[Self.offsetsTopic] { try loadGroups(offsets) }
+    } catch {
+      throw .metadata("\(error)")
+    }
+    if controller.state.clusterId == nil { submit(.identifyCluster(freshUUID()), 0, nil) }
+  }
+
+  /// The requests that the controller answers.
+  func ask(_ body: ControllerRequest, _ request: Request) {
+    submit(body, request.version, request)
+  }
+
+  func submit(_ body: ControllerRequest, _ version: Int16, _ request: Request?) {
+    let token = request.map { self.token(for: $0) } ?? ReplyToken(freshNumber())
+    submit(body, version, token)
+  }
+
+  private func submit(_ body: ControllerRequest, _ version: Int16, _ token: ReplyToken) {
+    let submission = Controller.Submission(
+      body, version: version, token: token,
+      freshIds: (0..<controller.freshIdsCount(body, version: version)).map { _ in freshUUID() },
+      cluster: clusterView)
+    step(.request(submission))
+  }
+
+  private func step(_ input: Controller.Input) {
+    var effects: [Controller.Effect] = []
+    controller.step(input, into: &effects)
+    for effect in effects { perform(effect) }
+  }
+
+  private func perform(_ effect: Controller.Effect) {
+    switch effect {
+    case .append(let records, _):
+      let number = freshNumber()
+      metadataAppends[number] = records
+      append(
+        records.map { LogRecord(key: nil, value: $0.encoded()) }, to: metadataLog,
+        .metadata(number))
+    case .reply(let token, let response): reply(token, response)
+    case .askAgain(let token, let request, let version): submit(request, version, token)
+    case .createPartition(let topic, let id, let index, _, let options):
+      make(PartitionToMake(topic: topic, id: id, index: index, options: options))
+    case .deletePartition(let topic, let id, let index): delete(topic, id, index)
+    case .configChanged(let name, _): reconfigure(name)
+    case .brokerConfigChanged:
+      for name in controller.state.names { reconfigure(name) }
+    }
+  }
+
+  /// Records of the metadata log are durable, or never will be.
+  func metadataDecided(_ number: UInt64, _ code: ErrorCode) {
+    guard let records = metadataAppends.removeValue(forKey: number) else { return }
+    if code == .none {
+      for record in records { note(record) }
+      step(.committed(records))
+    } else {
+      metadataAppends = [:]
+      step(.appendsLost(code))
+    }
+  }
+
+  /// What of a decision concerns every partition of this node.
+  private func note(_ record: MetadataRecord) {
+    guard case .producerFenced(_, let producer) = record else { return }
+    fencedEpochs[producer.id] = producer.epoch
+  }
+
+  private func reply(_ token: ReplyToken, _ response: ControllerResponse) {
+    if case .done(let code) = response {
+      if code != .none || topics[Self.offsetsTopic] != nil { offsetsTopicMade() }
+      return
+    }
+    guard let request = replies.removeValue(forKey: token) else { return }
+    switch response {
+    case .metadata(let body): reply(request, body)
+    case .describeCluster(let body): reply(request, body)
+    case .describeConfigs(let body): reply(request, body)
+    case .createTopics(let body): reply(request, body)
+    case .deleteTopics(let body): reply(request, body)
+    case .createPartitions(let body): reply(request, body)
+    case .alterConfigs(let body): reply(request, body)
+    case .incrementalAlterConfigs(let body): reply(request, body)
+    case .initProducerId(let body): reply(request, body)
+    case .done: break
+    }
+  }
+
+  // MARK: Partitions
+
+  /// The log of a partition is named after its topic's id: a topic made again has other logs.
+  static func logName(_ topic: UUID16, _ index: Int32) -> String { "\(topic.base64url)-\(index)" }
+
+  private func make(_ partition: PartitionToMake) {
+    if !stuckPartitions.isEmpty || !tryToMake(partition) { stuckPartitions.append(partition) }
+  }
+
+  func advancePartitions() {
+    while let first = stuckPartitions.first, tryToMake(first) { stuckPartitions.removeFirst() }
+  }
+
+  /// False if the journal has no room.
+  private func tryToMake(_ wanted: PartitionToMake) -> Bool {
+    guard let state = controller.state.topic(wanted.id) else { return true }
+    do throws(LogError) {
+      let name = Self.logName(wanted.id, wanted.index)
+      let log: LogID
+      var epoch = LeaderEpoch(0)
+      if let found = store.log(named: name) {
+        // A new leadership: this process is not the one that led before.
+        epoch = LeaderEpoch(try store.bounds(of: found).epoch.rawValue + 1)
+        _ = try store.beginEpoch(found, epoch)
+        log = found
+      } else {
+        log = try store.createLog(named: name, options: wanted.options)
+      }
+      var topic =
+        topics[wanted.topic]
+        ?? NodeTopic(name: wanted.topic, id: wanted.id, config: controller.config(of: state))
+      while topic.partitions.count <= Int(wanted.index) { topic.partitions.append(nil) }
+      topic.partitions[Int(wanted.index)] = Partition(log: log, epoch: epoch)
+      topics[wanted.topic] = topic
+      topicNames[wanted.id] = wanted.topic
+      return true
+    } catch .busy {
+      return false
+    } catch {
+      // A log that takes no epoch is still read from; the client is told when it writes.
+      return true
+    }
+  }
+
+  private func delete(_ name: String, _ id: UUID16, _ index: Int32) {
+    guard let topic = topics[name], topic.id == id else { return }
+    if let log = topic.partition(index)?.log {
+      fetches.wake(log)
+      // What fails here is found without its topic at the next start.
+      try? store.deleteLog(log)
+    }
+    guard index == Int32(topic.partitions.count - 1) else { return }
+    topics[name] = nil
+    topicNames[id] = nil
+    step(GroupCoordinator.Input.topicDeleted(name))
+  }
+
+  private func reconfigure(_ name: String) {
+    guard let state = controller.state.topic(named: name), topics[name] != nil else { return }
+    let config = controller.config(of: state)
+    topics[name]?.config = config
+    for partition in topics[name]?.partitions ?? [] {
+      guard let partition else { continue }
+      try? store.configure(partition.log, config.logOptions)
+    }
+  }
+
+  // MARK: View
+
+  private var clusterView: ClusterView {
+    let node = options.id
+    let names = topicNames
+    let topics = topics
+    return ClusterView(
+      brokers: [.init(id: node, host: options.host, port: Int32(options.port))],
+      controllerId: node
+    ) { id, index in
+      guard let partition = names[id].flatMap({ topics[$0] })?.partition(index) else {
+        return .none
+      }
+      return .init(leader: node, epoch: partition.epoch.rawValue, inSync: [node])
+    }
+  }
+
+  func freshUUID() -> UUID16 {
+    // Version 4, variant 1; and so never zero.
+    let high = random.next() & ~0xf000 | 0x4000
+    let low = random.next() & ~(3 << 62) | 1 << 63
+    return UUID16(high: high, low: low)
+  }
+
+  func freshUUIDText() -> String {
+    let id = freshUUID()
+    func hex(_ value: UInt64, _ digits: Int) -> String {
+      let text = String(value, radix: 16)
+      return String(repeating: "0", count: digits - text.count) + text
+    }
+    return [
+      hex(id.high >> 32, 8), hex(id.high >> 16 & 0xffff, 4), hex(id.high & 0xffff, 4),
+      hex(id.low >> 48, 4), hex(id.low & 0xffff_ffff_ffff, 12),
+    ].joined(separator: "-")
+  }
+}

@@ -1,0 +1,329 @@
+internal import Bytes
+package import KafkaWire
+package import LogStore
+package import Platform
+internal import Records
+
+/// Where a request came from and which of its connection's requests it is.
+package struct RequestOrigin: Hashable, Sendable {
+  package var connection: ConnectionID
+  /// Counted per connection; answers leave in this order.
+  package var sequence: UInt64
+  package var clientHost: String
+
+  package init(connection: ConnectionID, sequence: UInt64, clientHost: String) {
+    self.connection = connection
+    self.sequence = sequence
+    self.clientHost = clientHost
+  }
+}
+
+/// What becomes of a request.
+package struct NodeAnswer {
+  package enum Content {
+    /// A response; the slices fill its holes, in order.
+    case frame(EncodedFrame, [LogSlice])
+    /// None: a produce request with acks = 0.
+    case nothing
+    /// The connection is to be closed, and why, for the log.
+    case close(String)
+  }
+
+  package var origin: RequestOrigin
+  package var content: Content
+}
+
+/// A request whose header has been read.
+struct Request {
+  let origin: RequestOrigin
+  let frame: RequestFrame
+  var version: Int16 { frame.version }
+  var clientId: String { frame.header.clientId ?? "" }
+}
+
+/// One partition as this node has it.
+struct Partition {
+  let log: LogID
+  var epoch: LeaderEpoch
+}
+
+/// A topic as this node has it.
+struct NodeTopic {
+  let name: String
+  let id: UUID16
+  var config: TopicConfig
+  /// By partition; nil while the log is not made yet.
+  var partitions: [Partition?] = []
+
+  var isInternal: Bool { TopicName.isInternal(name) }
+
+  func partition(_ index: Int32) -> Partition? {
+    partitions.indices.contains(Int(index)) ? partitions[Int(index)] : nil
+  }
+}
+
+/// A node without its sockets: frames and disk completions in, answers out.
+///
+/// A core: it has no thread and no clock. It owns the store and the machines whose state is in it:
+/// the controller (topics, configurations, producer ids) and the group coordinator. A node of one:
+/// what is on its disk is committed, and it leads every partition.
+///
+/// (1) Nothing is acknowledged before it is on the disk.
+/// (2) Whatever waits for the journal to have room waits in the order in which it came.
+package final class Node {
+  let store: LogStore
+  var options: NodeOptions
+  var controller: Controller
+  var groups: GroupCoordinator
+  /// By name, which is ASCII.
+  var topics: [String: NodeTopic] = [:]
+  var topicNames: [UUID16: String] = [:]
+  let metadataLog: LogID
+  /// Milliseconds since 1970, as of the last call.
+  var now: Int64
+
+  var answers: [NodeAnswer] = []
+  var produces = ProduceQueue()
+  var fetches = FetchQueue()
+  var sessions = FetchSessions()
+  var replies: [ReplyToken: Request] = [:]
+  /// Offset commits some of whose topics are not there: what was asked.
+  var partialCommits: [ReplyToken: [OffsetCommitRequest.Topic]] = [:]
+  /// FindCoordinator requests that wait for the topic of the offsets to be made.
+  var waitingForOffsetsTopic: [Request] = []
+  /// What waits for its log to be durable, in order.
+  var appends: [LogID: [AppendInFlight]] = [:]
+  /// Records of the machines, for which the journal had no room.
+  var stuckRecords: [RecordsAppend] = []
+  /// Partitions whose logs the journal had no room for.
+  var stuckPartitions: [PartitionToMake] = []
+  /// Records on their way into the metadata log, in order.
+  var metadataAppends: [UInt64: [MetadataRecord]] = [:]
+  /// The epochs below which transactional producers are fenced, on all partitions.
+  var fencedEpochs: [ProducerID: ProducerEpoch] = [:]
+  var decompressor = Decompressor()
+  var compressor = Compressor()
+  package internal(set) var metrics = NodeMetrics()
+  var random: any RandomNumberGenerator
+  private var nextNumber: UInt64 = 0
+  private var lastTick: Int64 = 0
+  private var lastRetention: Int64
+  var isStopping = false
+
+  struct PartitionToMake {
+    var topic: String
+    var id: UUID16
+    var index: Int32
+    var options: LogOptions
+  }
+
+  /// Starts on a store that was just opened. Loads what the machines know from their logs; throws
+  /// if that cannot be read. `random` makes ids.
+  package init(
+    store: LogStore, options: NodeOptions, file: [(String, String)] = [],
+    random: any RandomNumberGenerator, now: Int64
+  ) throws(NodeStartError) {
+    self.store = store
+    self.options = options
+    self.random = random
+    self.now = now
+    lastRetention = now
+    groups = GroupCoordinator(options: options.groups)
+    do throws(ConfigFault) {
+      controller = try Controller(nodeId: options.id, file: file)
+    } catch {
+      throw .configuration("\(error)")
+    }
+    do throws(LogError) {
+      for log in store.logIDs {
+        let end = try store.bounds(of: log).end
+        try store.commit(log, through: end)
+      }
+      if let found = store.log(named: Self.metadataLogName) {
+        metadataLog = found
+      } else {
+        metadataLog = try store.createLog(
+          named: Self.metadataLogName, options: Self.metadataLogOptions)
+      }
+    } catch {
+      throw .log(error)
+    }
+    try start()
+  }
+
+  static let metadataLogName = "@metadata"
+
+  private static var metadataLogOptions: LogOptions {
+    var options = LogOptions()
+    options.retentionMilliseconds = nil
+    return options
+  }
+
+  /// A number that was not handed out before.
+  func freshNumber() -> UInt64 {
+    nextNumber += 1
+    return nextNumber
+  }
+
+  func token(for request: Request) -> ReplyToken {
+    let token = ReplyToken(freshNumber())
+    replies[token] = request
+    return token
+  }
+
+  // MARK: Out
+
+  /// What became of requests since the last call.
+  package func takeAnswers() -> [NodeAnswer] {
+    defer { answers.removeAll(keepingCapacity: true) }
+    return answers
+  }
+
+  func reply<R: WireResponse>(_ request: Request, _ body: R, _ slices: [LogSlice] = []) {
+    do throws(WireError) {
+      let frame = try Frame.response(
+        body, version: request.version, correlationId: request.frame.header.correlationId)
+      answer(request, .frame(frame, slices))
+    } catch {
+      // Ours, not the client's: but one client's connection, not everybody's broker.
+      answer(request, .close("its \(R.api) answer cannot be encoded: \(error)"))
+    }
+  }
+
+  func answer(_ request: Request, _ content: NodeAnswer.Content) {
+    metrics.answered(request.frame.api)
+    answers.append(NodeAnswer(origin: request.origin, content: content))
+  }
+
+  // MARK: Turn
+
+  package func complete(_ completion: DiskCompletion) { store.complete(completion) }
+
+  /// Does what can be done now. Answers how many milliseconds the next turn can wait.
+  package func turn(now: Int64) -> Int64 {
+    self.now = now
+    if now - lastTick >= 100 || now < lastTick {
+      lastTick = now
+      store.tick(now: now)
+      step(.tick)
+      timeOutProduces()
+      if now - lastRetention >= options.retentionCheckMilliseconds { retain() }
+    }
+    if fetchIsOver { timeOutFetches() }
+    repeat {
+      store.flush(now: now)
+      for event in store.takeEvents() { take(event) }
+      advanceFetches()
+    } while store.hasEvents
+    return min(nextFetchDeadline.map { max(0, $0 - now) } ?? 100, 100)
+  }
+
+  /// Begins the end: answers fetches with what there is and writes a checkpoint.
+  package func stop(now: Int64) {
+    self.now = now
+    isStopping = true
+    for operation in fetches.open { operation.isExpired = true }
+    timeOutFetches()
+    store.startCheckpoint()
+  }
+
+  /// Nothing is under way any more.
+  package var isQuiet: Bool { store.isQuiet && appends.allSatisfy { $0.value.isEmpty } }
+
+  /// A failed store serves reads and waits to be restarted.
+  package var failure: String? { store.failureText }
+
+  package func connectionClosed(_ connection: ConnectionID) {
+    for operation in fetches.open where operation.request.origin.connection == connection {
+      operation.isAnswered = true
+    }
+  }
+
+  private var fetchIsOver: Bool { nextFetchDeadline.map { $0 <= now } ?? false }
+
+  private func retain() {
+    lastRetention = now
+    try? store.enforceRetention(now: now)
+    store.evictProducers(idleSince: now - options.producerExpirationMilliseconds)
+  }
+
+  private func take(_ event: LogStoreEvent) {
+    switch event {
+    case .durable(let log, let position): durable(log, position)
+    case .readable(let log, _): fetches.wake(log)
+    case .room:
+      advancePartitions()
+      advanceRecords()
+      advanceProduces()
+    case .logFailed(let log, _): failAppends(log, .kafkaStorageError)
+    case .storeFailed:
+      for log in appends.keys.sorted() { failAppends(log, .kafkaStorageError) }
+      advanceRecords()
+      advanceProduces()
+    case .full(let isFull):
+      if !isFull {
+        advanceRecords()
+        advanceProduces()
+      }
+    case .deleted, .checkpointed: break
+    }
+  }
+
+  private func durable(_ log: LogID, _ position: LogPosition) {
+    try? store.commit(log, through: position.offset)
+    guard let waiting = appends[log] else { return }
+    let done = waiting.prefix { $0.position.offset <= position.offset }
+    appends[log] = done.count == waiting.count ? nil : Array(waiting.dropFirst(done.count))
+    for append in done { decided(append, nil) }
+  }
+
+  private func failAppends(_ log: LogID, _ code: ErrorCode) {
+    guard let waiting = appends.removeValue(forKey: log) else { return }
+    for append in waiting { decided(append, code) }
+  }
+
+  private func decided(_ append: AppendInFlight, _ code: ErrorCode?) {
+    switch append.owner {
+    case .produce(let operation, let topic, let partition):
+      produced(operation, topic, partition, code)
+    case .deleteRecords(let operation, let topic, let partition):
+      deleted(operation, topic, partition, code)
+    case .records(let records):
+      decided(records.owner, code ?? .none)
+    }
+  }
+
+  func decided(_ owner: RecordsAppend.Owner, _ code: ErrorCode) {
+    switch owner {
+    case .metadata(let number): metadataDecided(number, code)
+    case .group(let token): step(.appended(token, code))
+    }
+  }
+
+  /// What a client is told of a log's error.
+  func errorCode(for error: LogError) -> ErrorCode {
+    switch error {
+    case .outOfRange: .offsetOutOfRange
+    case .unknownLog: .unknownTopicOrPartition
+    case .invalidBatch: .invalidRecord
+    case .tooLarge: .messageTooLarge
+    case .busy, .diskFull, .logFailed, .storeFailed, .disk, .nameTaken: .kafkaStorageError
+    }
+  }
+}
+
+/// Why a node does not start.
+package enum NodeStartError: Error, Equatable, Sendable, CustomStringConvertible {
+  case configuration(String)
+  case log(LogError)
+  case metadata(String)
+
+  package var description: String {
+    switch self {
+    case .configuration(let why): "The configuration cannot be used: \(why)"
+    case .log(let error): "\(error)"
+    case .metadata(let why):
+      "The cluster's metadata cannot be read: \(why). Restore the data directory from a backup."
+    }
+  }
+}

@@ -1,0 +1,33 @@
+/// What a node is, besides its data.
+package struct NodeOptions: Sendable {
+  package var id: Int32 = 1
+  /// Where clients reach it.
+  package var host = "127.0.0.1"
+  package var port: UInt16 = 9092
+  package var groups = GroupOptions()
+  /// Idle producers are forgotten after this (producer.id.expiration.ms).
+  package var producerExpirationMilliseconds: Int64 = 86_400_000
+  /// Between two looks at what may be deleted (log.retention.check.interval.ms).
+  package var retentionCheckMilliseconds: Int64 = 300_000
+
+  package init() {}
+
+  /// Takes over the settings of groups, which the coordinator has as options. Values that are no
+  /// numbers are refused where all settings are checked: by the controller.
+  package mutating func apply(_ settings: [(String, String)]) {
+    for (name, text) in settings {
+      guard let value = Int32(text) else { continue }
+      switch name {
+      case "group.initial.rebalance.delay.ms": groups.initialRebalanceDelayMs = value
+      case "group.min.session.timeout.ms": groups.sessionTimeoutMsMin = value
+      case "group.max.session.timeout.ms": groups.sessionTimeoutMsMax = value
+      case "group.max.size": groups.membersMax = Int(value)
+      case "offsets.retention.minutes": groups.offsetsRetentionMs = Int64(value) * 60_000
+      case "offset.metadata.max.bytes": groups.offsetMetadataLengthMax = Int(value)
+      case "log.retention.check.interval.ms": retentionCheckMilliseconds = Int64(value)
+      case "producer.id.expiration.ms": producerExpirationMilliseconds = Int64(value)
+      default: break
+      }
+    }
+  }
+}

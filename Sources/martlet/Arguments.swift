@@ -1,0 +1,91 @@
+internal import Platform
+
+/// A command line that cannot be followed, in one sentence that says what to do.
+struct UsageError: Error {
+  let text: String
+
+  init(_ text: String) { self.text = text }
+}
+
+/// The words of a command line: a command, `--name value` pairs, and the rest.
+struct Arguments {
+  private(set) var command: String?
+  private(set) var operands: [String] = []
+  private var options: [(name: String, value: String?)] = []
+
+  init(_ words: some Sequence<String>) {
+    var words = Array(words)[...]
+    if let first = words.first {
+      command = first
+      words = words.dropFirst()
+    }
+    while let word = words.popFirst() {
+      guard word.hasPrefix("--"), word.count > 2 else {
+        operands.append(word)
+        continue
+      }
+      let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1)
+      if parts.count == 2 {
+        options.append((String(parts[0]), String(parts[1])))
+      } else if let next = words.first, !next.hasPrefix("--") {
+        options.append((String(parts[0]), next))
+        words = words.dropFirst()
+      } else {
+        options.append((String(parts[0]), nil))
+      }
+    }
+  }
+
+  /// The value of an option that is given at most once.
+  func value(_ name: String) throws -> String? {
+    let found = options.filter { $0.name == name }
+    guard let first = found.first else { return nil }
+    guard found.count == 1 else { throw UsageError("--\(name) is given twice; give it once.") }
+    guard let value = first.value else { throw UsageError("--\(name) needs a value.") }
+    return value
+  }
+
+  /// All values of an option that may be given several times.
+  func values(_ name: String) throws -> [String] {
+    try options.filter { $0.name == name }.map { option in
+      guard let value = option.value else { throw UsageError("--\(name) needs a value.") }
+      return value
+    }
+  }
+
+  /// Refuses options and operands that a command does not know.
+  func allow(_ names: [String], operandsMax: Int = 0) throws {
+    for option in options where !names.contains(option.name) {
+      let known = names.map { "--\($0)" }.joined(separator: ", ")
+      throw UsageError("There is no option --\(option.name) here; there are \(known).")
+    }
+    if operands.count > operandsMax {
+      throw UsageError("'\(operands[operandsMax])' is one word too many.")
+    }
+  }
+}
+
+/// Lines for people, on standard error.
+enum Terminal {
+  static func complain(_ text: String) { Console.complain("martlet: \(text)\n") }
+
+  /// A line of the log: when, and what.
+  static func log(_ text: String) { Console.complain("\(Console.timestamp()) \(text)\n") }
+
+  static func exit(_ status: Int32) -> Never { Console.exit(status) }
+}
+
+enum Usage {
+  static let version = "0.1"
+  static let text = """
+    martlet: an event store that speaks Kafka's protocol
+
+      martlet serve --data DIR          one node, until SIGTERM or Ctrl-C
+                    [--node 1]                        its id
+                    [--listen 127.0.0.1:9092]         where Kafka clients connect
+                    [--advertise HOST:PORT]           what clients are told, if not --listen
+                    [--http 127.0.0.1:8080]           /health and /metrics
+                    [--set NAME=VALUE]...             broker settings, by Kafka's names
+      martlet help | version
+    """
+}

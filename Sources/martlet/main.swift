@@ -1,0 +1,21 @@
+import Platform
+
+Signals.block([Signals.terminate, Signals.interrupt])
+ProcessLimits.raiseOpenFiles()
+
+let arguments = Arguments(CommandLine.arguments.dropFirst())
+do {
+  switch arguments.command {
+  case "serve": try Serve(arguments).run()
+  case "help", "--help", "-h", nil: print(Usage.text)
+  case "version", "--version": print("martlet \(Usage.version)")
+  case let command?:
+    throw UsageError("There is no command '\(command)'; 'martlet help' lists them.")
+  }
+} catch let error as UsageError {
+  Terminal.complain(error.text)
+  Terminal.exit(2)
+} catch {
+  Terminal.complain("\(error)")
+  Terminal.exit(1)
+}
