@@ -1,5 +1,5 @@
-/// The requests that are understood, by their number on the wire. Ranges are what this codec reads and
-/// writes; what a broker advertises is narrower and decided there.
+/// The requests that are understood, by their number on the wire. Ranges are what this codec reads
+/// and writes; what a broker advertises is narrower and decided there.
 package enum APIKey: Int16, CaseIterable, Sendable {
   case produce = 0
   case fetch = 1

@@ -1,7 +1,7 @@
 import Bytes
 
-/// What consumers of a classic group tell each other through the coordinator: an int16 version, then
-/// the message. To the broker it is a field of bytes.
+/// What consumers of a classic group tell each other through the coordinator: an int16 version,
+/// then the message. To the broker it is a field of bytes.
 package protocol ConsumerProtocolMessage: WireMessage {}
 
 extension ConsumerProtocolMessage {

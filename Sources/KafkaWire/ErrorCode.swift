@@ -1,4 +1,5 @@
-/// The outcome of a request or of a part of it. Codes that no name is known for are kept as they are.
+/// The outcome of a request or of a part of it. Codes that no name is known for are kept as they
+/// are.
 package struct ErrorCode: RawRepresentable, Hashable, Sendable {
   package var rawValue: Int16
 

@@ -133,8 +133,8 @@ extension Optional: WireValue where Wrapped: WireNullable {
 /// Record batches in a response: here, or somewhere else.
 package enum RecordBytes: Equatable, Sendable {
   case bytes(ArraySlice<UInt8>)
-  /// That many bytes which the sender puts in by itself, as with `sendfile`. The encoder counts them
-  /// in the sizes it writes and notes where they belong (`EncodedFrame.holes`). Never decoded.
+  /// That many bytes which the sender puts in by itself, as with `sendfile`. The encoder counts
+  /// them in the sizes it writes and notes where they belong (`EncodedFrame.holes`). Never decoded.
   case external(size: Int)
 
   package var count: Int {

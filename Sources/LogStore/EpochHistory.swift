@@ -2,8 +2,9 @@ package import Bytes
 
 /// Which leader epoch began at which offset of one log (KIP-101, KIP-320).
 ///
-/// Epochs and offsets never go back; two epochs may begin at the same offset (one whose leader wrote
-/// nothing but its start). The last entry at or below an offset is the epoch of the record there.
+/// Epochs and offsets never go back; two epochs may begin at the same offset (one whose leader
+/// wrote nothing but its start). The last entry at or below an offset is the epoch of the record
+/// there.
 package struct EpochHistory: Equatable, Sendable {
   package struct Entry: Equatable, Sendable {
     package var epoch: LeaderEpoch

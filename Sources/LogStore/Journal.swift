@@ -3,9 +3,9 @@ internal import Platform
 
 /// The store's one write-ahead log: whatever is to be durable is a frame in it first.
 ///
-/// Frames are collected in the open group. `takeWrite` closes it and hands out the write; while that
-/// is under way, new frames collect in the next group. So one flush commits what all logs have added
-/// since the last one began.
+/// Frames are collected in the open group. `takeWrite` closes it and hands out the write; while
+/// that is under way, new frames collect in the next group. So one flush commits what all logs have
+/// added since the last one began.
 ///
 ///       add            takeWrite              completed
 ///   ─────────▶ open ────────────▶ under way ─────────────▶ durable ──▶ (recycled)

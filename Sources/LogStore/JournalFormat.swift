@@ -8,17 +8,17 @@ internal import Platform
 // Everything is big-endian. A group starts at a multiple of the block size, so that direct I/O can
 // write it and a reader can find the next one behind a damaged one.
 //
-//   file header                          group header (64 bytes)            frame header (32 bytes)
-//   0  u32 magic "MJNL"                  0  u32 magic "MGRP"                0  u32 payload length
-//   4  u32 CRC of bytes 8..<48           4  u32 CRC of bytes 8..<64         4  u32 CRC of the rest
-//   8  u64 store                         8  u64 generation                  8  u64 log
-//   16 u64 generation                    16 u64 number                      16 u8  kind, 3 zero bytes
-//   24 u64 first group's number          24 u64 durable through             20 i32 epoch
-//   32 u32 CRC of the group before       32 u32 CRC of the group before     24 u32 CRC of the payload
-//   36 u32 version                       36 u32 digest of the frames        28 u32 zero
-//   40 u64 zero                          40 u32 length of the frames        32 payload, padded to 8
-//                                        44 u32 count of the frames
-//                                        48 u64 store, u64 zero
+//   file header                        group header (64 bytes)          frame header (32 bytes)
+//   0  u32 magic "MJNL"                0  u32 magic "MGRP"              0  u32 payload length
+//   4  u32 CRC of bytes 8..<48         4  u32 CRC of bytes 8..<64       4  u32 CRC of the rest
+//   8  u64 store                       8  u64 generation                8  u64 log
+//   16 u64 generation                  16 u64 number                    16 u8  kind, 3 zeros
+//   24 u64 first group's number        24 u64 durable through           20 i32 epoch
+//   32 u32 CRC of the group before     32 u32 CRC of the group before   24 u32 payload's CRC
+//   36 u32 version                     36 u32 digest of the frames      28 u32 zero
+//   40 u64 zero                        40 u32 length of the frames      32 payload, padded to 8
+//                                      44 u32 count of the frames
+//                                      48 u64 store, u64 zero
 //
 // (1) Every CRC is salted with the file's generation, and a file that is used again gets a higher
 //     one: what an earlier use left behind never validates.

@@ -3,8 +3,8 @@ internal import Platform
 
 /// Reads what a crash left of the journal, and tells torn from damaged.
 ///
-/// Groups are taken in the order of their numbers, each chained to the one before by its CRC. At the
-/// first that is not whole:
+/// Groups are taken in the order of their numbers, each chained to the one before by its CRC. At
+/// the first that is not whole:
 ///
 /// (1) If a whole header behind it says that it was durable, it was damaged after it had been
 ///     written. What is whole in it and behind it still counts; the log whose frame is damaged is
@@ -47,8 +47,8 @@ struct JournalReader {
   /// Slots whose files are damaged, to be kept for whoever wants to look.
   private(set) var damagedSlots: [Int] = []
 
-  /// Prepares to read on from group `through`, which is covered by a checkpoint whose journal begins
-  /// at `firstGeneration`. `files` are the journal's files, open for direct reading.
+  /// Prepares to read on from group `through`, which is covered by a checkpoint whose journal
+  /// begins at `firstGeneration`. `files` are the journal's files, open for direct reading.
   init(
     store: UInt64, options: JournalOptions, disk: any Disk, files: [(slot: Int, file: FileID)],
     through: UInt64, firstGeneration: UInt64

@@ -94,8 +94,8 @@ extension Log {
     return work
   }
 
-  /// As `truncate`, when replaying a journal whose later frames have removed the files that hold the
-  /// target: the log goes on in a new segment, and what is missing before is in doubt.
+  /// As `truncate`, when replaying a journal whose later frames have removed the files that hold
+  /// the target: the log goes on in a new segment, and what is missing before is in doubt.
   mutating func truncateInDoubt(to target: LogPosition) {
     epochs.truncate(to: target)
     resolveDoubts(outside: .zero..<target.offset)

@@ -55,8 +55,9 @@ struct Log {
   /// It failed while records of it were only in the journal.
   var pinsJournal = false
   var work = FileWorkQueue()
-  /// While recovering: records that the checkpoint claims and the files do not have. If a truncation
-  /// or a new log start took them away, the journal says so too, and the doubt is resolved.
+  /// While recovering: records that the checkpoint claims and the files do not have. If a
+  /// truncation or a new log start took them away, the journal says so too, and the doubt is
+  /// resolved.
   var doubts: [Range<Offset>] = []
 
   init(id: LogID, name: String, base: Offset = .zero) {

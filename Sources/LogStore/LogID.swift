@@ -1,4 +1,5 @@
-/// Names a log in its store, for ever: an id is never used again, also not after the log is deleted.
+/// Names a log in its store, for ever: an id is never used again, also not after the log is
+/// deleted.
 public struct LogID: RawRepresentable, Hashable, Comparable, Sendable {
   /// Counted up from one.
   public let rawValue: UInt64

@@ -59,9 +59,9 @@ extension LogStore {
     logs[try slot(of: log)].epochs
   }
 
-  /// The readable batches from the one with `offset` in it on, up to `bytesMax`; the first one whole
-  /// even if it is larger, if `wholeFirst`. Nil if there is nothing at `offset` yet. At the end of a
-  /// segment there may be more in the next one.
+  /// The readable batches from the one with `offset` in it on, up to `bytesMax`; the first one
+  /// whole even if it is larger, if `wholeFirst`. Nil if there is nothing at `offset` yet. At the
+  /// end of a segment there may be more in the next one.
   package func slice(
     of log: LogID, from offset: Offset, bytesMax: Int, wholeFirst: Bool = true
   ) throws(LogError) -> LogSlice? {

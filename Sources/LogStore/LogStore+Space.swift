@@ -2,9 +2,9 @@ internal import Platform
 
 /// A full disk is a state: appends are refused, everything else goes on.
 ///
-/// The journal is preallocated, so what was accepted is safe; segments, indices and checkpoints wait
-/// until there is space. A reserve file is deleted to make room for a checkpoint, and made again
-/// when the disk has space for it and more.
+/// The journal is preallocated, so what was accepted is safe; segments, indices and checkpoints
+/// wait until there is space. A reserve file is deleted to make room for a checkpoint, and made
+/// again when the disk has space for it and more.
 extension LogStore {
   static let reservePath = "reserve"
 

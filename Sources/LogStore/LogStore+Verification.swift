@@ -5,8 +5,8 @@ internal import Records
 /// Which parts of a segment's file are known to hold what was written.
 ///
 /// What this process wrote was checked on its way; what an earlier one wrote is checked when it is
-/// read for the first time, a region at a time, so that recovery need not read it all and no damaged
-/// byte is ever served.
+/// read for the first time, a region at a time, so that recovery need not read it all and no
+/// damaged byte is ever served.
 struct VerifiedRegions {
   static let bytes: Int64 = 1 << 20
 

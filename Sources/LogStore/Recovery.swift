@@ -4,7 +4,8 @@ internal import Records
 
 /// Opens a store: what a stop, a crash or a power cut left becomes what was acknowledged.
 ///
-///     checkpoint ──▶ segments cut to what was synced ──▶ journal replayed ──▶ synced ──▶ checkpoint
+///     checkpoint ──▶ segments cut to what was synced ──▶ journal replayed ──▶ synced ──▶
+///     checkpoint
 ///
 /// (1) Segment bytes count only below the checkpoint's synced end; the rest is cut and comes again
 ///     from the journal.
@@ -154,8 +155,8 @@ struct Recovery {
 // MARK: - Segments
 
 extension Recovery {
-  /// Opens what may grow or shrink, cuts it to what was synced, and loads its index. Closed segments
-  /// below the high watermark are not touched: recovery takes no longer for more data.
+  /// Opens what may grow or shrink, cuts it to what was synced, and loads its index. Closed
+  /// segments below the high watermark are not touched: recovery takes no longer for more data.
   private func openSegments(_ log: inout Log) throws(DiskError) {
     let names = (try? disk.names(in: Segment.directory(log.id))) ?? []
     for index in log.segments.indices where log.segments[index].hasFile {

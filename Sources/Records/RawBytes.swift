@@ -1,5 +1,6 @@
 extension ArraySlice<UInt8> {
-  /// The slice's memory for as long as `body` runs. As `withUnsafeBytes`, which has no typed throws.
+  /// The slice's memory for as long as `body` runs. As `withUnsafeBytes`, which has no typed
+  /// throws.
   @inline(__always)
   func withRawBytes<Result>(
     _ body: (UnsafeRawBufferPointer) throws(RecordError) -> Result

@@ -50,7 +50,7 @@ extension RecordError: CustomStringConvertible {
   package var description: String {
     switch self {
     case .truncatedBatch(let size, let needed):
-      "the record batch ends after \(size) bytes, where \(needed) are needed; send or fetch it whole"
+      "the record batch ends after \(size) bytes, where \(needed) are needed; send it whole"
     case .legacyFormat(let magic):
       """
       the messages are in the old format \(magic); only message format v2 is supported, so use a \

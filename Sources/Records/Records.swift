@@ -1,5 +1,5 @@
-/// Kafka's record batch, version 2: the same bytes on disk and on the wire, never re-encoded between
-/// the two. Source: KIP-98 and KIP-101, and vectors made by Kafka's own Java classes.
+/// Kafka's record batch, version 2: the same bytes on disk and on the wire, never re-encoded
+/// between the two. Source: KIP-98 and KIP-101, and vectors made by Kafka's own Java classes.
 ///
 /// A batch is 61 bytes of header, big-endian, and a section of records. The section is
 /// `recordsCount` records, or one compressed stream of all of them.

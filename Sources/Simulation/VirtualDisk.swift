@@ -2,9 +2,9 @@ package import Platform
 
 /// A disk in memory that fails like a real one, and only when told to.
 ///
-/// Three layers: what is durable; what was written and not synced (volatile); what was submitted and
-/// not done yet (in flight). A crash is a copy: `afterPowerCut` is the disk that the machine finds
-/// when it comes up again, `afterKill` the one that the next process finds.
+/// Three layers: what is durable; what was written and not synced (volatile); what was submitted
+/// and not done yet (in flight). A crash is a copy: `afterPowerCut` is the disk that the machine
+/// finds when it comes up again, `afterKill` the one that the next process finds.
 ///
 /// (1) A power cut keeps any subset of what is volatile or in flight, sector by sector; truncations
 ///     are kept or not as a whole. So later writes may survive earlier ones.

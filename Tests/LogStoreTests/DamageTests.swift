@@ -6,8 +6,8 @@ import Simulation
 import Testing
 
 @Suite struct `Damage at rest` {
-  /// A store with a checkpoint behind it and a journal to replay, at rest: the last group is vouched
-  /// for by an idle one if `idle`.
+  /// A store with a checkpoint behind it and a journal to replay, at rest: the last group is
+  /// vouched for by an idle one if `idle`.
   private func store(idle: Bool) throws -> StoreHarness {
     let harness = try StoreHarness(seed: 3)
     let a = try harness.create("a")

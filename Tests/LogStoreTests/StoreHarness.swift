@@ -6,8 +6,8 @@ import Simulation
 
 /// A store on a virtual disk, and beside it what its logs must hold: the state after each frame.
 ///
-/// The journal is one sequence, so whatever a crash leaves must be the state after some first frames
-/// of it: at least those that were durable, and the same number for all logs.
+/// The journal is one sequence, so whatever a crash leaves must be the state after some first
+/// frames of it: at least those that were durable, and the same number for all logs.
 final class StoreHarness {
   struct LogState: Equatable {
     var name: String
