@@ -73,6 +73,34 @@ struct FileWorkQueue {
     return work
   }
 
+  /// Takes the removals that may be done before the work ahead of them: of a file that no such work
+  /// makes, or of everything.
+  mutating func takeRemovals(durableThrough: UInt64) -> [FileWork] {
+    let waiting = Array(items[first...])
+    let isGone = waiting.contains {
+      if case .removeDirectory = $0.work { $0.gate <= durableThrough } else { false }
+    }
+    if isGone {
+      removeAll()
+      return [.removeDirectory]
+    }
+    var made: [Offset] = []
+    if case .create(let files)? = underWay { made.append(files.base) }
+    var removals: [FileWork] = []
+    var kept: [Item] = []
+    for item in waiting {
+      if case .create(let files) = item.work { made.append(files.base) }
+      if case .delete(let base, _) = item.work, item.gate <= durableThrough, !made.contains(base) {
+        removals.append(item.work)
+      } else {
+        kept.append(item)
+      }
+    }
+    items = kept
+    first = 0
+    return removals
+  }
+
   /// Forgets everything that waits.
   mutating func removeAll() {
     items = []

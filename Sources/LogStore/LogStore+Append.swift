@@ -235,7 +235,7 @@ extension LogStore {
         unsafe patch(payload)
       }
     } catch {
-      throw refuse()
+      throw refuse(error)
     }
     guard let group = journal.open else { preconditionFailure("a frame goes to the open group") }
     let now = now
@@ -270,7 +270,7 @@ extension LogStore {
         unsafe payload.withUnsafeBytes { unsafe memory.copyMemory(from: $0) }
       }
     } catch {
-      throw refuse()
+      throw refuse(error)
     }
     guard let group = journal.open else { preconditionFailure("a frame goes to the open group") }
     return group

@@ -54,6 +54,10 @@ extension LogStore {
   /// Begins a checkpoint, if none is under way and something has changed since the last.
   package func startCheckpoint() {
     guard checkpoint == nil, failure == nil else { return }
+    // What is left of one that was given up could still rename the file of the next.
+    guard !pending.values.contains(where: { $0.isCheckpointStep }) else { return }
+    // A checkpoint ends the need for the journal before it, and what a log has lost is only there.
+    guard !logs.contains(where: { $0.pinsJournal }) else { return }
     // Not the open group: frames that it takes later are not in the records.
     let through = journal.closeGroups()
     guard through > checkpointThrough || logs.contains(where: { $0.isDirty }) else { return }
@@ -62,7 +66,7 @@ extension LogStore {
     var records: [[UInt8]] = []
     var directories: Set<String> = []
     for slot in logs.indices where slots[logs[slot].id] == slot {
-      if logs[slot].isDirty && logs[slot].failure == nil {
+      if logs[slot].isDirty {
         queueIndexWork(slot)
         queue(.barrier(checkpointsStarted), slot)
         let log = logs[slot]
@@ -74,7 +78,7 @@ extension LogStore {
         records.append(record)
         withLog(slot) { $0.isDirty = false }
       } else {
-        records.append(failedRecord(slot) ?? logs[slot].record)
+        records.append(logs[slot].record)
       }
     }
     let contents = Checkpoint(
@@ -85,15 +89,6 @@ extension LogStore {
       barriers: Set(fresh.map { $0.slot }), directories: directories.sorted())
     for item in fresh { run(item.slot) }
     continueCheckpoint()
-  }
-
-  /// A failed log's record says what was durable before, and that it failed.
-  private func failedRecord(_ slot: Int) -> [UInt8]? {
-    guard let failure = logs[slot].failure, !logs[slot].record.isEmpty,
-      var log = try? Log(decoding: logs[slot].record)
-    else { return nil }
-    log.failure = failure
-    return log.encodedRecord()
   }
 
   /// Adds work behind everything that was appended so far, submitted or not.
@@ -205,10 +200,7 @@ extension LogStore {
         log.releaseDurableSegments(item.segments)
       }
     }
-    // A failed log's frames are nowhere else: the journal keeps them.
-    if !logs.contains(where: { $0.failure != nil && $0.pinsJournal }) {
-      journal.recycle(through: run.through)
-    }
+    journal.recycle(through: run.through)
     emit(.checkpointed)
     reportRoom()
     startCheckpointIfDue()

@@ -15,8 +15,9 @@ extension LogStore {
   package func tick(now: Int64) {
     self.now = max(self.now, now)
     writeJournal(idle: true)
-    makeJournalFiles()
     watchSpace()
+    journalFileFailed = false
+    makeJournalFiles()
     startCheckpointIfDue()
   }
 
@@ -46,6 +47,10 @@ extension LogStore {
     for effect in group.effects {
       guard case .work(let slot, let log, let work, let destroys) = effect, logs[slot].id == log
       else { continue }
+      // Behind what its files have lost there would be a hole.
+      if logs[slot].pinsJournal {
+        guard case .removeDirectory = work else { continue }
+      }
       withLog(slot) { $0.work.add(work, gate: destroys ? group.number : 0) }
       run(slot)
     }
@@ -90,7 +95,9 @@ extension LogStore {
   // MARK: Journal files
 
   private func makeJournalFiles() {
-    guard failure == nil, journalFilesUnderWay == 0, let slot = journal.slotToMake() else { return }
+    guard failure == nil, !isFull, !journalFileFailed, journalFilesUnderWay == 0,
+      let slot = journal.slotToMake()
+    else { return }
     journalFilesUnderWay += 1
     submit(
       .open(Self.journalPath(slot), .create, direct: true), .journalFile(slot: slot, .open))
@@ -118,13 +125,18 @@ extension LogStore {
     case (.allocate(let file), .failure), (.name(let file), .failure):
       // A file of the wrong size must not stay: the next attempt makes it anew.
       _ = try? disk.perform(.close(file))
-      _ = try? disk.perform(.delete(Self.journalPath(slot)))
-      journalFilesUnderWay -= 1
-      journal.giveUp(slot: slot)
+      giveUpJournalFile(slot, result)
     case (.open, _):
-      _ = try? disk.perform(.delete(Self.journalPath(slot)))
-      journalFilesUnderWay -= 1
-      journal.giveUp(slot: slot)
+      giveUpJournalFile(slot, result)
     }
+  }
+
+  /// The next tick tries again, if there is space then.
+  private func giveUpJournalFile(_ slot: Int, _ result: Result<DiskResult, DiskError>) {
+    _ = try? disk.perform(.delete(Self.journalPath(slot)))
+    journalFilesUnderWay -= 1
+    journalFileFailed = true
+    journal.giveUp(slot: slot)
+    if case .failure(.noSpace) = result { becomeFull() }
   }
 }

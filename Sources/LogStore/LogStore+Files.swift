@@ -70,6 +70,21 @@ extension LogStore {
     run(slot)
   }
 
+  /// Does the removals that wait behind work for which there is no space: they make some.
+  func removeBehindWaitingWork(_ slot: Int) {
+    guard withLog(slot, { $0.work.waitsForSpace }) else { return }
+    let id = logs[slot].id
+    for work in withLog(slot, { $0.work.takeRemovals(durableThrough: journal.durableThrough) }) {
+      switch work {
+      case .delete(let base, let hasIndex):
+        _ = try? disk.perform(.delete(Segment.path(id, base, "log")))
+        if hasIndex { _ = try? disk.perform(.delete(Segment.path(id, base, "index"))) }
+      case .removeDirectory: removeContents(slot)
+      default: preconditionFailure("only removals are taken out of their order")
+      }
+    }
+  }
+
   /// Tries again what failed for want of space.
   func retryFileWork(_ slot: Int) {
     guard withLog(slot, { $0.work.waitsForSpace }), let work = withLog(slot, { $0.work.underWay })
@@ -142,7 +157,7 @@ extension LogStore {
       // Nothing is lost: a file too many, or an index that is made again from its segment.
       break
     default:
-      failLog(slot, "\(error)")
+      loseWrites(slot, "\(error)")
     }
   }
 
@@ -165,21 +180,30 @@ extension LogStore {
           $0.files?.data === file || $0.files?.index === file
         })
       else { continue }
-      failLog(slot, "the disk did not take what was written to it; check the disk and restart")
+      loseWrites(slot, "the disk did not take what was written to it; check the disk and restart")
     }
   }
 
-  /// The log takes no more appends. What it has in the journal stays there.
-  func failLog(_ slot: Int, _ why: String) {
-    guard withLog(slot, { $0.failure == nil }) else { return }
+  /// The log's files lack what was written to them. It takes no more appends, and its records since
+  /// the last checkpoint stay in the journal, for the next opening to write again. Until then there
+  /// is no other checkpoint, and the store fails when the journal is full.
+  private func loseWrites(_ slot: Int, _ why: String) {
+    failLog(slot, why)
     withLog(slot) {
-      $0.failure = why
       $0.pinsJournal = true
-      $0.isDirty = true
       $0.work.removeAll()
     }
     // Its record in a checkpoint under way claims what is not so.
     abandonCheckpoint()
+  }
+
+  /// The log takes no more appends.
+  func failLog(_ slot: Int, _ why: String) {
+    guard withLog(slot, { $0.failure == nil }) else { return }
+    withLog(slot) {
+      $0.failure = why
+      $0.isDirty = true
+    }
     emit(.logFailed(logs[slot].id, why))
   }
 }

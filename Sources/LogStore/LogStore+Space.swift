@@ -21,7 +21,9 @@ extension LogStore {
   /// Looks how much space there is, tries again what failed for want of it, and notes the end of
   /// the shortage.
   func watchSpace() {
-    guard failure == nil, let free = try? disk.freeSpace() else { return }
+    guard failure == nil else { return }
+    if isFull { for slot in logs.indices { removeBehindWaitingWork(slot) } }
+    guard let free = try? disk.freeSpace() else { return }
     if free < options.freeSpaceMin {
       if !isFull {
         isFull = true

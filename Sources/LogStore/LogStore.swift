@@ -14,7 +14,8 @@ internal import Records
 /// What may go wrong, and what then holds:
 /// (1) Power fails: after recovery every log holds exactly what was durable, in order.
 /// (2) A journal write fails: the store is failed as a whole. It acknowledges nothing any more.
-/// (3) A segment's file fails: that log is failed; nothing of it is recycled from the journal.
+/// (3) A segment's file fails: that log is failed. Its records stay in the journal, and the next
+///     opening writes them again.
 /// (4) The disk is full: appends are refused; everything else goes on, and appends do later.
 package final class LogStore {
   package let options: LogStoreOptions
@@ -45,6 +46,8 @@ package final class LogStore {
   var checkpointThrough: UInt64
   var checkpointsStarted: UInt64 = 0
   var journalFilesUnderWay = 0
+  /// The last attempt to make one failed: not again before the next tick.
+  var journalFileFailed = false
   var readers = ReaderCache()
 
   init(
@@ -107,7 +110,16 @@ package final class LogStore {
   }
 
   /// A frame was refused: whoever wanted it is told when there is room.
-  func refuse() -> LogError {
+  func refuse(_ refusal: Journal.Refusal) -> LogError {
+    if refusal == .filesInUse, journal.slotsMade == options.journal.filesMax,
+      journalFilesUnderWay == 0, let pinning = logs.first(where: { $0.pinsJournal })
+    {
+      // There will be no room: waiting for it would be for ever.
+      fail(
+        "the journal is full and holds what the files of '\(pinning.name)' have lost; check the "
+          + "disk and restart")
+      return .storeFailed(failure ?? "")
+    }
     refused = true
     return .busy
   }
@@ -147,6 +159,12 @@ enum Pending {
   case pushOut(OpenFile)
   case checkpoint(CheckpointRun.Step, UInt64, OpenFile?)
   case reserve(OpenFile)
+}
+
+extension Pending {
+  var isCheckpointStep: Bool {
+    if case .checkpoint = self { true } else { false }
+  }
 }
 
 enum JournalFileStep {

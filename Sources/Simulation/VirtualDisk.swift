@@ -31,6 +31,7 @@ package final class VirtualDisk: Disk {
 
   private let root: Directory
   private var open: [FileID: File] = [:]
+  private var paths: [FileID: String] = [:]
   private var nextFile: Int32 = 0
 
   package init() { root = Directory() }
@@ -90,6 +91,7 @@ extension VirtualDisk {
       return .file(try openFile(path, mode))
     case .close(let file):
       precondition(open.removeValue(forKey: file) != nil, "closing a file that is not open")
+      paths[file] = nil
     case .rename(let from, let to):
       try rename(from, to)
     case .delete(let path):
@@ -141,6 +143,7 @@ extension VirtualDisk {
     guard case .file(let file)? = directory.entries[name] else { throw .notFound(path) }
     nextFile += 1
     open[FileID(nextFile)] = file
+    paths[FileID(nextFile)] = path
     return FileID(nextFile)
   }
 
@@ -251,6 +254,20 @@ extension VirtualDisk {
       case .file(let file)? = directory.entries[name]
     else { return }
     file.cut(size)
+  }
+
+  /// What the operation is on: a path, by the name a file was opened with.
+  package func path(of operation: DiskOperation) -> String? {
+    switch operation {
+    case .makeDirectory(let path), .list(let path), .syncDirectory(let path),
+      .removeDirectory(let path), .open(let path, _, _), .delete(let path), .rename(let path, _):
+      path
+    case .close(let file), .allocate(let file, _), .write(let file, _, _, _), .read(let file, _, _),
+      .sync(let file), .pushOut(let file, _, _), .truncate(let file, _), .size(let file),
+      .map(let file, _):
+      paths[file]
+    case .freeSpace: nil
+    }
   }
 
   /// Paths of all files, sorted.

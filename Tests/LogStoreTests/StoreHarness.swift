@@ -32,6 +32,7 @@ final class StoreHarness {
   var random: SeededGenerator
   var now: Int64 = 1_000_000
   var failures: [String] = []
+  private(set) var events: [LogStoreEvent] = []
 
   static func options(journalFile: Int64 = 8192, files: Int = 4) -> LogStoreOptions {
     var options = LogStoreOptions()
@@ -166,13 +167,26 @@ final class StoreHarness {
     takeEvents()
   }
 
-  /// Until nothing is in flight.
+  /// Until nothing is in flight, and a store that has not failed is quiet.
   func settle() {
-    repeat { turn() } while !disk.inFlight.isEmpty || !store.isQuiet
+    repeat {
+      turn()
+    } while !disk.inFlight.isEmpty || (!store.isQuiet && store.failureText == nil)
+  }
+
+  /// As time passes: the ticks of `count` tenths of a second.
+  func tick(_ count: Int = 3) {
+    for _ in 0..<count {
+      now += 100
+      store.tick(now: now)
+      settle()
+      takeEvents()
+    }
   }
 
   private func takeEvents() {
     for event in store.takeEvents() {
+      events.append(event)
       switch event {
       case .durable(let log, let position):
         if !history[...durable].contains(where: { $0[log]?.position == position }) {

@@ -104,7 +104,10 @@ public struct EventLog: Sendable {
         answer(result.map { appended.first.rawValue })
       }
     } catch .busy {
-      owner.whenRoom { append(batch, to: id, owner, answer) }
+      owner.whenRoom { error in
+        if let error { return answer(.failure(error)) }
+        append(batch, to: id, owner, answer)
+      }
     } catch {
       answer(.failure(error))
     }

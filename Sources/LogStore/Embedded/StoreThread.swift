@@ -105,7 +105,7 @@ final class StoreOwner {
   /// Who waits for a log to become readable beyond an offset.
   private var readers: [LogID: [(beyond: Offset, resume: () -> Void)]] = [:]
   /// Appends that were refused as busy, to be tried again.
-  private var refused: [() -> Void] = []
+  private var refused: [(LogError?) -> Void] = []
 
   init(
     _ directory: String, _ options: LogStoreOptions, wake: @escaping @Sendable () -> Void
@@ -150,6 +150,7 @@ final class StoreOwner {
     let error = LogError.storeFailed(store.failureText ?? "it was closed")
     for log in appends.keys.sorted() { resumeAppends(log, .failure(error)) }
     for log in readers.keys.sorted() { resumeReaders(log, all: true) }
+    retryRefused(error)
   }
 
   func whenDurable(
@@ -167,7 +168,14 @@ final class StoreOwner {
     }
   }
 
-  func whenRoom(_ retry: @escaping () -> Void) { refused.append(retry) }
+  /// `retry` is called when there is room, or with the reason why there will be none.
+  func whenRoom(_ retry: @escaping (LogError?) -> Void) { refused.append(retry) }
+
+  private func retryRefused(_ error: LogError?) {
+    let waiting = refused
+    refused = []
+    for retry in waiting { retry(error) }
+  }
 
   private func take(_ event: LogStoreEvent) {
     switch event {
@@ -178,15 +186,13 @@ final class StoreOwner {
     case .readable(let log, _): resumeReaders(log)
     case .deleted(let log):
       resumeReaders(log, all: true)
-    case .room:
-      let waiting = refused
-      refused = []
-      for retry in waiting { retry() }
+    case .room, .full(true): retryRefused(nil)
     case .logFailed(let log, let why): resumeAppends(log, .failure(.logFailed(why)))
     case .storeFailed(let why):
       for log in appends.keys.sorted() { resumeAppends(log, .failure(.storeFailed(why))) }
       for log in readers.keys.sorted() { resumeReaders(log, all: true) }
-    case .full, .checkpointed: break
+      retryRefused(.storeFailed(why))
+    case .full(false), .checkpointed: break
     }
   }
 
