@@ -28,8 +28,8 @@ func bench(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     name: name, dependencies: dependencies, path: "bench/\(name)", swiftSettings: production)
 }
 
-func library(_ name: String, pkgConfig: String, apt: String) -> Target {
-  .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+func library(_ name: String, path: String? = nil, pkgConfig: String, apt: String) -> Target {
+  .systemLibrary(name: name, path: path, pkgConfig: pkgConfig, providers: [.apt([apt])])
 }
 
 let package = Package(
@@ -58,6 +58,17 @@ let package = Package(
     tests("RecordsTests", ["Bytes", "Records"], resources: [.copy("Data")]),
     tests("LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
     tests("KafkaWireTests", ["Bytes", "KafkaWire"], resources: [.copy("Data")]),
+
+    // Power cuts: what the power fails under, a disk that forgets, and the suite that cuts.
+    library("CFuse3", path: "Tests/PowerCuts/CFuse3", pkgConfig: "fuse3", apt: "libfuse3-dev"),
+    .target(name: "CForgetfulSync", path: "Tests/PowerCuts/CForgetfulSync"),
+    .executableTarget(
+      name: "power-victim", dependencies: ["LogStore", "CForgetfulSync"],
+      path: "Tests/PowerCuts/Victim", swiftSettings: strict),
+    .executableTarget(
+      name: "forgetful-file", dependencies: ["CFuse3"], path: "Tests/PowerCuts/ForgetfulFile"),
+    .testTarget(
+      name: "PowerCutTests", path: "Tests/PowerCuts/Suite", swiftSettings: strict),
 
     .executableTarget(
       name: "martlet", dependencies: ["Broker", "LogStore", "Platform"],

@@ -125,6 +125,7 @@ extension DiskError: CustomStringConvertible {
     case .noSpace(let what): "no space left for \(what)"
     case .notFound(let what): "\(what) is not there"
     case .alreadyExists(let what): "\(what) is there already"
+    case .failed(let what, errno: 0): "\(what) failed"
     case .failed(let what, let errno): "\(what) failed: \(errorText(errno))"
     case .powerLost: "the power is off"
     }
