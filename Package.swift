@@ -79,6 +79,7 @@ let package = Package(
     tests("BrokerTests", ["Bytes", "Records", "LogStore", "KafkaWire", "Broker"]),
     tests("TidyTests", []),
 
+    bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
     bench("RecordsBench", ["Bytes", "Records"]),
     bench("WireBench", ["Bytes", "KafkaWire"]),
   ]

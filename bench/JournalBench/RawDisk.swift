@@ -1,0 +1,70 @@
+import CLinux
+import Glibc
+import Platform
+
+/// What the disk itself can do, past the page cache, one write at a time: what a log is compared
+/// with.
+final class RawDisk {
+  static let fileBytes = 256 << 20
+  private let path: String
+  private let file: Int32
+
+  /// Makes a file of real zeros: a write inside it changes no metadata.
+  init(directory: String) throws {
+    path = directory + "/raw"
+    file = unsafe martlet_open(path, O_RDWR | O_CREAT | O_EXCL | martlet_direct_flag(), 0o600)
+    guard file >= 0 else { throw DiskError.failed("opening \(path)", errno: errno) }
+    _ = try bandwidth(writeBytes: 4 << 20)
+  }
+
+  deinit {
+    close(file)
+    unsafe unlink(path)
+  }
+
+  /// Bytes that nothing below us can take a short way with.
+  private static func noise(_ count: Int) -> BlockMemory {
+    let memory = BlockMemory(count: count)
+    var random = SystemRandomNumberGenerator()
+    for index in stride(from: 0, to: count, by: 8) {
+      unsafe memory.bytes.storeBytes(of: random.next(), toByteOffset: index, as: UInt64.self)
+    }
+    return memory
+  }
+
+  private func write(_ memory: BlockMemory, _ count: Int, at position: Int) throws {
+    guard unsafe pwrite(file, memory.bytes.baseAddress, count, position) == count else {
+      throw DiskError.failed("writing \(path)", errno: errno)
+    }
+  }
+
+  private func sync() throws {
+    guard fdatasync(file) == 0 else { throw DiskError.failed("syncing \(path)", errno: errno) }
+  }
+
+  /// Times of small durable writes, one after another.
+  func latency(writes: Int, bytes: Int = 4096) throws -> Percentiles {
+    let memory = Self.noise(bytes)
+    var times: [UInt64] = []
+    for number in 0..<writes {
+      let start = MonotonicClock.nanoseconds()
+      try write(memory, bytes, at: number * bytes % Self.fileBytes)
+      try sync()
+      times.append(MonotonicClock.nanoseconds() - start)
+    }
+    return Percentiles(nanoseconds: times)
+  }
+
+  /// Bytes per second of large writes, from the beginning of the file to its end, and one sync or
+  /// one each.
+  func bandwidth(writeBytes: Int, syncEach: Bool = false) throws -> Double {
+    let memory = Self.noise(writeBytes)
+    let start = MonotonicClock.nanoseconds()
+    for position in stride(from: 0, to: Self.fileBytes, by: writeBytes) {
+      try write(memory, writeBytes, at: position)
+      if syncEach { try sync() }
+    }
+    try sync()
+    return Double(Self.fileBytes) / Double(MonotonicClock.nanoseconds() - start) * 1e9
+  }
+}
