@@ -22,6 +22,8 @@ package struct EncodedFrame: Equatable, Sendable {
   package let bytes: [UInt8]
   /// One for each external value, in the order of the message, those of size zero too.
   package let holes: [Hole]
+  /// The first error in the message, or none: what a metric counts it as.
+  package let error: ErrorCode
 
   /// Everything that goes over the connection.
   package var size: Int { holes.reduce(bytes.count) { $0 + $1.size } }
@@ -58,6 +60,7 @@ extension EncodedFrame {
       try unsafe body.write(to: &writer, holes: &holes, version: bodyVersion)
     }
     self.holes = holes
+    error = bodySizer.error
   }
 }
 

@@ -11,6 +11,8 @@ package struct WireSizer: WireVisitor {
   private(set) var externalSize = 0
   /// Tagged fields to be written for the struct at hand.
   private(set) var tagCount: UInt32 = 0
+  /// The first error code in the message that is one.
+  private(set) var error = ErrorCode.none
 
   init(version: Int16, isFlexible: Bool) {
     self.version = version
@@ -28,7 +30,10 @@ package struct WireSizer: WireVisitor {
 
   package mutating func uuid(_ value: inout UUID16) { size &+= 16 }
 
-  package mutating func errorCode(_ value: inout ErrorCode) { size &+= 2 }
+  package mutating func errorCode(_ value: inout ErrorCode) {
+    size &+= 2
+    if error == .none { error = value }
+  }
 
   package mutating func string(_ value: inout String) throws(WireError) {
     try addString(value.utf8.count)

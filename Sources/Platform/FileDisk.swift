@@ -62,6 +62,9 @@ package final class FileDisk: Disk {
     completions.wait()
   }
 
+  /// How long durable writes took, from the moment a thread began them.
+  package var durableWriteLatency: LatencyHistogram { durableWrites.latency }
+
   /// The system's descriptor of an open file, for sendfile.
   package func descriptor(of file: FileID) -> Int32 { file.rawValue }
 }
@@ -125,29 +128,36 @@ private final class WorkQueue: Sendable {
   private let state: Condition<State>
   private let ended = Condition<Int>(0)
   private let threads: Int
+  private let latencies = Condition(LatencyHistogram())
 
   init(root: Int32, completions: CompletionQueue, threads: Int, _ name: String) {
     let state = Condition(State())
     self.state = state
     self.threads = threads
-    let ended = ended
+    let (ended, latencies) = (ended, latencies)
     for _ in 0..<threads {
       Thread.start(name) {
         let system = FileSystemCall(root: root)
         while true {
           let work = state.wait(until: { $0.next < $0.waiting.count || $0.finished }) { $0.take() }
           guard let (operation, token) = work else { break }
+          let began = MonotonicClock.nanoseconds()
+          let result: Result<DiskResult, DiskError>
           do throws(DiskError) {
-            completions.add(DiskCompletion(token, .success(try system.perform(operation))))
+            result = .success(try system.perform(operation))
           } catch {
-            completions.add(DiskCompletion(token, .failure(error)))
+            result = .failure(error)
           }
+          latencies.withLock { $0.add(Int64((MonotonicClock.nanoseconds() - began) / 1000)) }
+          completions.add(DiskCompletion(token, result))
         }
         ended.withLock { $0 += 1 }
         ended.signal()
       }
     }
   }
+
+  var latency: LatencyHistogram { latencies.withLock { $0 } }
 
   func add(_ operation: DiskOperation, _ token: DiskToken) {
     state.withLock { $0.waiting.append((operation, token)) }

@@ -53,6 +53,7 @@ struct Serve {
     let node = try Node(
       store: store, options: options(), file: settings, random: SystemRandomNumberGenerator(),
       now: WallClock.milliseconds())
+    node.journalLatency = { disk.durableWriteLatency }
     let server = Server(node: node, disk: disk, loop: loop, log: Terminal.log)
     let port = try server.listen(listen)
     let told = advertised ?? SocketAddress(host: reachable(listen.host), port: port)

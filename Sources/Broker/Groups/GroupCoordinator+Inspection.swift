@@ -31,6 +31,17 @@ extension GroupCoordinator {
     return tokens
   }
 
+  /// What all groups have committed, by group, topic and partition.
+  package var committedOffsets: [(group: String, topic: String, partition: Int32, offset: Int64)] {
+    groups.values.sorted { $0.id < $1.id }.flatMap { group in
+      group.offsets.keys.compactMap { key in
+        group.offsets[key]?.value.map {
+          (group.id.text, key.topic.text, key.partition, $0.offset)
+        }
+      }
+    }
+  }
+
   package var appendsInFlightCount: Int { outbox.appends.count }
 
   /// What is wrong with the machine; nothing ever should be.

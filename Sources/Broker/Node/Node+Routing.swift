@@ -10,7 +10,7 @@ extension Node {
     do throws(WireError) {
       request = Request(origin: origin, frame: try RequestFrame(frame))
     } catch {
-      answers.append(NodeAnswer(origin: origin, content: .close("\(error)")))
+      answers.append(NodeAnswer(origin: origin, api: nil, content: .close("\(error)")))
       return
     }
     if request.frame.api == .apiVersions {
@@ -80,6 +80,7 @@ extension Node {
       let frame = try Frame.response(
         answered.response, version: answered.version,
         correlationId: request.frame.header.correlationId)
+      metrics.answered(.apiVersions, frame.error)
       answer(request, .frame(frame, []))
     } catch {
       answer(request, .close("its ApiVersions request cannot be read: \(error)"))

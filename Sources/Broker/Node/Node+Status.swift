@@ -13,10 +13,8 @@ extension Node {
   /// Prometheus' text format, version 0.0.4.
   func metricsText() -> String {
     var text = MetricsText()
-    text.family("martlet_requests_total", "counter", "Requests answered, by API.")
-    for (request, count) in metrics.requests.sorted(by: { $0.key.api < $1.key.api }) {
-      text.sample("martlet_requests_total", [("api", request.api)], "\(count)")
-    }
+    addRequests(&text)
+    addGroups(&text)
     text.family("martlet_topic_records_in_total", "counter", "Records produced, by topic.")
     let counts = metrics.topics.sorted { $0.key < $1.key }
     for (topic, counts) in counts {
@@ -48,7 +46,62 @@ extension Node {
     }
     text.family("martlet_store_failed", "gauge", "1 if the store takes no more records.")
     text.sample("martlet_store_failed", [], failure == nil ? "0" : "1")
+    addDurability(&text)
     return text.text
+  }
+
+  private func addRequests(_ text: inout MetricsText) {
+    text.family(
+      "martlet_requests_total", "counter", "Requests answered, by API and first error in them.")
+    let requests = metrics.requests.sorted {
+      ($0.key.api, $0.key.error) < ($1.key.api, $1.key.error)
+    }
+    for (request, count) in requests {
+      text.sample(
+        "martlet_requests_total", [("api", request.api), ("error", request.error)], "\(count)")
+    }
+    text.histogramFamily(
+      "martlet_request_duration_seconds", "From a request's last byte to its answer.")
+    for (api, histogram) in metrics.latencies.sorted(by: { $0.key < $1.key }) {
+      text.histogram("martlet_request_duration_seconds", [("api", api)], histogram)
+    }
+  }
+
+  private func addDurability(_ text: inout MetricsText) {
+    guard let durable = journalLatency?() else { return }
+    text.histogramFamily(
+      "martlet_journal_write_duration_seconds", "One write of the journal with its fdatasync.")
+    text.histogram("martlet_journal_write_duration_seconds", [], durable)
+  }
+
+  /// How far each group's committed offsets are behind what can be read.
+  private func addGroups(_ text: inout MetricsText) {
+    text.family(
+      "martlet_group_lag", "gauge", "Records that a group has not committed, by partition.")
+    text.family("kafka_consumer_lag_sum", "gauge", "The same, summed over a topic's partitions.")
+    var sums: [(group: String, topic: String, lag: Int64)] = []
+    for committed in groups.committedOffsets {
+      guard let log = topics[committed.topic]?.partition(committed.partition)?.log,
+        let bounds = try? store.bounds(of: log)
+      else { continue }
+      let lag = max(0, bounds.readable.rawValue - committed.offset)
+      text.sample(
+        "martlet_group_lag",
+        [
+          ("group", committed.group), ("topic", committed.topic),
+          ("partition", "\(committed.partition)"),
+        ], "\(lag)")
+      if let last = sums.last, last.group == committed.group, last.topic == committed.topic {
+        sums[sums.count - 1].lag += lag
+      } else {
+        sums.append((committed.group, committed.topic, lag))
+      }
+    }
+    for sum in sums {
+      text.sample(
+        "kafka_consumer_lag_sum", [("consumergroup", sum.group), ("topic", sum.topic)],
+        "\(sum.lag)")
+    }
   }
 }
 
@@ -67,6 +120,33 @@ struct MetricsText {
     let pairs = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
     families[index].samples.append(
       pairs.isEmpty ? "\(name) \(value)" : "\(name){\(pairs)} \(value)")
+  }
+
+  mutating func histogramFamily(_ name: String, _ help: String) {
+    families.append((name, "# HELP \(name) \(help)\n# TYPE \(name) histogram\n", []))
+  }
+
+  mutating func histogram(
+    _ name: String, _ labels: [(String, String)], _ histogram: LatencyHistogram
+  ) {
+    guard let index = families.firstIndex(where: { $0.name == name }) else {
+      preconditionFailure("the histogram \(name) has no family")
+    }
+    func line(_ suffix: String, _ labels: [(String, String)], _ value: String) -> String {
+      let pairs = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
+      return "\(name)\(suffix)\(pairs.isEmpty ? "" : "{\(pairs)}") \(value)"
+    }
+    var sum: UInt64 = 0
+    for (bound, count) in zip(LatencyHistogram.boundsMicroseconds, histogram.counts) {
+      sum += count
+      let seconds = Double(bound) / 1e6
+      families[index].samples.append(line("_bucket", labels + [("le", "\(seconds)")], "\(sum)"))
+    }
+    families[index].samples.append(
+      line("_bucket", labels + [("le", "+Inf")], "\(histogram.count)"))
+    families[index].samples.append(
+      line("_sum", labels, "\(Double(histogram.sumMicroseconds) / 1e6)"))
+    families[index].samples.append(line("_count", labels, "\(histogram.count)"))
   }
 
   var text: String {

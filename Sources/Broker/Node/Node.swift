@@ -30,6 +30,8 @@ package struct NodeAnswer {
   }
 
   package var origin: RequestOrigin
+  /// Nil if the header could not be read.
+  package var api: APIKey?
   package var content: Content
 }
 
@@ -109,6 +111,8 @@ package final class Node {
   private var lastTick: Int64 = 0
   private var lastRetention: Int64
   var isStopping = false
+  /// How long the journal's writes took, if the driver knows.
+  package var journalLatency: (() -> LatencyHistogram)?
 
   struct PartitionToMake {
     var topic: String
@@ -183,6 +187,7 @@ package final class Node {
     do throws(WireError) {
       let frame = try Frame.response(
         body, version: request.version, correlationId: request.frame.header.correlationId)
+      metrics.answered(request.frame.api, frame.error)
       answer(request, .frame(frame, slices))
     } catch {
       // Ours, not the client's: but one client's connection, not everybody's broker.
@@ -191,8 +196,7 @@ package final class Node {
   }
 
   func answer(_ request: Request, _ content: NodeAnswer.Content) {
-    metrics.answered(request.frame.api)
-    answers.append(NodeAnswer(origin: request.origin, content: content))
+    answers.append(NodeAnswer(origin: request.origin, api: request.frame.api, content: content))
   }
 
   // MARK: Turn

@@ -29,7 +29,7 @@ final class Connection: ReadinessHandler {
   private var closesAfterOutput = false
 
   private enum Slot {
-    case waiting(bytes: Int)
+    case waiting(bytes: Int, since: UInt64)
     case ready(EncodedFrame, [LogSlice], bytes: Int)
     /// The request has no response (acks = 0).
     case none(bytes: Int)
@@ -74,7 +74,7 @@ final class Connection: ReadinessHandler {
       do throws(WireError) {
         guard let frame = try input.next() else { break }
         let sequence = firstSequence + UInt64(slots.count)
-        slots.append(.waiting(bytes: frame.count))
+        slots.append(.waiting(bytes: frame.count, since: MonotonicClock.nanoseconds()))
         server.took(bytes: frame.count)
         server.handle(frame, self, sequence)
       } catch {
@@ -92,13 +92,22 @@ final class Connection: ReadinessHandler {
   // MARK: Out
 
   /// Gives the answer to a request; nil if it has none.
-  func answer(_ sequence: UInt64, _ frame: EncodedFrame?, _ slices: [LogSlice]) {
-    guard sequence >= firstSequence, !isClosed else { return }
+  /// Returns how long the client has waited, in nanoseconds; nil if it is gone.
+  @discardableResult
+  func answer(_ sequence: UInt64, _ frame: EncodedFrame?, _ slices: [LogSlice]) -> UInt64? {
+    guard sequence >= firstSequence, !isClosed else { return nil }
     let index = Int(sequence - firstSequence)
-    guard index < slots.count, case .waiting(let bytes) = slots[index] else {
+    guard index < slots.count, case .waiting(let bytes, let since) = slots[index] else {
       preconditionFailure("request \(sequence) was answered twice")
     }
     slots[index] = frame.map { .ready($0, slices, bytes: bytes) } ?? .none(bytes: bytes)
+    let waited = MonotonicClock.nanoseconds() - since
+    moveToOutput()
+    return waited
+  }
+
+  /// What is ready, up to the first that is not, leaves in its order.
+  private func moveToOutput() {
     var moved = false
     while let first = slots.first {
       switch first {
@@ -155,7 +164,7 @@ final class Connection: ReadinessHandler {
     }
     return slots.reduce(0) { sum, slot in
       switch slot {
-      case .waiting(let bytes), .ready(_, _, let bytes), .none(let bytes): sum + bytes
+      case .waiting(let bytes, _), .ready(_, _, let bytes), .none(let bytes): sum + bytes
       }
     }
   }

@@ -130,7 +130,9 @@ package final class Server {
   private func deliver(_ answer: NodeAnswer) {
     guard let connection = connections[answer.origin.connection] else { return }
     switch answer.content {
-    case .frame(let frame, let slices): connection.answer(answer.origin.sequence, frame, slices)
+    case .frame(let frame, let slices):
+      let waited = connection.answer(answer.origin.sequence, frame, slices)
+      if let waited, let api = answer.api { node.metrics.waited(api, waited) }
     case .nothing: connection.answer(answer.origin.sequence, nil, [])
     case .close(let why): close(connection, why)
     }
