@@ -437,7 +437,12 @@ extension Recovery {
   private func removeStrays(_ logs: [Log]) throws(DiskError) {
     for log in logs where log.failure == nil {
       let directory = Segment.directory(log.id)
-      let known = log.segments.flatMap { [$0.dataPath(log.id), $0.indexPath(log.id)] }
+      // A segment's file may be there before the frame that makes it is durable: one that is not
+      // recorded would be in the way of the next append.
+      let known = log.segments.flatMap { segment in
+        (segment.hasFile ? [segment.dataPath(log.id)] : [])
+          + (segment.hasIndexFile ? [segment.indexPath(log.id)] : [])
+      }
       for name in try disk.names(in: directory) where !known.contains("\(directory)/\(name)") {
         _ = try disk.perform(.delete("\(directory)/\(name)"))
       }

@@ -133,4 +133,25 @@ import Testing
       before = try StoreHarness.state(of: StoreHarness.open(disk.afterKill { _ in true }))
     }
   }
+
+  @Test
+  func `a segment's file that was made before its frame was durable is not in the way`() throws {
+    let harness = try StoreHarness(seed: 9)
+    let log = try harness.create("a")
+    harness.settle()
+    try harness.append(log, ["never durable"])
+    harness.store.flush(now: harness.now)
+    let create = try #require(
+      harness.disk.inFlight.firstIndex {
+        if case .open(let path, .create, _) = $0.operation { path.hasSuffix(".log") } else { false }
+      })
+    harness.store.complete(harness.disk.step(create))
+    let next = try StoreHarness(disk: harness.disk.afterKill { _ in false }, seed: 10)
+    next.history = [try StoreHarness.state(of: next.store)]
+    try next.append(log, ["again"])
+    next.settle()
+    #expect(next.failures == [])
+    #expect(try next.store.failure(of: log) == nil)
+    #expect(try StoreHarness.state(of: next.store) == next.state)
+  }
 }

@@ -60,7 +60,9 @@ struct `Power cuts` {
     // One in eight ends while it opens the store: a recovery that is cut off itself.
     let events = Int.random(in: 0..<8, using: &random) == 0 ? 0 : Int.random(in: 1...1500)
     for _ in 0..<events {
-      guard let line = victim.line() else { break }
+      guard let line = victim.line() else {
+        throw Child.Failed(command: "power-victim", output: "it stopped before the power did")
+      }
       acknowledged.append(line)
     }
     let dropped = end == .cut ? try disk.cut(&random) : 0
