@@ -29,6 +29,7 @@ extension Log {
     segments[active].files = files
     if !segments[active].hasFile {
       segments[active].hasFile = true
+      hasNewNames = true
       work.append((.create(files), false))
     }
     let position = segments[active].size

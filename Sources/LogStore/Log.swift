@@ -48,6 +48,8 @@ struct Log {
 
   /// Changed since the last checkpoint.
   var isDirty = true
+  /// Files of it were made since the last checkpoint: their names are to be synced at the next one.
+  var hasNewNames = true
   /// Its record in the last checkpoint.
   var record: [UInt8] = []
   /// Why it takes no more appends, if it does not.

@@ -74,9 +74,12 @@ extension LogStore {
         fresh.append(
           CheckpointRun.Fresh(
             slot: slot, log: log.id, record: record, segments: log.segments))
-        directories.formUnion(["logs", Segment.directory(log.id)])
+        if log.hasNewNames { directories.formUnion(["logs", Segment.directory(log.id)]) }
         records.append(record)
-        withLog(slot) { $0.isDirty = false }
+        withLog(slot) {
+          $0.isDirty = false
+          $0.hasNewNames = false
+        }
       } else {
         records.append(logs[slot].record)
       }
@@ -109,7 +112,10 @@ extension LogStore {
       let memory = BlockMemory(count: bytes.count)
       unsafe bytes.withUnsafeBytes { unsafe memory.bytes.copyMemory(from: $0) }
       if !hasFile {
-        withLog(slot) { $0.segments[index].hasIndexFile = true }
+        withLog(slot) {
+          $0.segments[index].hasIndexFile = true
+          $0.hasNewNames = true
+        }
         queue(.createIndex(files), slot)
       }
       queue(.writeIndex(files, position: position, DiskBytes(memory, 0..<bytes.count)), slot)
@@ -225,7 +231,10 @@ extension LogStore {
     guard let run = checkpoint else { return }
     checkpoint = nil
     for item in run.fresh where logs[item.slot].id == item.log {
-      withLog(item.slot) { $0.isDirty = true }
+      withLog(item.slot) {
+        $0.isDirty = true
+        $0.hasNewNames = true
+      }
     }
   }
 }

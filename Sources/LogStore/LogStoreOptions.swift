@@ -2,10 +2,11 @@
 public struct LogStoreOptions: Sendable {
   /// The journal all logs share.
   public var journal = JournalOptions()
-  /// Segment operations under way at once during a checkpoint.
-  public var checkpointSyncsMax = 4
-  /// Bytes written to a segment before the kernel is told to start writing them out.
-  public var pushOutBytes: Int64 = 8 << 20
+  /// Syncs under way at once during a checkpoint: together they cost little more than one.
+  public var checkpointSyncsMax = 32
+  /// Bytes written to a segment before the kernel is told to start writing them out. Small enough
+  /// that with many logs little is left for the checkpoint to write.
+  public var pushOutBytes: Int64 = 512 << 10
   /// Files of closed segments kept open for readers.
   public var openFilesMax = 512
   /// Below this much free space the store takes no more records, so that a checkpoint and the

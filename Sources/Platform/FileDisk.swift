@@ -3,20 +3,27 @@ internal import Glibc
 
 /// A directory of the real file system.
 ///
-/// Submitted operations are done by a small pool of threads: one that only does durable writes (the
-/// journal's), so that an acknowledgement never waits behind a segment's, and a few for the rest.
+/// Submitted operations are done by a pool of threads: one that only does durable writes (the
+/// journal's), so that an acknowledgement never waits behind a segment's; many that only sync, since
+/// syncs that wait together share one commit of the file system's own journal (measured with 32
+/// logs: 64 files in 10 to 25 ms, against 120 to 220 ms four at a time); and some for the rest, of
+/// which a write to the page cache can wait for the disk as well.
 /// Completions are collected until the owner, told by `wake`, comes for them.
 package final class FileDisk: Disk {
   /// The directory that paths are relative to, open for as long as the disk is.
   private let root: Int32
   private let completions: CompletionQueue
   private let durableWrites: WorkQueue
+  private let syncs: WorkQueue
   private let rest: WorkQueue
+
+  /// Syncs that wait together at most.
+  package static let syncsMax = 32
 
   /// Opens or makes `directory` (its parent must exist). `wake` is called from any thread when
   /// completions begin to wait.
   package init(
-    directory: String, poolThreads: Int = 3, wake: @escaping @Sendable () -> Void = {}
+    directory: String, poolThreads: Int = 16, wake: @escaping @Sendable () -> Void = {}
   ) throws(DiskError) {
     if unsafe mkdir(directory, 0o755) != 0, errno != EEXIST {
       throw .failed("making directory \(directory)", errno: errno)
@@ -26,11 +33,14 @@ package final class FileDisk: Disk {
     self.root = root
     completions = CompletionQueue(wake: wake)
     durableWrites = WorkQueue(root: root, completions: completions, threads: 1, "martlet-journal")
+    syncs = WorkQueue(
+      root: root, completions: completions, threads: Self.syncsMax, "martlet-sync")
     rest = WorkQueue(root: root, completions: completions, threads: poolThreads, "martlet-disk")
   }
 
   deinit {
     durableWrites.finish()
+    syncs.finish()
     rest.finish()
     close(root)
   }
@@ -42,12 +52,18 @@ package final class FileDisk: Disk {
   }
 
   package func perform(_ operation: DiskOperation) throws(DiskError) -> DiskResult {
-    try FileSystemCall(root: root).perform(operation)
+    if case .close = operation {
+      // The last close of a deleted file frees its blocks and pages, which takes its time.
+      rest.add(operation, nil)
+      return .done
+    }
+    return try FileSystemCall(root: root).perform(operation)
   }
 
   package func submit(_ operation: DiskOperation, _ token: DiskToken) {
     switch operation {
     case .write(_, _, _, durable: true): durableWrites.add(operation, token)
+    case .sync: syncs.add(operation, token)
     default: rest.add(operation, token)
     }
   }
@@ -107,12 +123,11 @@ private final class CompletionQueue: Sendable {
 /// most a few journal operations under way.
 private final class WorkQueue: Sendable {
   private struct State {
-    var waiting: [(DiskOperation, DiskToken)] = []
+    var waiting: [(DiskOperation, DiskToken?)] = []
     var next = 0
     var finished = false
-    var running = 0
 
-    mutating func take() -> (DiskOperation, DiskToken)? {
+    mutating func take() -> (DiskOperation, DiskToken?)? {
       guard next < waiting.count else { return nil }
       defer {
         next += 1
@@ -149,7 +164,7 @@ private final class WorkQueue: Sendable {
             result = .failure(error)
           }
           latencies.withLock { $0.add(Int64((MonotonicClock.nanoseconds() - began) / 1000)) }
-          completions.add(DiskCompletion(token, result))
+          if let token { completions.add(DiskCompletion(token, result)) }
         }
         ended.withLock { $0 += 1 }
         ended.signal()
@@ -159,7 +174,8 @@ private final class WorkQueue: Sendable {
 
   var latency: LatencyHistogram { latencies.withLock { $0 } }
 
-  func add(_ operation: DiskOperation, _ token: DiskToken) {
+  /// Without a token, nobody is told what became of it.
+  func add(_ operation: DiskOperation, _ token: DiskToken?) {
     state.withLock { $0.waiting.append((operation, token)) }
     state.signal()
   }

@@ -9,12 +9,16 @@ final class StoreDriver {
   private let disk: FileDisk
   private(set) var logs: [LogID] = []
   private(set) var checkpoints = 0
+  private var wanted: [LogID: [UInt64]] = [:]
   /// Called for each log whose end has become durable.
   var durable: (LogID, Offset) -> Void = { _, _ in }
 
-  init(directory: String, logs count: Int, options: LogStoreOptions = LogStoreOptions()) throws {
+  init(
+    directory: String, logs count: Int, options: LogStoreOptions = LogStoreOptions(),
+    threads: Int = 3
+  ) throws {
     disk = try FileDisk(directory: directory)
-    store = try LogStore.open(disk, options: options, newID: 1, now: WallClock.milliseconds())
+    store = try LogStore.open(disk, newID: 1, now: WallClock.milliseconds())
     var logOptions = LogOptions()
     logOptions.segmentBytes = 32 << 20
     logOptions.retentionMilliseconds = nil
@@ -106,10 +110,14 @@ extension StoreDriver {
     let batch = try Self.batch(bytes: 64 << 10)
     var result = Throughput()
     var appended: [LogID: [UInt64]] = [:]
+    // When there was room for the next batch: from then on its producer waits, refused or not.
+    wanted = [:]
     var times: [UInt64] = []
-    durable = { log, _ in
+    durable = { [unowned self] log, _ in
       guard var waiting = appended[log], !waiting.isEmpty else { return }
-      times.append(MonotonicClock.nanoseconds() - waiting.removeFirst())
+      let now = MonotonicClock.nanoseconds()
+      times.append(now - waiting.removeFirst())
+      self.wanted[log, default: []].append(now)
       appended[log] = waiting
       result.bytes += batch.count
     }
@@ -143,8 +151,9 @@ extension StoreDriver {
       for _ in 0..<window {
         for log in logs where appended[log, default: []].count < window {
           let now = MonotonicClock.nanoseconds()
+          if wanted[log, default: []].isEmpty { wanted[log, default: []].append(now) }
           _ = try store.append(log, batch[...], epoch: LeaderEpoch(0))
-          appended[log, default: []].append(now)
+          appended[log, default: []].append(wanted[log, default: [now]].removeFirst())
           bytes += batch.count
         }
       }
