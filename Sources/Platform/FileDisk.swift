@@ -4,10 +4,10 @@ internal import Glibc
 /// A directory of the real file system.
 ///
 /// Submitted operations are done by a pool of threads: one that only does durable writes (the
-/// journal's), so that an acknowledgement never waits behind a segment's; many that only sync, since
-/// syncs that wait together share one commit of the file system's own journal (measured with 32
-/// logs: 64 files in 10 to 25 ms, against 120 to 220 ms four at a time); and some for the rest, of
-/// which a write to the page cache can wait for the disk as well.
+/// journal's), so that an acknowledgement never waits behind a segment's; many that only sync,
+/// since syncs that wait together share one commit of the file system's own journal (measured with
+/// 32 logs: 64 files in 10 to 25 ms, against 120 to 220 ms four at a time); and some for the rest,
+/// of which a write to the page cache can wait for the disk as well.
 /// Completions are collected until the owner, told by `wake`, comes for them.
 package final class FileDisk: Disk {
   /// The directory that paths are relative to, open for as long as the disk is.
