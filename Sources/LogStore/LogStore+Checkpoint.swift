@@ -33,14 +33,29 @@ struct CheckpointRun {
   let number: UInt64
   let through: UInt64
   let bytes: [UInt8]
+  /// By slot, ascending.
   var fresh: [Fresh]
   /// Slots of logs whose barrier has not been reached. Membership only.
   var barriers: Set<Int>
   /// Files to sync, and those being synced. Held, so that none is closed before.
   var files: [OpenFile] = []
+  /// How many of `files` were handed to the disk. Counted instead of removed: with thousands of logs
+  /// each removal would copy what is left.
+  var filesBegun = 0
   var syncsUnderWay = 0
-  var directories: [String]
+  let directories: [String]
+  var directoriesBegun = 0
   var isWriting = false
+
+  func fresh(_ slot: Int) -> Fresh? {
+    var range = fresh.indices
+    while let first = range.first {
+      let middle = first + range.count / 2
+      if fresh[middle].slot == slot { return fresh[middle] }
+      range = fresh[middle].slot < slot ? middle + 1..<range.upperBound : first..<middle
+    }
+    return nil
+  }
 }
 
 extension LogStore {
@@ -125,7 +140,7 @@ extension LogStore {
   /// The work before the checkpoint's moment is done for this log.
   func barrierReached(_ slot: Int, _ number: UInt64) {
     guard checkpoint?.number == number, checkpoint?.barriers.remove(slot) != nil,
-      let item = checkpoint?.fresh.first(where: { $0.slot == slot })
+      let item = checkpoint?.fresh(slot)
     else { return }
     for files in item.segments.compactMap(\.files) {
       if let file = files.data { checkpoint?.files.append(file) }
@@ -136,19 +151,22 @@ extension LogStore {
 
   func continueCheckpoint() {
     guard failure == nil else { return }
-    while let run = checkpoint, let file = run.files.last,
+    while let run = checkpoint, run.filesBegun < run.files.count,
       run.syncsUnderWay < options.checkpointSyncsMax
     {
-      checkpoint?.files.removeLast()
+      let file = run.files[run.filesBegun]
+      checkpoint?.filesBegun += 1
       checkpoint?.syncsUnderWay += 1
       submit(.sync(file.id), .checkpoint(.segment, run.number, file))
     }
-    guard let run = checkpoint, run.barriers.isEmpty, run.files.isEmpty, run.syncsUnderWay == 0,
+    guard let run = checkpoint, run.barriers.isEmpty, run.filesBegun == run.files.count,
+      run.syncsUnderWay == 0,
       !run.isWriting, journal.durableThrough >= run.through
     else { return }
-    if let directory = run.directories.first {
+    if run.directoriesBegun < run.directories.count {
+      let directory = run.directories[run.directoriesBegun]
       checkpoint?.isWriting = true
-      checkpoint?.directories.removeFirst()
+      checkpoint?.directoriesBegun += 1
       submit(.syncDirectory(directory), .checkpoint(.directory, run.number, nil))
     } else {
       checkpoint?.isWriting = true

@@ -91,14 +91,14 @@ struct Recovery {
   // MARK: Run
 
   mutating func run() throws(DiskError) -> LogStore {
-    for index in logs.indices { try openSegments(&logs[index]) }
+    try forEachLog { (recovery, log) throws(DiskError) in try recovery.openSegments(&log) }
     var reader = try journalReader()
     try reader.read { (finding) throws(DiskError) in try redo(finding) }
     try checkJournalFiles(reader)
     if let damage {
       for index in logs.indices where logs[index].failure == nil { logs[index].failure = damage }
     }
-    for index in logs.indices { try settle(&logs[index]) }
+    try forEachLog { (recovery, log) throws(DiskError) in try recovery.settle(&log) }
     try removeDeleted()
     try setStrayLogsAside()
     try quarantine(reader)
@@ -111,6 +111,17 @@ struct Recovery {
     try Self.write(checkpoint, disk)
     try removeStrays(kept)
     return try store(kept, reader, journalFiles)
+  }
+
+  /// Takes the logs out of `self` for the time: changed in place while `self` is used, each change
+  /// would copy them all.
+  private mutating func forEachLog(
+    _ change: (Recovery, inout Log) throws(DiskError) -> Void
+  ) throws(DiskError) {
+    var changed = logs
+    logs = []
+    for index in changed.indices { try change(self, &changed[index]) }
+    logs = changed
   }
 
   private func store(
