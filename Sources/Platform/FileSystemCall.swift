@@ -60,6 +60,8 @@ struct FileSystemCall: Sendable {
   private func failure(_ errno: Int32, _ what: String) -> DiskError {
     switch errno {
     case ENOSPC, EDQUOT: return .noSpace(what)
+    // Passes as a full disk does: what waits is tried again, and no log fails for it.
+    case EMFILE, ENFILE: return .noSpace("\(what): too many files are open")
     case ENOENT: return .notFound(what)
     case EEXIST: return .alreadyExists(what)
     case EBADF, EFAULT: preconditionFailure("\(what): \(errorText(errno)), our own mistake")

@@ -47,6 +47,15 @@ package final class Signals: ReadinessHandler {
 
 /// Limits of the process.
 package enum ProcessLimits {
+  /// How many files and sockets the process may have open.
+  package static var openFiles: Int {
+    var limit = rlimit()
+    guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+      return 1024
+    }
+    return Int(clamping: limit.rlim_cur)
+  }
+
   /// Raises the number of open files to what the system allows.
   package static func raiseOpenFiles() {
     var limit = rlimit()

@@ -76,15 +76,24 @@ package final class Socket {
     return result
   }
 
-  /// The next connection, if one waits. Nil also where the process has no descriptors left.
-  package func accept() -> Socket? {
+  package enum Acceptance {
+    case socket(Socket)
+    case nobody
+    /// Somebody may wait, but the process or the system has no descriptors left.
+    case noDescriptors
+  }
+
+  /// The next connection, if one waits.
+  package func accept() -> Acceptance {
     var storage = sockaddr_storage()
     var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
     let descriptor = unsafe martlet_accept(self.descriptor, &storage, &length)
-    guard descriptor >= 0 else { return nil }
+    guard descriptor >= 0 else {
+      return [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) ? .noDescriptors : .nobody
+    }
     let socket = Socket(descriptor, peer: Self.name(&storage, length))
     socket.set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
-    return socket
+    return .socket(socket)
   }
 
   package var localPort: UInt16 {

@@ -19,6 +19,8 @@ final class Connection: ReadinessHandler {
   private let socket: Socket
   private unowned let server: Server
   private var input = FrameAssembler()
+  /// Bytes of `input` that the server has counted.
+  private var counted = 0
   private var slots: [Slot] = []
   /// The sequence number of the first slot.
   private var firstSequence: UInt64 = 0
@@ -46,6 +48,12 @@ final class Connection: ReadinessHandler {
 
   func ready(_ readiness: Readiness) {
     if readiness.contains(.writable) { send() }
+    if readiness.contains(.hangUp), !takesRequests {
+      // Nothing would be read, so nothing would find out; and a hang-up is reported until somebody
+      // does, whatever interest there is.
+      server.close(self, nil)
+      return
+    }
     if readiness.contains(.readable) || readiness.contains(.hangUp) { receive() }
   }
 
@@ -59,6 +67,11 @@ final class Connection: ReadinessHandler {
       case .bytes(let count):
         budget -= count
         handOver()
+        guard server.holds(buffered: input.buffered - counted) else {
+          server.close(self, "too many bytes of requests that have begun and not arrived")
+          return
+        }
+        counted = input.buffered
       case .wouldBlock: return
       case .closed:
         server.close(self, nil)
@@ -139,7 +152,7 @@ final class Connection: ReadinessHandler {
       server.close(self, nil)
       return
     }
-    if closesAfterOutput, output.isEmpty {
+    if closesAfterOutput, isIdle {
       server.close(self, nil)
       return
     }
@@ -155,9 +168,18 @@ final class Connection: ReadinessHandler {
     server.loop.change(descriptor, interest)
   }
 
+  /// Nothing waits to be answered or sent.
+  private var isIdle: Bool { output.isEmpty && slots.isEmpty }
+
+  /// Answers are still to be sent.
+  var hasOutput: Bool { !output.isEmpty }
+
   /// Gives up everything that waits. Returns the bytes that unanswered requests held.
   func closed() -> Int {
     isClosed = true
+    _ = server.holds(buffered: -counted)
+    counted = 0
+    input = FrameAssembler()
     defer {
       slots = []
       output = OutputQueue()
@@ -171,6 +193,6 @@ final class Connection: ReadinessHandler {
 
   func closeAfterOutput() {
     closesAfterOutput = true
-    if output.isEmpty { server.close(self, nil) }
+    if isIdle { server.close(self, nil) } else { updateInterest() }
   }
 }

@@ -10,9 +10,12 @@ struct FrameAssembler {
   private static let readBytes = 64 << 10
   private static let largeBytes = 16 << 10
 
-  /// Bytes read and not yet handed out.
   private var buffer: [UInt8] = []
+  /// Of what has not been handed out yet.
   private var first = 0
+
+  /// Bytes read and not yet handed out.
+  var buffered: Int { buffer.count - first }
 
   /// Reads once from the socket.
   mutating func receive(from socket: Socket) -> Socket.Transfer {

@@ -45,6 +45,11 @@ struct OutputQueue {
   }
 
   private mutating func add(_ piece: Piece) {
+    // A client that never quite catches up would keep what was sent to it for ever.
+    if first >= Self.piecesMax, 2 * first >= pieces.count {
+      pieces.removeFirst(first)
+      first = 0
+    }
     pieces.append(piece)
     size += piece.count
   }

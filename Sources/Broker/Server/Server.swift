@@ -14,10 +14,16 @@ package struct ConnectionID: Hashable, Sendable {
 ///
 /// (1) Bytes of requests that are not answered yet are bounded (`requestBytesMax`) for all
 ///     connections together: beyond, nobody is read from.
-/// (2) When the process has no descriptors left, new clients wait in the kernel's queue.
+/// (2) Bytes of requests that have begun and not arrived are bounded (`bufferedBytesMax`) for all
+///     connections together: whoever goes beyond is closed, because waiting would free nothing.
+/// (3) When there are as many connections as there may be, new clients wait in the kernel's queue.
+///     At most half of the process's descriptors are connections: the rest is for files.
+/// (4) A stop ends within `stopMilliseconds`, whatever clients do.
 package final class Server {
   package static let requestBytesMax = 256 << 20
+  package static let bufferedBytesMax = 1 << 30
   package static let connectionsMax = 10_000
+  package static let stopMilliseconds: Int64 = 5000
 
   let loop: EventLoop
   let disk: FileDisk
@@ -26,6 +32,12 @@ package final class Server {
   private var connections: [ConnectionID: Connection] = [:]
   private var nextConnection: UInt64 = 1
   private var requestBytes = 0
+  private var bufferedBytes = 0
+  private let connectionsMax = min(Server.connectionsMax, ProcessLimits.openFiles / 2)
+  /// No listener is watched, because no connection can be taken.
+  private var isAcceptingPaused = false
+  /// When clients and the disk have had their time, once it is stopping.
+  private var stopDeadline: Int64?
   private var withOutput: [ConnectionID] = []
   private var isStopping = false
   private let log: (String) -> Void
@@ -55,6 +67,7 @@ package final class Server {
   package func stop() {
     guard !isStopping else { return }
     isStopping = true
+    stopDeadline = WallClock.milliseconds() + Self.stopMilliseconds
     for listener in listeners { loop.remove(listener.socket.descriptor) }
     listeners = []
     node.stop(now: WallClock.milliseconds())
@@ -68,6 +81,13 @@ package final class Server {
   var takesRequests: Bool { requestBytes < Self.requestBytesMax && !isStopping }
 
   func took(bytes: Int) { requestBytes += bytes }
+
+  /// Counts bytes that connections hold of unfinished requests. False if there are too many.
+  func holds(buffered change: Int) -> Bool {
+    if change > 0, bufferedBytes + change > Self.bufferedBytesMax { return false }
+    bufferedBytes += change
+    return true
+  }
 
   func gaveBack(bytes: Int) {
     let wasFull = requestBytes >= Self.requestBytesMax
@@ -91,20 +111,41 @@ package final class Server {
   func close(_ connection: Connection, _ why: String?) {
     guard !connection.isClosed else { return }
     if let why { log("closed the connection of \(connection.peer): \(why)") }
-    requestBytes -= connection.closed()
+    let held = connection.closed()
     loop.remove(connection.descriptor)
     connections[connection.id] = nil
     node.connectionClosed(connection.id)
+    gaveBack(bytes: held)
   }
 
   fileprivate func accept(_ listener: Listener) {
-    while connections.count < Self.connectionsMax, let socket = listener.socket.accept() {
+    while true {
+      guard connections.count < connectionsMax else { return pauseAccepting() }
+      let socket: Socket
+      switch listener.socket.accept() {
+      case .socket(let accepted): socket = accepted
+      case .nobody: return
+      case .noDescriptors: return pauseAccepting()
+      }
       let connection = Connection(
         id: ConnectionID(nextConnection), socket: socket, server: self)
       nextConnection += 1
       connections[connection.id] = connection
       loop.add(socket.descriptor, [.readable], connection)
     }
+  }
+
+  /// A listener whose clients cannot be taken would be ready all the time. Tried again with the
+  /// next tick.
+  private func pauseAccepting() {
+    isAcceptingPaused = true
+    for listener in listeners { loop.change(listener.socket.descriptor, []) }
+  }
+
+  private func resumeAccepting() {
+    guard isAcceptingPaused, connections.count < connectionsMax else { return }
+    isAcceptingPaused = false
+    for listener in listeners { loop.change(listener.socket.descriptor, [.readable]) }
   }
 
   // MARK: Turn
@@ -123,8 +164,22 @@ package final class Server {
       if answers.isEmpty && ready.isEmpty { break }
       _ = node.turn(now: now)
     }
-    if isStopping, node.isQuiet, connections.isEmpty { loop.stop() }
-    return isStopping ? min(wait, 10) : wait
+    resumeAccepting()
+    guard let stopDeadline else { return wait }
+    finish(isLate: now >= stopDeadline)
+    return min(wait, 10)
+  }
+
+  /// Closes the connections whose answers are sent; what waits for other members of a group, or
+  /// for a client that does not read, ends here. What is late is left to recovery.
+  private func finish(isLate: Bool) {
+    guard node.isQuiet || isLate else { return }
+    for id in connections.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
+      if let connection = connections[id], isLate || !connection.hasOutput {
+        close(connection, isLate ? "the node stops and it has not read its answers" : nil)
+      }
+    }
+    if connections.isEmpty { loop.stop() }
   }
 
   private func deliver(_ answer: NodeAnswer) {
