@@ -5,6 +5,8 @@ internal import Records
 
 /// A fetch that waits for records, or for its time to be over.
 final class FetchOperation {
+  /// In the order in which they came.
+  let number: UInt64
   let request: Request
   let body: FetchRequest
   let context: FetchSessions.Context
@@ -15,11 +17,14 @@ final class FetchOperation {
   var isAnswered = false
   /// In the queue of those to be looked at in this turn.
   var isDue = false
+  /// What it waits for, while it is parked.
+  fileprivate var logs: [LogID] = []
 
   init(
-    request: Request, body: FetchRequest, context: FetchSessions.Context,
+    number: UInt64, request: Request, body: FetchRequest, context: FetchSessions.Context,
     partitions: [FetchedPartition], now: Int64
   ) {
+    self.number = number
     self.request = request
     self.body = body
     self.context = context
@@ -28,19 +33,40 @@ final class FetchOperation {
   }
 }
 
-/// Fetches that wait, by log and by time. Bounded by the connections' bound on open requests.
+/// Fetches that wait, by log and by time. Bounded by the connections' bound on open requests: what
+/// is answered, or whose connection is gone, leaves at once. A client that always finds records
+/// before its time is over would otherwise leave one behind with every fetch.
 struct FetchQueue {
-  var waiting: [LogID: [FetchOperation]] = [:]
-  /// All that wait, in no order.
-  var open: [FetchOperation] = []
+  private var waiting: [LogID: [UInt64: FetchOperation]] = [:]
+  /// All that wait, by number.
+  private var parked: [UInt64: FetchOperation] = [:]
   /// Something they wait for has happened.
   var due: [FetchOperation] = []
 
+  /// All that wait, in the order in which they came.
+  var open: [FetchOperation] { parked.values.sorted { $0.number < $1.number } }
+  var nextDeadline: Int64? { parked.values.lazy.map(\.deadline).min() }
+
   mutating func wake(_ log: LogID) {
     guard let operations = waiting.removeValue(forKey: log) else { return }
-    for operation in operations where !operation.isAnswered && !operation.isDue {
+    for operation in operations.values.sorted(by: { $0.number < $1.number })
+    where !operation.isDue {
       operation.isDue = true
       due.append(operation)
+    }
+  }
+
+  mutating func park(_ operation: FetchOperation, on logs: [LogID]) {
+    parked[operation.number] = operation
+    operation.logs = logs
+    for log in logs { waiting[log, default: [:]][operation.number] = operation }
+  }
+
+  mutating func remove(_ operation: FetchOperation) {
+    guard parked.removeValue(forKey: operation.number) != nil else { return }
+    for log in operation.logs {
+      waiting[log]?[operation.number] = nil
+      if waiting[log]?.isEmpty == true { waiting[log] = nil }
     }
   }
 }
@@ -73,7 +99,8 @@ extension Node {
       reply(request, FetchResponse.with { $0.errorCode = error.code })
     case .success((let context, let partitions)):
       let operation = FetchOperation(
-        request: request, body: body, context: context, partitions: partitions, now: now)
+        number: freshNumber(), request: request, body: body, context: context,
+        partitions: partitions, now: now)
       tryToAnswer(operation)
     }
   }
@@ -89,19 +116,9 @@ extension Node {
   }
 
   func timeOutFetches() {
-    for operation in fetches.open
-    where !operation.isAnswered && (operation.deadline <= now || operation.isExpired) {
+    for operation in fetches.open where operation.deadline <= now || operation.isExpired {
       tryToAnswer(operation)
     }
-    fetches.open.removeAll { $0.isAnswered }
-    for log in fetches.waiting.keys.sorted() {
-      fetches.waiting[log]?.removeAll { $0.isAnswered }
-    }
-  }
-
-  /// Milliseconds until the next fetch's time is over.
-  var nextFetchDeadline: Int64? {
-    fetches.open.lazy.filter { !$0.isAnswered }.map(\.deadline).min()
   }
 
   private func tryToAnswer(_ operation: FetchOperation) {
@@ -115,6 +132,7 @@ extension Node {
       return
     }
     operation.isAnswered = true
+    fetches.remove(operation)
     if case .incremental(let id) = operation.context { sessions.answered(id, result.partitions) }
     if case .full(let id) = operation.context { sessions.answered(id, result.partitions) }
     metrics.fetched(result.bytes)
@@ -122,14 +140,8 @@ extension Node {
   }
 
   private func park(_ operation: FetchOperation) {
-    if !fetches.open.contains(where: { $0 === operation }) { fetches.open.append(operation) }
-    for fetched in operation.partitions {
-      guard let partition = find(fetched.key, operation.request.version) else { continue }
-      let waiting = fetches.waiting[partition.log] ?? []
-      if !waiting.contains(where: { $0 === operation }) {
-        fetches.waiting[partition.log, default: []].append(operation)
-      }
-    }
+    let version = operation.request.version
+    fetches.park(operation, on: operation.partitions.compactMap { find($0.key, version)?.log })
   }
 
   private func collect(_ operation: FetchOperation) -> FetchResult {

@@ -91,7 +91,9 @@ extension Node {
 
   /// This node coordinates every group, once the topic of their offsets is there.
   private func findCoordinator(_ request: Request) throws(WireError) {
-    guard topics[Self.offsetsTopic] == nil else {
+    // Before it waits: what cannot be read closes the connection now.
+    _ = try request.frame.decode(FindCoordinatorRequest.self)
+    guard !groupsAreLoaded else {
       answerCoordinator(request)
       return
     }
@@ -101,11 +103,25 @@ extension Node {
     }
   }
 
-  func offsetsTopicMade() {
-    if !waitingForOffsetsTopic.isEmpty, let topic = topics[Self.offsetsTopic] {
-      // What cannot be read now cannot be answered for: the coordinator stays loading.
-      try? loadGroups(topic)
-    }
+  /// The topic of the offsets, once the logs of all its partitions are there.
+  var wholeOffsetsTopic: NodeTopic? {
+    guard let topic = topics[Self.offsetsTopic],
+      let state = controller.state.topic(named: Self.offsetsTopic),
+      topic.partitions.count == Int(state.partitionsCount),
+      topic.partitions.allSatisfy({ $0 != nil })
+    else { return nil }
+    return topic
+  }
+
+  func loadGroupsIfMade() {
+    guard !groupsAreLoaded, let topic = wholeOffsetsTopic else { return }
+    // What cannot be read now cannot be answered for: the coordinator stays loading.
+    try? loadGroups(topic)
+    groupsAreLoaded = true
+    answerCoordinators()
+  }
+
+  func answerCoordinators() {
     let waiting = waitingForOffsetsTopic
     waitingForOffsetsTopic = []
     for request in waiting { answerCoordinator(request) }
@@ -114,7 +130,7 @@ extension Node {
   private func answerCoordinator(_ request: Request) {
     guard let body = try? request.frame.decode(FindCoordinatorRequest.self) else { return }
     let isGroup = body.keyType == 0
-    let isThere = topics[Self.offsetsTopic] != nil && isGroup
+    let isThere = groupsAreLoaded && isGroup
     var response = FindCoordinatorResponse()
     if request.version < 4 {
       response.errorCode = isThere ? .none : .coordinatorNotAvailable

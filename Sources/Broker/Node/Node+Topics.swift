@@ -28,7 +28,10 @@ extension Node {
               options: controller.config(of: topic).logOptions))
         }
       }
-      if let offsets = topics[Self.offsetsTopic] { try loadGroups(offsets) }
+      if let offsets = wholeOffsetsTopic {
+        try loadGroups(offsets)
+        groupsAreLoaded = true
+      }
     } catch {
       throw .metadata("\(error)")
     }
@@ -62,6 +65,8 @@ extension Node {
   private func perform(_ effect: Controller.Effect) {
     switch effect {
     case .append(let records, _):
+      // Decided on top of what was refused: it goes the same way.
+      guard metadataLoss == nil else { return }
       let number = freshNumber()
       metadataAppends[number] = records
       append(
@@ -79,15 +84,21 @@ extension Node {
   }
 
   /// Records of the metadata log are durable, or never will be.
+  ///
+  /// What is refused (a full disk) may come behind records that are in the journal already. Those
+  /// will be in the log, so the controller must hear of them first: told that all is lost, it would
+  /// decide the same things again, and the log would then contradict itself at the next start.
   func metadataDecided(_ number: UInt64, _ code: ErrorCode) {
     guard let records = metadataAppends.removeValue(forKey: number) else { return }
     if code == .none {
       for record in records { note(record) }
       step(.committed(records))
     } else {
-      metadataAppends = [:]
-      step(.appendsLost(code))
+      metadataLoss = metadataLoss ?? code
     }
+    guard metadataAppends.isEmpty, let loss = metadataLoss else { return }
+    metadataLoss = nil
+    step(.appendsLost(loss))
   }
 
   /// What of a decision concerns every partition of this node.
@@ -98,7 +109,9 @@ extension Node {
 
   private func reply(_ token: ReplyToken, _ response: ControllerResponse) {
     if case .done(let code) = response {
-      if code != .none || topics[Self.offsetsTopic] != nil { offsetsTopicMade() }
+      loadGroupsIfMade()
+      // Made but not whole: the journal or the disk has no room for its logs yet.
+      if code != .none { answerCoordinators() }
       return
     }
     guard let request = replies.removeValue(forKey: token) else { return }
@@ -126,10 +139,12 @@ extension Node {
   }
 
   func advancePartitions() {
+    let before = stuckPartitions.count
     while let first = stuckPartitions.first, tryToMake(first) { stuckPartitions.removeFirst() }
+    if stuckPartitions.count < before { loadGroupsIfMade() }
   }
 
-  /// False if the journal has no room.
+  /// False if the journal or the disk has no room.
   private func tryToMake(_ wanted: PartitionToMake) -> Bool {
     guard let state = controller.state.topic(wanted.id) else { return true }
     do throws(LogError) {
@@ -138,24 +153,30 @@ extension Node {
       var epoch = LeaderEpoch(0)
       if let found = store.log(named: name) {
         // A new leadership: this process is not the one that led before.
-        epoch = LeaderEpoch(try store.bounds(of: found).epoch.rawValue + 1)
-        _ = try store.beginEpoch(found, epoch)
+        let last = try store.bounds(of: found).epoch
+        epoch = LeaderEpoch(last.rawValue + 1)
+        do throws(LogError) {
+          _ = try store.beginEpoch(found, epoch)
+        } catch .logFailed {
+          // It takes no epoch but is still read from; the client is told when it writes.
+          epoch = max(last, LeaderEpoch(0))
+        }
         log = found
       } else {
         log = try store.createLog(named: name, options: wanted.options)
       }
-      var topic =
-        topics[wanted.topic]
-        ?? NodeTopic(name: wanted.topic, id: wanted.id, config: controller.config(of: state))
-      while topic.partitions.count <= Int(wanted.index) { topic.partitions.append(nil) }
-      topic.partitions[Int(wanted.index)] = Partition(log: log, epoch: epoch)
-      topics[wanted.topic] = topic
+      if topics[wanted.topic] == nil {
+        topics[wanted.topic] = NodeTopic(
+          name: wanted.topic, id: wanted.id, config: controller.config(of: state))
+      }
+      topics[wanted.topic]?.set(Partition(log: log, epoch: epoch), at: Int(wanted.index))
       topicNames[wanted.id] = wanted.topic
       return true
     } catch .busy {
       return false
+    } catch .diskFull {
+      return false
     } catch {
-      // A log that takes no epoch is still read from; the client is told when it writes.
       return true
     }
   }

@@ -59,6 +59,11 @@ struct NodeTopic {
 
   var isInternal: Bool { TopicName.isInternal(name) }
 
+  mutating func set(_ partition: Partition, at index: Int) {
+    while partitions.count <= index { partitions.append(nil) }
+    partitions[index] = partition
+  }
+
   func partition(_ index: Int32) -> Partition? {
     partitions.indices.contains(Int(index)) ? partitions[Int(index)] : nil
   }
@@ -93,6 +98,8 @@ package final class Node {
   var partialCommits: [ReplyToken: [OffsetCommitRequest.Topic]] = [:]
   /// FindCoordinator requests that wait for the topic of the offsets to be made.
   var waitingForOffsetsTopic: [Request] = []
+  /// All partitions of the offsets are made, and the coordinator knows what is in them.
+  var groupsAreLoaded = false
   /// What waits for its log to be durable, in order.
   var appends: [LogID: [AppendInFlight]] = [:]
   /// Records of the machines, for which the journal had no room.
@@ -101,6 +108,8 @@ package final class Node {
   var stuckPartitions: [PartitionToMake] = []
   /// Records on their way into the metadata log, in order.
   var metadataAppends: [UInt64: [MetadataRecord]] = [:]
+  /// Records of the metadata log were refused while earlier ones were on their way.
+  var metadataLoss: ErrorCode?
   /// The epochs below which transactional producers are fenced, on all partitions.
   var fencedEpochs: [ProducerID: ProducerEpoch] = [:]
   var decompressor = Decompressor()
@@ -219,7 +228,7 @@ package final class Node {
       for event in store.takeEvents() { take(event) }
       advanceFetches()
     } while store.hasEvents
-    return min(nextFetchDeadline.map { max(0, $0 - now) } ?? 100, 100)
+    return min(fetches.nextDeadline.map { max(0, $0 - now) } ?? 100, 100)
   }
 
   /// Begins the end: answers fetches with what there is and writes a checkpoint.
@@ -232,7 +241,9 @@ package final class Node {
   }
 
   /// Nothing is under way any more.
-  package var isQuiet: Bool { store.isQuiet && appends.allSatisfy { $0.value.isEmpty } }
+  package var isQuiet: Bool {
+    store.isQuiet && appends.allSatisfy { $0.value.isEmpty } && produces.stuck.isEmpty
+  }
 
   /// A failed store serves reads and waits to be restarted.
   package var failure: String? { store.failureText }
@@ -240,10 +251,11 @@ package final class Node {
   package func connectionClosed(_ connection: ConnectionID) {
     for operation in fetches.open where operation.request.origin.connection == connection {
       operation.isAnswered = true
+      fetches.remove(operation)
     }
   }
 
-  private var fetchIsOver: Bool { nextFetchDeadline.map { $0 <= now } ?? false }
+  private var fetchIsOver: Bool { fetches.nextDeadline.map { $0 <= now } ?? false }
 
   private func retain() {
     lastRetention = now
@@ -264,11 +276,12 @@ package final class Node {
       for log in appends.keys.sorted() { failAppends(log, .kafkaStorageError) }
       advanceRecords()
       advanceProduces()
-    case .full(let isFull):
-      if !isFull {
-        advanceRecords()
-        advanceProduces()
-      }
+    case .full:
+      // When it begins, too: what waits for room is refused, or its clients would wait for a disk
+      // that may stay full.
+      advancePartitions()
+      advanceRecords()
+      advanceProduces()
     case .deleted, .checkpointed: break
     }
   }
