@@ -20,13 +20,15 @@ class Node:
 
     def __init__(self, directory, *settings):
         self.directory = directory
+        # Words before the command, for limits.
+        self.prefix = []
         self.settings = ["group.initial.rebalance.delay.ms=100", "num.partitions=3", *settings]
         self.port = 0
         self.process = None
         self.start()
 
     def start(self):
-        command = [BINARY, "serve", "--data", str(self.directory)]
+        command = [*self.prefix, BINARY, "serve", "--data", str(self.directory)]
         command += ["--listen", f"127.0.0.1:{self.port}", "--http", "127.0.0.1:0"]
         for setting in self.settings:
             command += ["--set", setting]
