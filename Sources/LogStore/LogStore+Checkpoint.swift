@@ -39,8 +39,8 @@ struct CheckpointRun {
   var barriers: Set<Int>
   /// Files to sync, and those being synced. Held, so that none is closed before.
   var files: [OpenFile] = []
-  /// How many of `files` were handed to the disk. Counted instead of removed: with thousands of logs
-  /// each removal would copy what is left.
+  /// How many of `files` were handed to the disk. Counted instead of removed: with thousands of
+  /// logs each removal would copy what is left.
   var filesBegun = 0
   var syncsUnderWay = 0
   let directories: [String]
