@@ -79,6 +79,9 @@ package final class LogStore {
 
   package func log(named name: String) -> LogID? { byName[name] }
 
+  /// The disk is full: appends are refused, and what was appended may wait for its files.
+  package var isFullOfRecords: Bool { isFull }
+
   /// Why the store takes nothing more, if it does not.
   package var failureText: String? { failure }
 

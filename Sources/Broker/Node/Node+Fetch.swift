@@ -219,9 +219,10 @@ extension Node {
       let isOld = asked.currentLeaderEpoch < partition.epoch.rawValue
       return failed(isOld ? .fencedLeaderEpoch : .unknownLeaderEpoch)
     }
-    // Readers see what is committed and in the files; to them that is the high watermark.
-    answer.highWatermark = bounds.readable.rawValue
-    answer.lastStableOffset = bounds.readable.rawValue
+    // What is committed may be on its way to the files for a moment: it is told of, and given by
+    // the next fetch.
+    answer.highWatermark = bounds.highWatermark.rawValue
+    answer.lastStableOffset = bounds.highWatermark.rawValue
     answer.logStartOffset = bounds.start.rawValue
     if asked.lastFetchedEpoch >= 0,
       let diverging = divergence(partition, asked, bounds)

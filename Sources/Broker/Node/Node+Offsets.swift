@@ -17,8 +17,14 @@ private enum SpecialTimestamp {
 }
 
 extension Node {
+  /// Everything that was acknowledged before the request counts: a search by time waits until what
+  /// is committed has reached the files that it searches.
   func listOffsets(_ request: Request) throws(WireError) {
     let body = try request.frame.decode(ListOffsetsRequest.self)
+    guard !mustWait(body) else {
+      waitingForFiles.append(request)
+      return
+    }
     var response = ListOffsetsResponse()
     for topic in body.topics {
       var answered = ListOffsetsResponse.Topic()
@@ -40,6 +46,32 @@ extension Node {
       response.topics.append(answered)
     }
     reply(request, response)
+  }
+
+  private func mustWait(_ body: ListOffsetsRequest) -> Bool {
+    body.topics.contains { topic in
+      topic.partitions.contains { asked in
+        guard asked.timestamp >= 0 || asked.timestamp == SpecialTimestamp.largest,
+          let log = topics[topic.name]?.partition(asked.partitionIndex)?.log,
+          let bounds = try? store.bounds(of: log), (try? store.failure(of: log)) == .some(nil)
+        else { return false }
+        return bounds.readable < bounds.highWatermark && failure == nil && !store.isFullOfRecords
+      }
+    }
+  }
+
+  /// Files have caught up with what is committed, somewhere.
+  func advanceSearches() {
+    guard !waitingForFiles.isEmpty else { return }
+    let waiting = waitingForFiles
+    waitingForFiles = []
+    for request in waiting {
+      do throws(WireError) {
+        try listOffsets(request)
+      } catch {
+        answer(request, .close("its \(request.frame.api) request cannot be read: \(error)"))
+      }
+    }
   }
 
   private func listOffset(
@@ -70,7 +102,7 @@ extension Node {
       }
       switch asked.timestamp {
       case SpecialTimestamp.latest:
-        part.offset = bounds.readable.rawValue
+        part.offset = bounds.highWatermark.rawValue
         part.leaderEpoch = partition.epoch.rawValue
       case SpecialTimestamp.earliest, SpecialTimestamp.earliestLocal:
         part.offset = bounds.start.rawValue

@@ -98,6 +98,8 @@ package final class Node {
   var partialCommits: [ReplyToken: [OffsetCommitRequest.Topic]] = [:]
   /// FindCoordinator requests that wait for the topic of the offsets to be made.
   var waitingForOffsetsTopic: [Request] = []
+  /// ListOffsets requests whose search would miss what is on its way to the files.
+  var waitingForFiles: [Request] = []
   /// All partitions of the offsets are made, and the coordinator knows what is in them.
   var groupsAreLoaded = false
   /// What waits for its log to be durable, in order.
@@ -227,6 +229,7 @@ package final class Node {
       store.flush(now: now)
       for event in store.takeEvents() { take(event) }
       advanceFetches()
+      advanceSearches()
     } while store.hasEvents
     return min(fetches.nextDeadline.map { max(0, $0 - now) } ?? 100, 100)
   }
