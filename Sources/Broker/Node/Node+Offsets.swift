@@ -111,7 +111,8 @@ extension Node {
           ?? partition.epoch.rawValue
       case SpecialTimestamp.largest:
         part.set(try store.findLargestTimestamp(in: partition.log))
-      case ..<0: break
+      case SpecialTimestamp.latestTiered, SpecialTimestamp.earliestPendingUpload: break
+      case ..<0: part.errorCode = .unsupportedVersion
       default:
         part.set(try store.find(Timestamp(asked.timestamp), in: partition.log))
       }

@@ -132,6 +132,12 @@ extension Node {
       operation.fail(error)
       return
     }
+    // Transactions are not served: a batch of one has nobody to commit it (Kafka answers the same
+    // to one whose request names no transactional id).
+    guard !batch.header.attributes.isTransactional else {
+      operation.fail(.transactionalIdAuthorizationFailed)
+      return
+    }
     if batch.header.hasProducer, try !accepts(batch, partition, operation) { return }
     let appended = try store.append(
       partition.log, batch.bytes, epoch: partition.epoch, patch: batch.timestampPatch)

@@ -129,11 +129,17 @@ extension Node {
 
   private func answerCoordinator(_ request: Request) {
     guard let body = try? request.frame.decode(FindCoordinatorRequest.self) else { return }
-    let isGroup = body.keyType == 0
-    let isThere = groupsAreLoaded && isGroup
+    let isThere = groupsAreLoaded && body.keyType == 0
+    let code: ErrorCode
+    switch body.keyType {
+    case 0: code = isThere ? .none : .coordinatorNotAvailable
+    // Transactions and share groups have no coordinator here yet.
+    case 1, 2: code = .coordinatorNotAvailable
+    default: code = .invalidRequest
+    }
     var response = FindCoordinatorResponse()
     if request.version < 4 {
-      response.errorCode = isThere ? .none : .coordinatorNotAvailable
+      response.errorCode = code
       response.nodeId = isThere ? options.id : -1
       response.host = isThere ? options.host : ""
       response.port = isThere ? Int32(options.port) : -1
@@ -141,7 +147,7 @@ extension Node {
       response.coordinators = body.coordinatorKeys.map { key in
         var coordinator = FindCoordinatorResponse.Coordinator()
         coordinator.key = key
-        coordinator.errorCode = isThere ? .none : .coordinatorNotAvailable
+        coordinator.errorCode = code
         coordinator.nodeId = isThere ? options.id : -1
         coordinator.host = isThere ? options.host : ""
         coordinator.port = isThere ? Int32(options.port) : -1

@@ -19,6 +19,11 @@ extension Node {
         }
       }
       if let problem { throw LogError.logFailed("\(problem)") }
+      if let offsets = controller.state.topic(named: Self.offsetsTopic) {
+        // A group's partition is computed from their number, which the topic has for ever.
+        options.groups.partitionCount = offsets.partitionsCount
+        groups = GroupCoordinator(options: options.groups)
+      }
       for name in controller.state.names {
         guard let topic = controller.state.topic(named: name) else { continue }
         for index in 0..<topic.partitionsCount {

@@ -21,6 +21,7 @@ package struct NodeOptions: Sendable {
       case "group.initial.rebalance.delay.ms": groups.initialRebalanceDelayMs = value
       case "group.min.session.timeout.ms": groups.sessionTimeoutMsMin = value
       case "group.max.session.timeout.ms": groups.sessionTimeoutMsMax = value
+      case "offsets.topic.num.partitions": groups.partitionCount = max(1, value)
       case "group.max.size": groups.membersMax = Int(value)
       case "offsets.retention.minutes": groups.offsetsRetentionMs = Int64(value) * 60_000
       case "offset.metadata.max.bytes": groups.offsetMetadataLengthMax = Int(value)
