@@ -121,7 +121,6 @@ package final class Node {
   private var nextNumber: UInt64 = 0
   private var lastTick: Int64 = 0
   private var lastRetention: Int64
-  var isStopping = false
   /// How long the journal's writes took, if the driver knows.
   package var journalLatency: (() -> LatencyHistogram)?
 
@@ -237,7 +236,6 @@ package final class Node {
   /// Begins the end: answers fetches with what there is and writes a checkpoint.
   package func stop(now: Int64) {
     self.now = now
-    isStopping = true
     for operation in fetches.open { operation.isExpired = true }
     timeOutFetches()
     store.startCheckpoint()
