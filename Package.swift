@@ -34,15 +34,21 @@ func library(_ name: String, path: String? = nil, pkgConfig: String, apt: String
 
 let package = Package(
   name: "martlet",
-  products: [.library(name: "LogStore", targets: ["LogStore"])],
+  products: [
+    .library(name: "LogStore", targets: ["LogStore"]),
+    .library(name: "Client", targets: ["Client"]),
+  ],
   targets: [
     // The kernel and the CPU: headers only.
     .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CCRC32C"),
     // Debian's libraries.
     library("CLZ4", pkgConfig: "liblz4", apt: "liblz4-dev"),
+    library("CLibpq", pkgConfig: "libpq", apt: "libpq-dev"),
     library("CMicrohttpd", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
+    library("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
     library("CSnappy", pkgConfig: "snappy", apt: "libsnappy-dev"),
+    library("CYAML", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
     library("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
     library("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
 
@@ -52,6 +58,9 @@ let package = Package(
     module("LogStore", ["Bytes", "Records", "Platform"]),
     module("KafkaWire", ["Bytes"]),
     module("Broker", ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
+    module("Client", ["Bytes", "Records", "KafkaWire", "Platform"]),
+    module("Capture", ["Bytes", "Records", "Platform", "Client", "CLibpq"]),
+    module("Processors", ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite"]),
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
     tests("BytesTests", ["Bytes"]),
@@ -71,12 +80,16 @@ let package = Package(
       name: "PowerCutTests", path: "Tests/PowerCuts/Suite", swiftSettings: strict),
 
     .executableTarget(
-      name: "martlet", dependencies: ["Broker", "LogStore", "Platform"],
+      name: "martlet",
+      dependencies: ["Broker", "Capture", "Client", "LogStore", "Platform", "Processors"],
       swiftSettings: production),
     .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 
     tests("BrokerTests", ["Bytes", "Records", "LogStore", "KafkaWire", "Broker"]),
+    tests("ClientTests", ["Bytes", "Records", "KafkaWire", "Client"]),
+    tests("CaptureTests", ["Bytes", "Records", "Client", "Capture"], resources: [.copy("Data")]),
+    tests("ProcessorsTests", ["Bytes", "Records", "Client", "Processors"]),
     tests("TidyTests", []),
 
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),

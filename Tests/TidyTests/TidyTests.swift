@@ -11,6 +11,9 @@ import Testing
     "Platform": ["CLinux", "Glibc"],
     "LogStore": ["Bytes", "Records", "Platform"],
     "KafkaWire": ["Bytes"],
+    "Client": ["Bytes", "Records", "KafkaWire", "Platform"],
+    "Capture": ["Bytes", "Records", "Platform", "Client", "CLibpq", "Glibc"],
+    "Processors": ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite", "Glibc"],
     "Simulation": ["Bytes", "Records", "Platform", "LogStore", "Broker"],
     "Broker": [
       "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CLinux", "CMicrohttpd", "Glibc",

@@ -1,0 +1,1 @@
+// Topologies, state and sinks.
