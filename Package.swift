@@ -81,7 +81,9 @@ let package = Package(
 
     .executableTarget(
       name: "martlet",
-      dependencies: ["Broker", "Capture", "Client", "LogStore", "Platform", "Processors"],
+      dependencies: [
+        "Broker", "Capture", "Client", "LogStore", "Platform", "Processors",
+      ],
       swiftSettings: production),
     .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
@@ -92,6 +94,7 @@ let package = Package(
     tests("ProcessorsTests", ["Bytes", "Records", "Client", "Processors"]),
     tests("TidyTests", []),
 
+    bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform"]),
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
     bench("RecordsBench", ["Bytes", "Records"]),
     bench("WireBench", ["Bytes", "KafkaWire"]),

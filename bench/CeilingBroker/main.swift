@@ -1,0 +1,206 @@
+// A broker that acknowledges and discards: what a producer reaches against it is the most that the
+// producer can do on this machine. Topics of any name have six partitions.
+//
+//   swift run -c release CeilingBroker [HOST:PORT]
+internal import Broker
+internal import Bytes
+internal import KafkaWire
+internal import Platform
+
+let partitionCount: Int32 = 6
+
+/// One client: its bytes, cut into frames, answered in order.
+final class Client: ReadinessHandler {
+  let socket: Socket
+  let loop: EventLoop
+  let address: SocketAddress
+  var input: [UInt8] = []
+  var first = 0
+  var output: [UInt8] = []
+  var offsets: [Int64]
+  let closed: (Client) -> Void
+
+  init(
+    _ socket: Socket, _ loop: EventLoop, _ address: SocketAddress,
+    closed: @escaping (Client) -> Void
+  ) {
+    self.socket = socket
+    self.loop = loop
+    self.address = address
+    self.closed = closed
+    offsets = .init(repeating: 0, count: Int(partitionCount))
+  }
+
+  func ready(_ readiness: Readiness) {
+    guard receive() else { return end() }
+    do {
+      while let frame = try next() { try answer(RequestFrame(frame)) }
+    } catch {
+      Console.complain("closed a connection: \(error)\n")
+      return end()
+    }
+    send()
+  }
+
+  private func end() {
+    loop.remove(socket.descriptor)
+    closed(self)
+  }
+
+  private func receive() -> Bool {
+    if first == input.count {
+      input.removeAll(keepingCapacity: true)
+    } else {
+      input.removeFirst(first)
+    }
+    first = 0
+    var transfer = Socket.Transfer.wouldBlock
+    input.reserveCapacity(input.count + (1 << 20))
+    input.append(addingCapacity: 1 << 20) { span in
+      unsafe span.withUnsafeMutableBufferPointer { bytes, initialized in
+        transfer = unsafe socket.receive(into: UnsafeMutableRawBufferPointer(bytes))
+        if case .bytes(let count) = transfer { initialized += count }
+      }
+    }
+    return transfer != .closed
+  }
+
+  private func next() throws -> ArraySlice<UInt8>? {
+    guard let size = try Frame.size(in: input[first...]), input.count - first >= 4 + size else {
+      return nil
+    }
+    defer { first += 4 + size }
+    return input[(first + 4)..<(first + 4 + size)]
+  }
+
+  private func send() {
+    while !output.isEmpty {
+      let sent = unsafe output.withUnsafeBytes { unsafe socket.send([$0], more: false) }
+      switch sent {
+      case .bytes(let count): output.removeFirst(count)
+      case .wouldBlock: return loop.change(socket.descriptor, [.readable, .writable])
+      case .closed: return end()
+      }
+    }
+    loop.change(socket.descriptor, [.readable])
+  }
+
+  private func reply<R: WireResponse>(_ frame: RequestFrame, _ body: R, version: Int16? = nil)
+    throws
+  {
+    output += try Frame.response(
+      body, version: version ?? frame.version, correlationId: frame.header.correlationId
+    ).bytes
+  }
+
+  private func answer(_ frame: RequestFrame) throws {
+    switch frame.api {
+    case .apiVersions:
+      let answer = try ApiVersionsAnswer(to: frame)
+      try reply(frame, answer.response, version: answer.version)
+    case .metadata: try reply(frame, metadata(frame.decode(MetadataRequest.self)))
+    case .initProducerId:
+      try reply(frame, InitProducerIdResponse.with { $0.producerId = 1 })
+    case .produce:
+      let request = try frame.decode(ProduceRequest.self)
+      if request.acks != 0 { try reply(frame, acknowledged(request)) }
+    default: throw UnknownRequest(api: frame.api)
+    }
+  }
+
+  struct UnknownRequest: Error {
+    let api: APIKey
+  }
+
+  private func metadata(_ request: MetadataRequest) -> MetadataResponse {
+    var response = MetadataResponse()
+    var broker = MetadataResponse.Broker()
+    broker.nodeId = 1
+    broker.host = address.host
+    broker.port = Int32(address.port)
+    response.brokers = [broker]
+    response.controllerId = 1
+    response.clusterId = "ceiling"
+    response.topics = (request.topics ?? []).map { asked in
+      var topic = MetadataResponse.Topic()
+      topic.name = asked.name
+      topic.topicId = UUID16(high: 1, low: 1)
+      topic.partitions = (0..<partitionCount).map { index in
+        var partition = MetadataResponse.Partition()
+        partition.partitionIndex = index
+        partition.leaderId = 1
+        partition.leaderEpoch = 0
+        partition.replicaNodes = [1]
+        partition.isrNodes = [1]
+        return partition
+      }
+      return topic
+    }
+    return response
+  }
+
+  private func acknowledged(_ request: ProduceRequest) -> ProduceResponse {
+    var response = ProduceResponse()
+    response.responses = request.topicData.map { topic in
+      var answered = ProduceResponse.Topic()
+      answered.name = topic.name
+      answered.partitionResponses = topic.partitionData.map { partition in
+        var answer = ProduceResponse.Partition()
+        answer.index = partition.index
+        answer.baseOffset = advance(partition)
+        answer.logStartOffset = 0
+        return answer
+      }
+      return answered
+    }
+    return response
+  }
+
+  /// The batch's last offset delta says how many offsets it takes.
+  private func advance(_ partition: ProduceRequest.Partition) -> Int64 {
+    let index = Int(partition.index)
+    guard offsets.indices.contains(index), let records = partition.records, records.count > 27
+    else { return 0 }
+    let delta = records[(records.startIndex + 23)..<(records.startIndex + 27)].reduce(Int64(0)) {
+      $0 << 8 | Int64($1)
+    }
+    defer { offsets[index] += delta + 1 }
+    return offsets[index]
+  }
+}
+
+final class Acceptor: ReadinessHandler {
+  let listener: Socket
+  let loop: EventLoop
+  let address: SocketAddress
+  var clients: [Int32: Client] = [:]
+
+  init(_ listener: Socket, _ loop: EventLoop, _ address: SocketAddress) {
+    self.listener = listener
+    self.loop = loop
+    self.address = address
+  }
+
+  func ready(_ readiness: Readiness) {
+    while case .socket(let socket) = listener.accept() {
+      let client = Client(socket, loop, address) { [unowned self] in
+        clients[$0.socket.descriptor] = nil
+      }
+      clients[socket.descriptor] = client
+      loop.add(socket.descriptor, [.readable], client)
+    }
+  }
+}
+
+guard var address = SocketAddress(CommandLine.arguments.dropFirst().first ?? "127.0.0.1:9092")
+else {
+  Console.complain("CeilingBroker takes HOST:PORT.\n")
+  Console.exit(2)
+}
+let loop = try EventLoop()
+let listener = try Socket.listen(address)
+address.port = listener.localPort
+let acceptor = Acceptor(listener, loop, address)
+loop.add(listener.descriptor, [.readable], acceptor)
+Console.complain("acknowledges and discards on \(address)\n")
+loop.run()
