@@ -61,6 +61,9 @@ let package = Package(
     module("Client", ["Bytes", "Records", "KafkaWire", "Platform"]),
     module("Capture", ["Bytes", "Records", "Platform", "Client", "CLibpq"]),
     module("Processors", ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite"]),
+    module(
+      "Demo",
+      ["Broker", "Capture", "Client", "LogStore", "Platform", "Processors", "CLibpq", "CSQLite"]),
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
     tests("BytesTests", ["Bytes"]),
@@ -82,7 +85,7 @@ let package = Package(
     .executableTarget(
       name: "martlet",
       dependencies: [
-        "Broker", "Capture", "Client", "LogStore", "Platform", "Processors",
+        "Broker", "Capture", "Client", "Demo", "LogStore", "Platform", "Processors",
       ],
       swiftSettings: production),
     .executableTarget(
@@ -92,6 +95,7 @@ let package = Package(
     tests("ClientTests", ["Bytes", "Records", "KafkaWire", "Client"]),
     tests("CaptureTests", ["Bytes", "Records", "Client", "Capture"], resources: [.copy("Data")]),
     tests("ProcessorsTests", ["Bytes", "Records", "Client", "Processors"]),
+    tests("DemoTests", ["Demo"]),
     tests("TidyTests", []),
 
     bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform"]),

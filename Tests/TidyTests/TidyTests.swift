@@ -14,6 +14,9 @@ import Testing
     "Client": ["Bytes", "Records", "KafkaWire", "Platform"],
     "Capture": ["Bytes", "Records", "Platform", "Client", "CLibpq", "Glibc"],
     "Processors": ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite", "Glibc"],
+    "Demo": [
+      "Broker", "Capture", "Client", "LogStore", "Platform", "Processors", "CLibpq", "CSQLite",
+    ],
     "Simulation": ["Bytes", "Records", "Platform", "LogStore", "Broker"],
     "Broker": [
       "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CLinux", "CMicrohttpd", "Glibc",

@@ -1,0 +1,124 @@
+/// What a demonstration did, and whether its result is right.
+package struct DemoReport {
+  package struct Window: Equatable {
+    /// Seconds since 1970.
+    package var start: Int64
+    package var cents: Int64
+    package var orders: Int64
+
+    package init(start: Int64, cents: Int64, orders: Int64) {
+      self.start = start
+      self.cents = cents
+      self.orders = orders
+    }
+  }
+
+  package struct Topic {
+    package var name: String
+    package var captured: Int
+    package var source: Int
+
+    package init(name: String, captured: Int, source: Int) {
+      self.name = name
+      self.captured = captured
+      self.source = source
+    }
+  }
+
+  package var seconds: Int
+  package var topics: [Topic]
+  package var processed: Int
+  package var late: Int
+  package var stored: Int
+  package var p50Milliseconds: Double
+  package var p99Milliseconds: Double
+  package var atSource: [Window]
+  package var inResults: [Window]
+  package var alertsAtSource: Int
+  package var alertsInResults: Int
+  package var alertsAreEqual: Bool
+
+  package init(
+    seconds: Int, topics: [Topic], processed: Int, late: Int, stored: Int, p50Milliseconds: Double,
+    p99Milliseconds: Double, atSource: [Window], inResults: [Window], alertsAtSource: Int,
+    alertsInResults: Int, alertsAreEqual: Bool
+  ) {
+    self.seconds = seconds
+    self.topics = topics
+    self.processed = processed
+    self.late = late
+    self.stored = stored
+    self.p50Milliseconds = p50Milliseconds
+    self.p99Milliseconds = p99Milliseconds
+    self.atSource = atSource
+    self.inResults = inResults
+    self.alertsAtSource = alertsAtSource
+    self.alertsInResults = alertsInResults
+    self.alertsAreEqual = alertsAreEqual
+  }
+
+  package var captured: Int { topics.reduce(0) { $0 + $1.captured } }
+
+  /// Every window has the same amount, to the cent, and the same number of orders.
+  package var isEqual: Bool { atSource == inResults && alertsAreEqual }
+
+  package var text: String {
+    var lines = ["", "captured"]
+    for topic in topics {
+      lines.append(
+        "  \(DemoScreen.padded(topic.name, 24))\(right(topic.captured, 12)) events"
+          + "\(right(topic.source, 12)) rows at the source now")
+    }
+    lines.append("processed \(right(processed, 28)) events, \(late) late")
+    lines.append("stored    \(right(stored, 28)) rows")
+    lines.append(
+      "latency, commit in Postgres to committed result: p50 \(DemoScreen.tenths(p50Milliseconds))"
+        + " ms, p99 \(DemoScreen.tenths(p99Milliseconds)) ms")
+    lines.append("")
+    lines.append("revenue of completed orders, five-minute windows (UTC)")
+    lines.append("  window            source       orders       Martlet       orders")
+    for start in Set((atSource + inResults).map(\.start)).sorted() {
+      lines.append(comparison(start))
+    }
+    lines.append(
+      "alerts: \(alertsAtSource) products below their threshold at the source, "
+        + "\(alertsInResults) in the results")
+    lines.append(isEqual ? "equal to the cent" : "NOT EQUAL")
+    return lines.joined(separator: "\n")
+  }
+
+  private func comparison(_ start: Int64) -> String {
+    let source = atSource.first { $0.start == start }
+    let result = inResults.first { $0.start == start }
+    func cells(_ window: Window?) -> String {
+      guard let window else { return right("-", 13) + right("-", 13) }
+      return right(DemoScreen.money(window.cents), 13) + right(Int(window.orders), 13)
+    }
+    return "  \(DemoScreen.clock(start))-\(DemoScreen.clock(start + 300))" + cells(source)
+      + cells(result) + (source == result ? "" : "  different")
+  }
+
+  private func right(_ value: Int, _ width: Int) -> String {
+    right(DemoScreen.grouped(value), width)
+  }
+
+  private func right(_ text: String, _ width: Int) -> String {
+    String(repeating: " ", count: max(0, width - text.count)) + text
+  }
+
+  /// One object, for scripts.
+  package var json: String {
+    """
+    {"seconds": \(seconds), "captured": \(captured), "processed": \(processed), "late": \(late), \
+    "stored": \(stored), "p50_ms": \(DemoScreen.tenths(p50Milliseconds)), \
+    "p99_ms": \(DemoScreen.tenths(p99Milliseconds)), "windows": \(inResults.count), \
+    "revenue": "\(plain(inResults))", "source_revenue": "\(plain(atSource))", \
+    "alerts": \(alertsInResults), "equal": \(isEqual)}
+    """
+  }
+
+  private func plain(_ windows: [Window]) -> String {
+    let cents = windows.reduce(0) { $0 + $1.cents }
+    return "\(cents / 100).\(cents % 100 < 10 ? "0" : "")\(cents % 100)"
+  }
+}

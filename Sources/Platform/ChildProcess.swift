@@ -1,0 +1,133 @@
+internal import CLinux
+internal import Glibc
+
+/// A program could not be started, or said that it failed.
+package struct ProcessError: Error, CustomStringConvertible {
+  package let description: String
+
+  package init(_ description: String) { self.description = description }
+}
+
+/// A program that runs beside this one. What it writes goes to a file.
+///
+/// One owner: it is not for several threads.
+package final class ChildProcess {
+  private let process: pid_t
+  private var status: Int32?
+
+  /// Starts `arguments[0]`, looked up in the PATH, with this process's environment.
+  package init(_ arguments: [String], output: String) throws(ProcessError) {
+    var actions = unsafe posix_spawn_file_actions_t()
+    unsafe posix_spawn_file_actions_init(&actions)
+    defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+    unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    unsafe posix_spawn_file_actions_addopen(
+      &actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+    unsafe posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    // Signals that this process has blocked to wait for them are not blocked over there.
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    var none = sigset_t()
+    unsafe sigemptyset(&none)
+    unsafe posix_spawnattr_setsigmask(&attributes, &none)
+    // A group of its own, so that Ctrl-C in the terminal reaches the parent alone.
+    unsafe posix_spawnattr_setpgroup(&attributes, 0)
+    unsafe posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETSIGMASK) | Int16(POSIX_SPAWN_SETPGROUP))
+    var words: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) }
+    unsafe words.append(nil)
+    defer { unsafe words.forEach { word in unsafe free(word) } }
+    var started = pid_t()
+    let failure = unsafe posix_spawnp(
+      &started, arguments[0], &actions, &attributes, words, martlet_environment())
+    guard failure == 0 else {
+      throw ProcessError("'\(arguments[0])' cannot be started: \(errorText(failure)).")
+    }
+    process = started
+  }
+
+  /// Waits for its end; the exit status, or 128 and the signal that ended it.
+  @discardableResult
+  package func wait() -> Int32 {
+    if let status { return status }
+    var raw: Int32 = 0
+    while unsafe waitpid(process, &raw, 0) < 0, errno == EINTR {}
+    return ended(raw)
+  }
+
+  package var isRunning: Bool {
+    guard status == nil else { return false }
+    var raw: Int32 = 0
+    guard unsafe waitpid(process, &raw, WNOHANG) == process else { return true }
+    _ = ended(raw)
+    return false
+  }
+
+  private func ended(_ raw: Int32) -> Int32 {
+    let signal = raw & 0x7f
+    let value = signal == 0 ? (raw >> 8) & 0xff : 128 + signal
+    status = value
+    return value
+  }
+
+  package func interrupt() { signal(SIGINT) }
+  package func quit() { signal(SIGQUIT) }
+  package func kill() { signal(SIGKILL) }
+
+  private func signal(_ number: Int32) {
+    if isRunning { _ = Glibc.kill(process, number) }
+  }
+
+  /// Runs a program to its end; throws with the end of what it wrote if it failed.
+  package static func run(_ arguments: [String], output: String) throws(ProcessError) {
+    let child = try ChildProcess(arguments, output: output)
+    let status = child.wait()
+    guard status == 0 else {
+      throw ProcessError(
+        "'\(arguments.joined(separator: " "))' ended with \(status); see \(output).")
+    }
+  }
+}
+
+/// A directory for a while, in the system's place for such.
+package struct TemporaryDirectory {
+  package let path: String
+
+  package init(_ prefix: String) throws(ProcessError) {
+    var template = Array("/tmp/\(prefix)-XXXXXX".utf8CString)
+    guard unsafe mkdtemp(&template) != nil else {
+      throw ProcessError("There is no temporary directory: \(errorText(errno)).")
+    }
+    path = template.dropLast().reduce(into: "") { text, byte in
+      text.unicodeScalars.append(Unicode.Scalar(UInt8(bitPattern: byte)))
+    }
+  }
+
+  /// Makes a directory in it, for a user by name, or for this one.
+  package func makeDirectory(_ name: String, owner: String? = nil) throws(ProcessError) -> String {
+    let made = "\(path)/\(name)"
+    guard unsafe mkdir(made, 0o700) == 0 else {
+      throw ProcessError("\(made) cannot be made: \(errorText(errno)).")
+    }
+    guard let owner else { return made }
+    guard let user = unsafe getpwnam(owner) else {
+      throw ProcessError("There is no user '\(owner)' on this machine.")
+    }
+    guard unsafe chown(made, user.pointee.pw_uid, user.pointee.pw_gid) == 0 else {
+      throw ProcessError("\(made) cannot be given to \(owner): \(errorText(errno)).")
+    }
+    // Others may pass through to what is theirs.
+    unsafe chmod(path, 0o711)
+    return made
+  }
+
+  package func remove() {
+    _ = try? ChildProcess.run(["rm", "-rf", "--", path], output: "/dev/null")
+  }
+}
+
+/// Whose rights this process has.
+package enum ProcessUser {
+  package static var isRoot: Bool { geteuid() == 0 }
+}
