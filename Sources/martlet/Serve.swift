@@ -7,28 +7,41 @@ struct Serve {
   private let listen: SocketAddress
 
   init(_ arguments: Arguments) throws {
-    try arguments.allow(["data", "node", "listen", "advertise", "http", "set"])
-    guard let directory = try arguments.value("data") else {
+    try arguments.allow(["config", "data", "node", "listen", "advertise", "http", "set"])
+    let config = try arguments.value("config").map { try ServeConfig(path: $0) } ?? ServeConfig()
+    guard let directory = try arguments.value("data") ?? config.data else {
       throw UsageError("--data says where the data is; give a directory.")
     }
     var options = NodeHostOptions(directory: directory)
-    listen = try Self.address(arguments, "listen") ?? SocketAddress(host: "127.0.0.1", port: 9092)
+    listen =
+      try Self.address(arguments, "listen") ?? config.listen
+      ?? SocketAddress(host: "127.0.0.1", port: 9092)
     options.listen = listen
-    options.advertised = try Self.address(arguments, "advertise")
-    options.http = try Self.address(arguments, "http")
-    let number = try arguments.value("node") ?? "1"
+    options.advertised = try Self.address(arguments, "advertise") ?? config.advertise
+    options.http = try Self.address(arguments, "http") ?? config.http
+    options.nodeID = try Self.node(arguments) ?? config.node ?? 1
+    let settings = try Self.settings(arguments)
+    options.settings =
+      config.settings.filter { name, _ in !settings.contains { $0.0 == name } } + settings
+    self.options = options
+  }
+
+  private static func node(_ arguments: Arguments) throws -> Int32? {
+    guard let number = try arguments.value("node") else { return nil }
     guard let node = Int32(number), node >= 0 else {
       throw UsageError("--node is a number of zero or more, not '\(number)'.")
     }
-    options.nodeID = node
-    options.settings = try arguments.values("set").map { setting in
+    return node
+  }
+
+  private static func settings(_ arguments: Arguments) throws -> [(String, String)] {
+    try arguments.values("set").map { setting in
       let parts = setting.split(separator: "=", maxSplits: 1).map(String.init)
       guard parts.count == 2 else {
         throw UsageError("--set takes NAME=VALUE, not '\(setting)'.")
       }
       return (parts[0], parts[1])
     }
-    self.options = options
   }
 
   private static func address(_ arguments: Arguments, _ name: String) throws -> SocketAddress? {

@@ -130,7 +130,7 @@ final class LocalPeer: ClientConnection {
       case .bytes(let part): bytes += part.dropFirst(bytes.isEmpty ? 4 : 0)
       case .external(let size) where size > 0:
         guard let slice = slices.next(), slice.count == size else {
-          preconditionFailure("a hole of \(size) bytes has no records for it")
+          fatalError("a hole of \(size) bytes has no records for it")
         }
         guard let records = try? server.disk.read(slice.file.id, slice.position, size),
           records.count == size

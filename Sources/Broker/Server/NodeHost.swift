@@ -141,7 +141,7 @@ package final class NodeHost: Sendable {
       port = serving.port
       httpPort = serving.httpPort
     case .failed(let error): throw error
-    case .starting, .ended: preconditionFailure("a node ended before it was told to")
+    case .starting, .ended: fatalError("a node ended before it was told to")
     }
   }
 

@@ -44,7 +44,7 @@ struct OpenRequests {
     guard sequence >= firstSequence else { return nil }
     let index = Int(sequence - firstSequence)
     guard index < slots.count, case .waiting(let bytes, let since) = slots[index] else {
-      preconditionFailure("request \(sequence) was answered twice")
+      fatalError("request \(sequence) was answered twice")
     }
     slots[index] = response.map { .ready($0, bytes: bytes) } ?? .none(bytes: bytes)
     return MonotonicClock.nanoseconds() - since

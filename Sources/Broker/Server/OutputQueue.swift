@@ -34,7 +34,7 @@ struct OutputQueue {
       case .bytes(let bytes): add(.bytes(bytes))
       case .external(let size) where size > 0:
         guard let slice = slices.next(), slice.count == size else {
-          preconditionFailure("a hole of \(size) bytes has no records for it")
+          fatalError("a hole of \(size) bytes has no records for it")
         }
         add(.file(slice.file, position: slice.position, count: slice.count))
       case .external: break
