@@ -23,6 +23,10 @@ struct ClusterMetadata {
   /// What the broker last said of topics that it does not have, or not now.
   private(set) var errors: [String: ErrorCode] = [:]
 
+  init() {}
+
+  init(_ response: MetadataResponse) { take(response) }
+
   mutating func take(_ response: MetadataResponse) {
     if !response.brokers.isEmpty {
       brokers = [:]

@@ -55,7 +55,12 @@ final class MetadataCache {
     cluster.learn(node, SocketAddress(host: host, port: port))
   }
 
-  func take(_ response: MetadataResponse) { cluster.take(response) }
+  /// What somebody asked for himself: brokers only, because nobody uses all topics of a cluster.
+  func learn(_ response: MetadataResponse) {
+    var brokers = response
+    brokers.topics = response.topics.filter { tracked[$0.name ?? ""] != nil }
+    cluster.take(brokers)
+  }
 
   /// Asks again, soon.
   func refresh() {
