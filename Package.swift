@@ -86,7 +86,9 @@ let package = Package(
     .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 
-    tests("BrokerTests", ["Bytes", "Records", "LogStore", "KafkaWire", "Broker"]),
+    tests(
+      "BrokerTests",
+      ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Simulation"]),
     tests(
       "ClientTests",
       ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Client"]),
