@@ -1,7 +1,6 @@
+import Client
 import KafkaWire
 import Testing
-
-@testable import Client
 
 @Suite struct `Assignors` {
   private func member(

@@ -1,7 +1,6 @@
+import Client
 import KafkaWire
 import Testing
-
-@testable import Client
 
 /// A conversation with a `GroupMember`: what it wants is named in short.
 private struct GroupConversation {

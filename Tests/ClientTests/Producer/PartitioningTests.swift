@@ -1,6 +1,5 @@
+import Client
 import Testing
-
-@testable import Client
 
 @Suite struct `Partitioning` {
   /// Made by Kafka's own Utils.murmur2 and BuiltInPartitioner.partitionForKey (4.3.0): key, hash as

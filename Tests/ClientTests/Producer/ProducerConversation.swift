@@ -1,8 +1,7 @@
 import Bytes
+import Client
 import KafkaWire
 import Records
-
-@testable import Client
 
 /// A conversation with a `ProducerCore`: records in, batches out, answers in; one topic "t" of one
 /// partition on node 1, unless said otherwise.

@@ -1,7 +1,6 @@
+import Client
 import KafkaWire
 import Testing
-
-@testable import Client
 
 @Suite struct `What a producer decides` {
   private func describe(_ batches: [ProducerBatch]) throws -> [String] {
