@@ -70,7 +70,8 @@ package enum RangeAssignment {
   package static func assign(
     _ members: [GroupSubscription], _ counts: [String: Int32]
   ) -> [String: [TopicPartition]] {
-    var assigned = Dictionary(uniqueKeysWithValues: members.map { ($0.memberID, [TopicPartition]()) })
+    var assigned = Dictionary(
+      uniqueKeysWithValues: members.map { ($0.memberID, [TopicPartition]()) })
     let topics = Set(members.flatMap(\.topics)).sorted()
     let sorted = members.sorted(by: isBefore)
     for topic in topics {
@@ -104,10 +105,11 @@ package enum RangeAssignment {
 ///
 /// (1) A member keeps what it owns, subscribes to and nobody else claims in a newer generation. Two
 ///     that claim the same in the same generation both lose it.
-/// (2) What nobody has goes to whoever has least. Then partitions move, one at a time, from a member
-///     to one that would still have fewer: each move makes the sum of squares smaller, so it ends.
-/// (3) A partition that a member still owns is given to nobody else: it is left out, its owner gives
-///     it up, and the rebalance that follows assigns it.
+/// (2) What nobody has goes to whoever has least. Then partitions move, one at a time, from a
+///     member to one that would still have fewer: each move makes the sum of squares smaller, so
+///     it ends.
+/// (3) A partition that a member still owns is given to nobody else: it is left out, its owner
+///     gives it up, and the rebalance that follows assigns it.
 package enum StickyAssignment {
   package static func assign(
     _ members: [GroupSubscription], _ counts: [String: Int32]

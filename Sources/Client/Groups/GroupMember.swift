@@ -10,8 +10,8 @@ package import KafkaWire
 ///
 /// (1) Partitions are given up, and the group is joined, only while somebody polls: what an earlier
 ///     poll returned has been processed then. Heartbeats go on meanwhile.
-/// (2) Eager members give up everything before they join. Cooperative ones keep what they have, give
-///     up what the assignment takes from them, and join again so that others get it.
+/// (2) Eager members give up everything before they join. Cooperative ones keep what they have,
+///     give up what the assignment takes from them, and join again so that others get it.
 /// (3) A member that was told that it is none any more has lost its partitions: they are not
 ///     committed, only dropped.
 package struct GroupMember {
@@ -359,7 +359,8 @@ package struct GroupMember {
     case .success(let counts):
       guard state == .counting else {
         // Later: the leader sees to it that new partitions are assigned.
-        let isChanged = self.counts.contains { counts[$0.key] != nil && counts[$0.key] != $0.value }
+        let isChanged =
+          self.counts.contains { counts[$0.key] != nil && counts[$0.key] != $0.value }
           || counts.contains { self.counts[$0.key] == nil }
         guard isLeader, state == .member, isChanged else { return }
         needsJoin = true
@@ -376,7 +377,8 @@ package struct GroupMember {
       sync(
         subscriptions.map { member in
           var assignment = ConsumerProtocolAssignment()
-          assignment.assignedPartitions = (assigned[member.memberID] ?? []).byTopic { topic, numbers in
+          assignment.assignedPartitions = (assigned[member.memberID] ?? []).byTopic {
+            topic, numbers in
             .with {
               $0.topic = topic
               $0.partitions = numbers
@@ -481,7 +483,8 @@ package struct GroupMember {
         hasCoordinator = false
         refind()
       case .coordinatorLoadInProgress: break
-      default: if !code.isRetriable { fail(ClientError(code, "a heartbeat of \(settings.groupID)")) }
+      default:
+        if !code.isRetriable { fail(ClientError(code, "a heartbeat of \(settings.groupID)")) }
       }
     }
     advance(now)

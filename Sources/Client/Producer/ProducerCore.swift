@@ -101,7 +101,8 @@ package final class ProducerCore {
   // MARK: Records
 
   /// Takes records; `wallClock` is the time of those that have none, in milliseconds since 1970.
-  package func add(_ records: [ProducerRecord], _ delivery: Delivery, now: Int64, wallClock: Int64) {
+  package func add(_ records: [ProducerRecord], _ delivery: Delivery, now: Int64, wallClock: Int64)
+  {
     for index in records.indices {
       add(records[index], delivery, index, now, wallClock)
     }
@@ -159,10 +160,12 @@ package final class ProducerCore {
       if open.append(record, timestamp: timestamp, delivery, index: index) { return }
       queue.closeOpen()
     }
+    // What counts for a record in the buffer is never less than it takes in a batch of its own, but
+    // for the batch's header; only a record that needs it makes a batch larger.
+    let alone = record.bufferedSize + 256
     let batch = ProducerBatch(
       queue.partition, now: now, codec: options.compression.codec,
-      level: options.compressionLevel,
-      bytesMax: max(options.batchBytesMax, record.bufferedSize + 256))
+      level: options.compressionLevel, bytesMax: max(options.batchBytesMax, alone))
     guard batch.append(record, timestamp: timestamp, delivery, index: index) else {
       let why = "a record of \(record.bufferedSize) bytes for \(queue.partition) is too large"
       return fail(delivery, 1, record.bufferedSize, ClientError(.invalidArgument, why))
@@ -350,9 +353,9 @@ package final class ProducerCore {
     drop(batch, queue, error)
   }
 
-  /// The broker lost the sequence: it has a gap, or knows nothing of the producer. What was numbered
-  /// is numbered anew in the next epoch, in the same order; the broker has just said that it has
-  /// none of it.
+  /// The broker lost the sequence: it has a gap, or knows nothing of the producer. What was
+  /// numbered is numbered anew in the next epoch, in the same order; the broker has just said that
+  /// it has none of it.
   private func restart(
     _ batch: ProducerBatch, _ queue: PartitionQueue, _ error: ClientError, _ now: Int64
   ) {
