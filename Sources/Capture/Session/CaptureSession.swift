@@ -12,9 +12,10 @@
 /// (3) A keepalive says that everything before its LSN has been sent. While no transaction is open it
 ///     counts like a commit that changed nothing, so that the slot follows also when none of our
 ///     tables changes, and holds no WAL back.
-/// (4) After a lost connection nothing is streamed again before all that was handed over is
-///     acknowledged: what the producer skips because it was handed over before would otherwise
-///     count as durable too early.
+///
+/// One session is one connection. When it is lost, the next one starts as after a crash: it fences
+/// the producer of this one and reads from the topics what is there, so that nothing that is still
+/// under way can count as durable.
 package struct CaptureSession: Sendable {
   package struct Options: Sendable {
     /// At most this often a position is recorded while rows flow.
@@ -68,7 +69,6 @@ package struct CaptureSession: Sendable {
   private var recording: LSN?
   private var lastRecordAt: Int64
   private var lastStatusAt: Int64
-  private var isConnected = false
   private var isStopping = false
   private var hasStopped = false
   private var effects: [Effect] = []
@@ -88,26 +88,6 @@ package struct CaptureSession: Sendable {
   package mutating func takeEffects() -> [Effect] {
     defer { effects = [] }
     return effects
-  }
-
-  // MARK: The connection
-
-  /// Whether everything that was handed over is acknowledged: only then may a stream begin.
-  package var isDrained: Bool { chunks.isEmpty }
-
-  /// A stream begins behind `acknowledged`, which is where it is to be asked for.
-  package mutating func connected() {
-    precondition(isDrained, "a stream begins while records of the last one are under way")
-    isConnected = true
-    lastStatusAt = now
-  }
-
-  package mutating func disconnected() {
-    isConnected = false
-    transaction = nil
-    collectedCount = 0
-    collectedEnd = nil
-    received = acknowledged
   }
 
   // MARK: The stream
@@ -202,7 +182,7 @@ package struct CaptureSession: Sendable {
   package mutating func tick(now: Int64) {
     self.now = max(now, self.now)
     step()
-    if isConnected, self.now - lastStatusAt >= options.statusMilliseconds { sendStatus() }
+    if self.now - lastStatusAt >= options.statusMilliseconds { sendStatus() }
   }
 
   /// When `tick` has something to do next, at the latest.
@@ -219,6 +199,9 @@ package struct CaptureSession: Sendable {
     isStopping = true
     step()
   }
+
+  /// Whether everything that was handed over is acknowledged.
+  private var isDrained: Bool { chunks.isEmpty }
 
   private var recordInterval: Int64 {
     hasNewRecords ? options.recordMilliseconds : options.idleRecordMilliseconds
@@ -241,7 +224,6 @@ package struct CaptureSession: Sendable {
   }
 
   private mutating func sendStatus() {
-    guard isConnected else { return }
     lastStatusAt = now
     effects.append(.sendStatus(written: received, flushed: recorded))
   }

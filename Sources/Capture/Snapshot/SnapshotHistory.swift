@@ -36,6 +36,10 @@ package struct SnapshotHistory: Sendable {
     generations = record.generations.map(\.lsn)
     let first = generations.first ?? record.through
     var end = first
+    guard !generations.isEmpty else {
+      self.end = .zero
+      return
+    }
     for (index, table) in record.tables.enumerated() {
       let completed = generations[(table.completed ?? generations.count) - 1]
       let others = table.repeats ? first : completed
