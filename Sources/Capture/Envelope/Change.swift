@@ -92,9 +92,9 @@ package struct EncodedEvent: Hashable, Sendable {
 
   package struct Header: Hashable, Sendable {
     package var name: String
-    package var value: [UInt8]
+    package var value: [UInt8]?
 
-    package init(name: String, value: [UInt8]) {
+    package init(name: String, value: [UInt8]?) {
       self.name = name
       self.value = value
     }
