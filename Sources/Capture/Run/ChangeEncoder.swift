@@ -1,5 +1,3 @@
-internal import Platform
-
 /// Turns replication messages into records: knows the tables of the stream, encodes their changes,
 /// gives each record its position, and leaves out what a snapshot already has.
 ///
@@ -26,12 +24,12 @@ final class ChangeEncoder {
   private let history: SnapshotHistory
   private let log: @Sendable (String) -> Void
   private var encoder: EventEncoder
+  private var types: TypeCatalog
   private var typesAreOld = false
   /// By the relation's oid; nil for one that is not wanted.
   private var tables: [UInt32: Table?] = [:]
   private var transaction = Transaction(xid: 0, time: 0)
   private var lastCommit: LSN?
-  private var warnedTruncates: Set<String> = []
 
   init(
     _ config: CaptureConfig, _ catalogue: Catalogue, _ types: TypeCatalog, _ names: TopicNames,
@@ -42,6 +40,7 @@ final class ChangeEncoder {
     self.names = names
     self.history = history
     self.log = log
+    self.types = types
     encoder = EventEncoder(options: config.envelope, catalog: types)
   }
 
@@ -92,9 +91,10 @@ final class ChangeEncoder {
       return
     }
     let now = try catalogue.schema(oid: relation.oid)
-    let unknown = relation.columns.contains { encoder.catalog[$0.typeOID] == nil }
+    let unknown = relation.columns.contains { types[$0.typeOID] == nil }
     if typesAreOld || unknown {
-      encoder = EventEncoder(options: config.envelope, catalog: try catalogue.types())
+      types = try catalogue.types()
+      encoder.replaceCatalog(types)
       typesAreOld = false
     }
     tables[relation.oid] = Table(
@@ -117,20 +117,22 @@ final class ChangeEncoder {
       lsn: lsn, xid: transaction.xid, origin: transaction.origin,
       originLSN: transaction.originLSN)
     let events = try encoder.events(
-      for: change, of: table.schema, source: source, now: .now())
+      for: change, of: table.schema, source: source, now: EventTime.now())
     let mayOverlap = place.commit < history.end
-    if mayOverlap, case .truncate = change, skipsTruncate(place.commit, table.name) { return }
     for (index, event) in events.enumerated() {
-      if mayOverlap, case .truncate = change {
-      } else if mayOverlap {
-        let key = event.key.map { KeyDigest($0) }
-        if history.contains(change: place.commit, of: table.name, key: key) { continue }
-      }
+      if mayOverlap, isInSnapshot(change, event, place.commit, table.name) { continue }
       records.append(
         PositionedRecord(
           topic: table.topic, event: event,
           position: .change(commit: place.commit, ordinal: place.ordinal, subRecord: index)))
     }
+  }
+
+  private func isInSnapshot(
+    _ change: Change, _ event: EncodedEvent, _ commit: LSN, _ table: String
+  ) -> Bool {
+    if case .truncate = change { return skipsTruncate(commit, table) }
+    return history.contains(change: commit, of: table, key: event.key.map { KeyDigest($0) })
   }
 
   /// A truncation empties the table for readers; it must not take rows away that a later snapshot has
