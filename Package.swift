@@ -87,7 +87,9 @@ let package = Package(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 
     tests("BrokerTests", ["Bytes", "Records", "LogStore", "KafkaWire", "Broker"]),
-    tests("ClientTests", ["Bytes", "Records", "KafkaWire", "Client"]),
+    tests(
+      "ClientTests",
+      ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Client"]),
     tests("CaptureTests", ["Bytes", "Records", "Client", "Capture"], resources: [.copy("Data")]),
     tests("ProcessorsTests", ["Bytes", "Records", "Client", "Processors"]),
     tests("TidyTests", []),
