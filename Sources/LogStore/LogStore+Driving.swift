@@ -27,7 +27,7 @@ extension LogStore {
   /// Takes in what became of a disk operation.
   package func complete(_ completion: DiskCompletion) {
     guard let purpose = pending.removeValue(forKey: completion.token) else {
-      preconditionFailure("the disk completed an operation nobody submitted")
+      fatalError("the disk completed an operation nobody submitted")
     }
     switch purpose {
     case .journalWrite: journalWritten(completion.result)

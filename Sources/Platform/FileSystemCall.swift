@@ -64,7 +64,7 @@ struct FileSystemCall: Sendable {
     case EMFILE, ENFILE: return .noSpace("\(what): too many files are open")
     case ENOENT: return .notFound(what)
     case EEXIST: return .alreadyExists(what)
-    case EBADF, EFAULT: preconditionFailure("\(what): \(errorText(errno)), our own mistake")
+    case EBADF, EFAULT: fatalError("\(what): \(errorText(errno)), our own mistake")
     default: return .failed(what, errno: errno)
     }
   }

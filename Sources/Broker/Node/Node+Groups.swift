@@ -106,7 +106,7 @@ extension Node {
       case .reply(let token, let body): reply(token, body)
       case .append(let token, let records):
         guard let partition = topics[Self.offsetsTopic]?.partition(token.partition) else {
-          preconditionFailure("the coordinator is active for a partition that is not there")
+          fatalError("the coordinator is active for a partition that is not there")
         }
         append(
           records.map { LogRecord(key: $0.key, value: $0.value) }, to: partition.log, .group(token))

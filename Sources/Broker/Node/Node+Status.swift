@@ -115,7 +115,7 @@ struct MetricsText {
 
   mutating func sample(_ name: String, _ labels: [(String, String)], _ value: String) {
     guard let index = families.firstIndex(where: { $0.name == name }) else {
-      preconditionFailure("the sample \(name) has no family")
+      fatalError("the sample \(name) has no family")
     }
     let pairs = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
     families[index].samples.append(
@@ -130,7 +130,7 @@ struct MetricsText {
     _ name: String, _ labels: [(String, String)], _ histogram: LatencyHistogram
   ) {
     guard let index = families.firstIndex(where: { $0.name == name }) else {
-      preconditionFailure("the histogram \(name) has no family")
+      fatalError("the histogram \(name) has no family")
     }
     func line(_ suffix: String, _ labels: [(String, String)], _ value: String) -> String {
       let pairs = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")

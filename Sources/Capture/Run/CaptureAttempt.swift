@@ -98,7 +98,7 @@ struct CaptureAttempt {
     _ record: inout PositionRecord, _ tables: [Int: Int]
   ) throws -> [Int: [KeyDigest: UInt16]] {
     let reading = SnapshotKeys(base: record.base, tables: tables)
-    try writer.readFromBeginning { topic, position, key in
+    try writer.readFromBeginning { position, key in
       reading.take(position, key)
     }
     for table in reading.unknowable.sorted() where !record.tables[table].repeats {
