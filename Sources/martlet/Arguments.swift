@@ -45,6 +45,13 @@ struct Arguments {
     return value
   }
 
+  /// Whether an option without a value is given.
+  func flag(_ name: String) throws -> Bool {
+    guard let found = options.first(where: { $0.name == name }) else { return false }
+    guard found.value == nil else { throw UsageError("--\(name) takes no value.") }
+    return true
+  }
+
   /// All values of an option that may be given several times.
   func values(_ name: String) throws -> [String] {
     try options.filter { $0.name == name }.map { option in
@@ -87,6 +94,12 @@ enum Usage {
                     [--http 127.0.0.1:8080]           /health and /metrics
                     [--set NAME=VALUE]...             broker settings, by Kafka's names
                     [--config martlet.yaml]           the same in a file; the command line wins
+      martlet capture --config FILE     changes of a Postgres database into topics, until SIGTERM;
+                                        FILE: a connector's JSON, or properties
+                    --bootstrap HOST:PORT             of a node that runs, or
+                    --data DIR [--listen ...]         with a node in this process, as for serve
+                    [--check]                         say what is missing, and end
+                    [--forget]                        forget how far it is and drop the slot, and end
       martlet help | version
     """
 }

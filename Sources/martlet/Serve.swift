@@ -9,11 +9,18 @@ struct Serve {
   init(_ arguments: Arguments) throws {
     try arguments.allow(["config", "data", "node", "listen", "advertise", "http", "set"])
     let config = try arguments.value("config").map { try ServeConfig(path: $0) } ?? ServeConfig()
+    (options, listen) = try Self.options(arguments, config)
+  }
+
+  /// What the command line says of a node, and `config` where it says nothing.
+  static func options(
+    _ arguments: Arguments, _ config: ServeConfig
+  ) throws -> (NodeHostOptions, listen: SocketAddress) {
     guard let directory = try arguments.value("data") ?? config.data else {
       throw UsageError("--data says where the data is; give a directory.")
     }
     var options = NodeHostOptions(directory: directory)
-    listen =
+    let listen =
       try Self.address(arguments, "listen") ?? config.listen
       ?? SocketAddress(host: "127.0.0.1", port: 9092)
     options.listen = listen
@@ -23,7 +30,7 @@ struct Serve {
     let settings = try Self.settings(arguments)
     options.settings =
       config.settings.filter { name, _ in !settings.contains { $0.0 == name } } + settings
-    self.options = options
+    return (options, listen)
   }
 
   private static func node(_ arguments: Arguments) throws -> Int32? {

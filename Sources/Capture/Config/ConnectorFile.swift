@@ -1,6 +1,21 @@
+internal import Glibc
+
 /// The two forms in which connectors are kept: Kafka Connect's JSON, `{"name": …, "config": {…}}` or
 /// the bare configuration, and Java properties.
 package enum ConnectorFile {
+  private static let bytesMax = 1 << 20
+
+  package static func read(path: String) throws(CaptureConfigError) -> CaptureConfig {
+    guard let file = unsafe fopen(path, "r") else {
+      throw CaptureConfigError("\(path) cannot be opened.")
+    }
+    defer { unsafe fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: bytesMax)
+    let count = unsafe fread(&bytes, 1, bytes.count, file)
+    guard count < bytesMax else { throw CaptureConfigError("\(path) is larger than a megabyte.") }
+    return try parse(String(decoding: bytes[..<count], as: UTF8.self))
+  }
+
   package static func parse(_ text: String) throws(CaptureConfigError) -> CaptureConfig {
     let begin = text.trimmingSpaces().first
     return begin == "{" ? try json(text) : try properties(text)

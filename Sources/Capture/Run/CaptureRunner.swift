@@ -32,6 +32,28 @@ package struct CaptureRunner {
     try runner.run()
   }
 
+  /// Drops the slot and the position of a connector that does not run, so that its next start begins
+  /// anew. What is in the topics stays.
+  package static func forget(
+    _ config: CaptureConfig, _ client: Client, log: @escaping @Sendable (String) -> Void
+  ) throws(CaptureError) {
+    do {
+      let catalogue = Catalogue(try PostgresConnection(config.address))
+      let writer = try LogWriter(client, config, topics: [])
+      if try catalogue.slot(config.slotName) != nil {
+        try catalogue.connection.query(
+          "SELECT pg_drop_replication_slot(\(SQL.literal(config.slotName)))")
+        log("dropped the slot '\(config.slotName)'")
+      }
+      try writer.forgetBlocking()
+      log("connector '\(config.name)' begins anew with its next start")
+    } catch let error as CaptureError {
+      throw error
+    } catch {
+      throw CaptureError("\(error)")
+    }
+  }
+
   private func run() throws(CaptureError) {
     var backoff = Self.backoffMilliseconds
     var lastProblem = ""

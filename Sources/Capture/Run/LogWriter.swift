@@ -80,6 +80,19 @@ final class LogWriter: PositionedLog, Sendable {
     }
   }
 
+  /// Removes the connector's position.
+  func forgetBlocking() throws(LogWriteError) {
+    let record = ProducerRecord(
+      topic: positionTopic, partition: 0, key: Array(connector.utf8), value: nil)
+    do {
+      try client.wait { (done: @escaping @Sendable (Result<Void, ClientError>) -> Void) in
+        offer(record) { done($0.map { .failure($0) } ?? .success(())) }
+      }
+    } catch {
+      throw LogWriteError(error)
+    }
+  }
+
   private func offer(
     _ record: ProducerRecord, _ done: @escaping @Sendable (ClientError?) -> Void
   ) {
