@@ -1,5 +1,4 @@
 internal import Client
-internal import KafkaWire
 internal import Platform
 internal import Records
 
@@ -19,7 +18,7 @@ final class LogWriter: PositionedLog, Sendable {
   /// The connector's position as it was found, or as it was written last.
   private let current: Condition<PositionRecord?>
 
-  init(_ client: Client, _ config: CaptureConfig, topics: [String]) throws(LogWriteError) {
+  init(_ client: Client, _ config: CaptureConfig, topics: [String]) throws {
     self.client = client
     connector = config.name
     positionTopic = config.positionTopic
@@ -31,9 +30,10 @@ final class LogWriter: PositionedLog, Sendable {
       options.deliveryTimeoutMilliseconds = Self.deliveryMilliseconds
       producer = try PositionedProducer.openBlocking(client, options)
       outputs = try producer.openBlocking(topics.map { Self.newTopic($0, config) })
-      let log = ConnectorPositions(client, config.positionTopic)
-      current = Condition(try log.read(config.name))
-    } catch {
+      let positions = ConnectorPositions(client, config.positionTopic)
+      try positions.create()
+      current = Condition(try positions.read(config.name))
+    } catch let error as ClientError {
       throw LogWriteError(error)
     }
   }
@@ -56,7 +56,7 @@ final class LogWriter: PositionedLog, Sendable {
   ) -> Bool {
     let list = records.map { record in
       let headers = record.event.headers.map {
-        RecordHeader(keyBytes: Array($0.name.utf8)[...], value: $0.value[...])
+        RecordHeader(key: $0.name, value: $0.value)
       }
       // Without a key there is no order but the table's own: one partition keeps it.
       let produced = ProducerRecord(
@@ -106,13 +106,15 @@ final class LogWriter: PositionedLog, Sendable {
   /// says that it has seen enough of it.
   func readFromBeginning(
     _ take: (_ position: CapturePosition, _ key: ArraySlice<UInt8>?) -> Bool
-  ) throws(LogWriteError) {
+  ) throws {
     do {
-      try PartitionReader(client).read(outputs) { record in
-        guard let position = Position(record.headers) else { return true }
-        return take(CapturePosition(major: position.major, minor: position.minor), record.key)
+      for output in outputs {
+        try client.readBlocking(output.partition, output.start..<output.end) { record in
+          guard let position = Position(record.headers) else { return true }
+          return take(CapturePosition(major: position.major, minor: position.minor), record.key)
+        }
       }
-    } catch {
+    } catch let error as ClientError {
       throw LogWriteError(error)
     }
   }

@@ -12,7 +12,9 @@ internal import Records
 ///     with the same number; if its time is over, it and every numbered batch behind it fail, and
 ///     the sequence begins anew in a new epoch.
 /// (3) A batch that was rejected fails alone; those behind it move up in the sequence.
-/// (4) A producer that was shut out by another stops for good.
+/// (4) A producer that was shut out by another stops for good. One that fences (it has a
+///     transactional id) stops with its first failure: what comes after a record that is missing
+///     must not be written, because whoever resumes goes by the last one that is there.
 final class ProducerCore {
   struct Settings {
     var options = Producer.Options()
@@ -247,6 +249,7 @@ final class ProducerCore {
       }
     }
     for topic in topics.values {
+      // Not in order, but the least of them all the same.
       if let first = topic.pending.first {
         due = min(due, first.at + options.deliveryTimeoutMilliseconds)
       }
@@ -420,6 +423,7 @@ final class ProducerCore {
   }
 
   private func drop(_ batch: ProducerBatch, _ queue: PartitionQueue, _ error: ClientError) {
+    if options.transactionalID != nil, fatalError == nil { stop(error) }
     guard !batch.isDone else { return }
     batch.isDone = true
     queue.remove(batch)
@@ -430,6 +434,7 @@ final class ProducerCore {
   }
 
   private func fail(_ delivery: Delivery, _ count: Int, _ size: Int, _ error: ClientError) {
+    if options.transactionalID != nil, fatalError == nil { stop(error) }
     freedBytes += size
     if delivery.fail(count, error) { finished.append(delivery) }
   }

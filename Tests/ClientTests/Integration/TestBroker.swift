@@ -1,25 +1,17 @@
 import Broker
 import Client
 import Foundation
-import LogStore
 import Platform
 
 /// A node on a directory of its own, served from a thread of this process until it is stopped.
 final class TestBroker: Sendable {
-  private struct State {
-    var port: UInt16 = 0
-    var failure: String?
-    var hasEnded = false
-    var stop: (@Sendable () -> Void)?
-  }
-
   let directory: URL
-  private let state = Condition(State())
+  private let host: NodeHost
 
-  var port: UInt16 { state.withLock { $0.port } }
+  var port: UInt16 { host.port ?? 0 }
   var address: String { "127.0.0.1:\(port)" }
 
-  /// Starts a node; in a directory of an earlier one it goes on with what that left.
+  /// Starts a node; in the directory of an earlier one it goes on with what that left.
   init(_ directory: URL? = nil, port: UInt16 = 0, settings: [(String, String)] = []) throws {
     if let directory {
       self.directory = directory
@@ -29,51 +21,15 @@ final class TestBroker: Sendable {
       try FileManager.default.createDirectory(
         at: self.directory, withIntermediateDirectories: true)
     }
-    let all = [("group.initial.rebalance.delay.ms", "50"), ("num.partitions", "3")] + settings
-    let path = self.directory.path
-    Thread.start("test-broker") { [state] in
-      do {
-        try Self.run(path, port, all, state)
-      } catch {
-        state.withLock { $0.failure = "\(error)" }
-      }
-      state.withLock { $0.hasEnded = true }
-      state.broadcast()
-    }
-    let failure = state.wait(until: { $0.port != 0 || $0.hasEnded }) { $0.failure }
-    if let failure { throw ClientError(.invalidArgument, failure) }
-  }
-
-  private static func run(
-    _ path: String, _ port: UInt16, _ settings: [(String, String)], _ state: Condition<State>
-  ) throws {
-    let loop = try EventLoop()
-    let disk = try FileDisk(directory: path) { [poster = loop.poster] in poster.wake() }
-    let store = try LogStore.open(
-      disk, newID: UInt64.random(in: 1 ... .max), now: WallClock.milliseconds())
-    var options = NodeOptions()
-    options.id = 1
-    options.apply(settings)
-    let node = try Node(
-      store: store, options: options, file: settings, random: SystemRandomNumberGenerator(),
-      now: WallClock.milliseconds())
-    let server = Server(node: node, disk: disk, loop: loop, log: { _ in })
-    let taken = try server.listen(SocketAddress(host: "127.0.0.1", port: port))
-    node.advertise(host: "127.0.0.1", port: taken)
-    nonisolated(unsafe) let owned = server
-    state.withLock { state in
-      state.port = taken
-      state.stop = { [poster = loop.poster] in poster.post { owned.stop() } }
-    }
-    state.broadcast()
-    loop.run()
+    var options = NodeHostOptions(directory: self.directory.path)
+    options.listen = SocketAddress(host: "127.0.0.1", port: port)
+    options.settings =
+      [("group.initial.rebalance.delay.ms", "50"), ("num.partitions", "3")] + settings
+    host = try NodeHost(options)
   }
 
   /// Ends the node; returns when its files are closed.
-  func stop() {
-    state.withLock { $0.stop }?()
-    state.wait(until: { $0.hasEnded }) { _ in }
-  }
+  func stop() { host.stop() }
 
   /// Ends the node and removes its files.
   func remove() {
@@ -81,9 +37,30 @@ final class TestBroker: Sendable {
     try? FileManager.default.removeItem(at: directory)
   }
 
-  func client(_ adjust: (inout ClientOptions) -> Void = { _ in }) throws -> Client {
-    var options = ClientOptions()
-    adjust(&options)
-    return try Client(bootstrap: [address], options: options)
+  enum Way: CaseIterable { case tcp, inProcess }
+
+  func client(_ way: Way = .tcp) throws -> Client {
+    switch way {
+    case .tcp: try Client(bootstrap: [address])
+    case .inProcess: try Client(connect: { [host] in InProcessLink(host.localLink) })
+    }
   }
+}
+
+/// A client's link to a node in this process.
+final class InProcessLink: BrokerLink {
+  private let link: LocalLink
+  private let connection = Condition<LocalConnection?>(nil)
+
+  init(_ link: LocalLink) { self.link = link }
+
+  func open(
+    _ receive: @escaping @Sendable ([UInt8]) -> Void, _ closed: @escaping @Sendable (String?) -> Void
+  ) {
+    let opened = link.connect(receive: receive, closed: closed)
+    connection.withLock { $0 = opened }
+  }
+
+  func send(_ frame: [UInt8]) { connection.withLock { $0 }?.send(frame) }
+  func close() { connection.withLock { $0 }?.close() }
 }
