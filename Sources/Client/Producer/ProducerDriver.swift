@@ -202,6 +202,10 @@ final class ProducerDriver: LoopDriver {
       network.findCoordinator(of: name, type: .transaction) { result in
         switch result {
         case .success(let node): Self.initProducer(network, name, .node(node), attempt)
+        // A broker without transactions has no coordinator for them and fences all the same; where
+        // the coordinator is only not there yet, this is refused, and tried again.
+        case .failure(let error) where error.brokerCode == .coordinatorNotAvailable:
+          Self.initProducer(network, name, .any, attempt)
         case .failure(let error): attempt(.failure(error))
         }
       }
