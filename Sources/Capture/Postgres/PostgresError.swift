@@ -26,7 +26,7 @@ package struct PostgresError: Error, Equatable, Sendable, CustomStringConvertibl
   package var isRetriable: Bool { kind != .refused }
 
   /// From what the server said to a statement.
-  init(statement message: String, sqlState: String?) {
+  package init(statement message: String, sqlState: String?) {
     let kind: Kind =
       switch sqlState.map({ $0.prefix(2) }) {
       case nil, "08", "57": .unavailable
@@ -39,7 +39,7 @@ package struct PostgresError: Error, Equatable, Sendable, CustomStringConvertibl
 
   /// From what libpq says when it cannot connect. The state is in the text only, because no result
   /// carries it: verbose messages have it behind the severity.
-  init(connecting message: String) {
+  package init(connecting message: String) {
     let state = Self.state(in: message)
     let kind: Kind =
       switch state.map({ $0.prefix(2) }) {

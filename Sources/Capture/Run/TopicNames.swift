@@ -1,5 +1,5 @@
 /// The topic of each table: the prefix, the schema and the table, then the routes in their order.
-struct TopicNames {
+package struct TopicNames {
   private let prefix: String
   private let routes: [(pattern: Regex<AnyRegexOutput>, replacement: [Piece])]
 
@@ -9,7 +9,7 @@ struct TopicNames {
     case group(Int)
   }
 
-  init(_ config: CaptureConfig) throws(CaptureConfigError) {
+  package init(_ config: CaptureConfig) throws(CaptureConfigError) {
     prefix = config.topicPrefix
     var routes: [(Regex<AnyRegexOutput>, [Piece])] = []
     for route in config.routes {
@@ -23,7 +23,7 @@ struct TopicNames {
   }
 
   /// As Kafka Connect's RegexRouter: a name that matches as a whole is replaced.
-  func topic(schema: String, table: String) throws(CaptureConfigError) -> String {
+  package func topic(schema: String, table: String) throws(CaptureConfigError) -> String {
     var name = "\(prefix).\(schema).\(table)"
     for route in routes {
       guard let match = try? route.pattern.wholeMatch(in: name) else { continue }

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Capture
+import Capture
 
 private func lsn(_ value: UInt64) -> LSN { LSN(value) }
 
@@ -8,8 +8,14 @@ private func session(_ through: UInt64 = 100) -> CaptureSession {
   CaptureSession(through: lsn(through), now: 0)
 }
 
-/// One transaction of `changes` records, collected and not handed over.
 extension CaptureSession {
+  /// Hands over what must be there.
+  fileprivate mutating func chunk() throws -> UInt64 {
+    let chunk = handOver()
+    return try #require(chunk)
+  }
+
+  /// One transaction of `changes` records, collected and not handed over.
   fileprivate mutating func transaction(
     commit: UInt64, end: UInt64, changes: Int = 1
   ) throws {
@@ -26,7 +32,7 @@ extension CaptureSession {
   @Test func `tells Postgres nothing that is not recorded, and records nothing not durable`() throws {
     var session = session()
     try session.transaction(commit: 110, end: 120)
-    let chunk = try #require(session.handOver())
+    let chunk = try session.chunk()
     session.tick(now: 2000)
     #expect(session.takeEffects() == [])
     session.keepalive(walEnd: lsn(120), replyRequested: true)
@@ -57,7 +63,7 @@ extension CaptureSession {
     var chunks: [UInt64] = []
     for number in UInt64(0)..<4 {
       try session.transaction(commit: 110 + number * 10, end: 115 + number * 10)
-      chunks.append(try #require(session.handOver()))
+      chunks.append(try session.chunk())
     }
     session.acknowledged(chunk: chunks[1])
     session.acknowledged(chunk: chunks[3])
@@ -73,13 +79,13 @@ extension CaptureSession {
     try session.begin(commit: lsn(200))
     _ = try session.change()
     session.collected(1)
-    let first = try #require(session.handOver())
+    let first = try session.chunk()
     session.acknowledged(chunk: first)
     #expect(session.acknowledged == lsn(100))
     _ = try session.change()
     session.collected(1)
     try session.commit(end: lsn(210))
-    let second = try #require(session.handOver())
+    let second = try session.chunk()
     #expect(session.acknowledged == lsn(100))
     session.acknowledged(chunk: second)
     #expect(session.acknowledged == lsn(210))
@@ -97,7 +103,7 @@ extension CaptureSession {
   @Test func `a keepalive waits for what was handed over before it`() throws {
     var session = session()
     try session.transaction(commit: 110, end: 120)
-    let chunk = try #require(session.handOver())
+    let chunk = try session.chunk()
     session.keepalive(walEnd: lsn(500), replyRequested: false)
     #expect(session.acknowledged == lsn(100))
     session.acknowledged(chunk: chunk)
@@ -109,7 +115,7 @@ extension CaptureSession {
     try session.transaction(commit: 110, end: 120)
     session.keepalive(walEnd: lsn(500), replyRequested: false)
     #expect(session.acknowledged == lsn(100))
-    let chunk = try #require(session.handOver())
+    let chunk = try session.chunk()
     #expect(session.acknowledged == lsn(100))
     session.acknowledged(chunk: chunk)
     #expect(session.acknowledged == lsn(500))
@@ -134,7 +140,7 @@ extension CaptureSession {
     for time in stride(from: Int64(0), through: 5000, by: 50) {
       let at = UInt64(1000 + time)
       try session.transaction(commit: at, end: at + 5)
-      let chunk = try #require(session.handOver())
+      let chunk = try session.chunk()
       session.acknowledged(chunk: chunk)
       session.tick(now: time)
       for case .recordPosition(let position) in session.takeEffects() {
@@ -148,12 +154,12 @@ extension CaptureSession {
   @Test func `records one position at a time`() throws {
     var session = session()
     try session.transaction(commit: 110, end: 120)
-    let first = try #require(session.handOver())
+    let first = try session.chunk()
     session.acknowledged(chunk: first)
     session.tick(now: 1000)
     #expect(session.takeEffects() == [.recordPosition(lsn(120))])
     try session.transaction(commit: 130, end: 140)
-    let second = try #require(session.handOver())
+    let second = try session.chunk()
     session.acknowledged(chunk: second)
     session.tick(now: 4000)
     #expect(session.takeEffects() == [])
@@ -177,7 +183,7 @@ extension CaptureSession {
   @Test func `a stop waits for what is under way, records it and confirms it`() throws {
     var session = session()
     try session.transaction(commit: 110, end: 120)
-    let chunk = try #require(session.handOver())
+    let chunk = try session.chunk()
     session.stop()
     #expect(session.takeEffects() == [])
     session.acknowledged(chunk: chunk)
@@ -194,8 +200,9 @@ extension CaptureSession {
 
   @Test func `messages out of place are refused`() throws {
     var session = session()
-    #expect(throws: CaptureSession.ProtocolError.self) { _ = try session.change() }
-    #expect(throws: CaptureSession.ProtocolError.self) { try session.commit(end: LSN(1)) }
+    var other = session
+    #expect(throws: CaptureSession.ProtocolError.self) { _ = try other.change() }
+    #expect(throws: CaptureSession.ProtocolError.self) { try other.commit(end: LSN(1)) }
     try session.begin(commit: lsn(110))
     #expect(throws: CaptureSession.ProtocolError.self) { try session.begin(commit: LSN(120)) }
   }

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Capture
+import Capture
 
 @Suite struct `A connector's configuration` {
   private static let least = [
@@ -134,7 +134,7 @@ import Testing
   }
 }
 
-@Suite struct `SQL` {
+@Suite struct `What is said to Postgres` {
   @Test func `names and literals are quoted`() {
     #expect(SQL.name("a\"b") == "\"a\"\"b\"")
     #expect(SQL.literal("it's") == "'it''s'")

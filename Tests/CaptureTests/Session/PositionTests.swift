@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Capture
+import Capture
 
 @Suite struct `Positions` {
   @Test func `grow in the order in which records are written`() {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Capture
+import Capture
 
 @Suite struct `A snapshot that was interrupted` {
   private func key(_ text: String) -> KeyDigest { KeyDigest(Array(text.utf8)) }

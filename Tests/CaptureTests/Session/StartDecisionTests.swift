@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Capture
+import Capture
 
 @Suite struct `A start` {
   private func situation(
