@@ -46,6 +46,7 @@ let package = Package(
     library("CLZ4", pkgConfig: "liblz4", apt: "liblz4-dev"),
     library("CLibpq", pkgConfig: "libpq", apt: "libpq-dev"),
     library("CMicrohttpd", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
+    library("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
     library("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
     library("CSnappy", pkgConfig: "snappy", apt: "libsnappy-dev"),
     library("CYAML", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
@@ -59,7 +60,7 @@ let package = Package(
     module("KafkaWire", ["Bytes"]),
     module("Broker", ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
     module("Client", ["Bytes", "Records", "KafkaWire", "Platform"]),
-    module("Capture", ["Bytes", "Records", "Platform", "Client", "CLibpq"]),
+    module("Capture", ["Bytes", "Records", "Platform", "Client", "CLibpq", "CPCRE2"]),
     module("Processors", ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite"]),
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
@@ -92,6 +93,7 @@ let package = Package(
     tests("ProcessorsTests", ["Bytes", "Records", "Client", "Processors"]),
     tests("TidyTests", []),
 
+    bench("CaptureBench", ["Capture"]),
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
     bench("RecordsBench", ["Bytes", "Records"]),
     bench("WireBench", ["Bytes", "KafkaWire"]),
