@@ -21,7 +21,8 @@ let orders = TableSchema(
 
 let texts = [
   "1234567", "4711", "12345.67", "processing",
-  "a note that somebody wrote about this order, long enough to count", "2024-02-29 13:14:15.123456+00",
+  "a note that somebody wrote about this order, long enough to count",
+  "2024-02-29 13:14:15.123456+00",
   "2024-02-29 13:14:15.123456", #"{"device": "phone", "items": [1, 2, 3], "coupon": null}"#,
 ]
 

@@ -109,7 +109,8 @@ package final class Pattern: Sendable {
     guard count > 0, let ends = unsafe pcre2_get_ovector_pointer_8(match) else { return nil }
     return (0...groupCount).map { group in
       let (start, end) = unsafe (ends[group * 2], ends[group * 2 + 1])
-      guard start <= end, end <= bytes.count else { return nil }
+      // A group that took no part has -1.
+      guard start >= 0, start <= end, end <= bytes.count else { return nil }
       return String(decoding: bytes[start..<end], as: UTF8.self)
     }
   }
