@@ -93,7 +93,7 @@ final class PostgresCluster: Sendable {
     let names = ["in", "out", "err"].map { "\(base).\($0)" }
     defer { for name in names { try? FileManager.default.removeItem(atPath: name) } }
     try input.write(toFile: names[0], atomically: false, encoding: .utf8)
-    for name in names.dropFirst() { FileManager.default.createFile(atPath: name, contents: nil) }
+    for name in names.dropFirst() { try "".write(toFile: name, atomically: false, encoding: .utf8) }
     process.standardInput = FileHandle(forReadingAtPath: names[0])
     process.standardOutput = FileHandle(forWritingAtPath: names[1])
     process.standardError = FileHandle(forWritingAtPath: names[2])

@@ -77,6 +77,13 @@ package struct TypeMessage: Hashable, Sendable {
   package var oid: UInt32
   package var namespace: String
   package var name: String
+
+  package init(xid: UInt32?, oid: UInt32, namespace: String, name: String) {
+    self.xid = xid
+    self.oid = oid
+    self.namespace = namespace
+    self.name = name
+  }
 }
 
 /// A prepared transaction, as its five messages describe it.

@@ -148,7 +148,8 @@ extension TableSchema {
     var key: [(position: Int, column: Int)] = []
     for row in rows {
       guard row.count == 12, let name = row[4], let typeOID = row[5].flatMap({ UInt32($0) }),
-        let typeModifier = row[6].flatMap({ Int32($0) }), let dimensions = row[10].flatMap({ Int($0) })
+        let typeModifier = row[6].flatMap({ Int32($0) }),
+        let dimensions = row[10].flatMap({ Int($0) })
       else { throw CatalogueError("the catalogue describes a column in a way that is not known") }
       if let position = row[11].flatMap({ Int($0) }) { key.append((position, columns.count)) }
       columns.append(
