@@ -148,6 +148,9 @@ extension Node {
     var result = FetchResult()
     var budget = min(Int(max(0, operation.body.maxBytes)), fetchBytesMax)
     var topics: [FetchResponse.Topic] = []
+    // By topic, as the answer has them: what a session asks for may go from one topic to another and
+    // back, and the holes of the answer are filled in its order.
+    var slices: [[LogSlice]] = []
     var slots: [FetchTopic: Int] = [:]
     for fetched in operation.partitions {
       let answer = read(fetched, operation, budget, isFirst: result.bytes == 0, &result)
@@ -163,11 +166,14 @@ extension Node {
       result.partitions.append((after, bytes > 0))
       budget = max(0, budget - bytes)
       if case .incremental = operation.context, !changed { continue }
+      defer { result.slices = [] }
       let key = FetchTopic(name: fetched.key.topic, id: fetched.key.topicID)
       if let slot = slots[key] {
         topics[slot].partitions.append(answer)
+        slices[slot] += result.slices
       } else {
         slots[key] = topics.count
+        slices.append(result.slices)
         var topic = FetchResponse.Topic()
         topic.topic = key.name
         topic.topicId = key.id
@@ -176,6 +182,7 @@ extension Node {
       }
     }
     result.response.responses = topics
+    result.slices = slices.flatMap { $0 }
     switch operation.context {
     case .sessionless: break
     case .full(let id), .incremental(let id): result.response.sessionId = id

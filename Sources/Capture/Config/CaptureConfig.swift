@@ -12,12 +12,6 @@ package struct CaptureConfig: Sendable {
     case disabled
   }
 
-  /// `org.apache.kafka.connect.transforms.RegexRouter`.
-  package struct Route: Equatable, Sendable {
-    package var pattern: String
-    package var replacement: String
-  }
-
   package static let positionTopicDefault = "martlet-capture-positions"
   package static let snapshotThreadsMax = 16
 
@@ -32,7 +26,7 @@ package struct CaptureConfig: Sendable {
   package var snapshotMode = SnapshotMode.initial
   package var snapshotThreads = 4
   package var envelope: EnvelopeOptions
-  package var routes: [Route] = []
+  package var routers: [TopicRouter] = []
   /// `c`, `u`, `d`, `t`: changes that are not published.
   package var skippedOperations: Set<String> = ["t"]
   /// For topics that do not exist; nil: as the broker has it.
@@ -69,9 +63,22 @@ package struct CaptureConfig: Sendable {
     notes = try reader.finish()
   }
 
-  /// The topic of a table before routing.
-  package func topic(_ schema: String, _ table: String) -> String {
-    "\(topicPrefix).\(schema).\(table)"
+  /// The topic of a table: the prefix, the schema and the table, then the routes in their order.
+  package func topic(schema: String, table: String) -> String {
+    let name = routers.reduce("\(topicPrefix).\(schema).\(table)") { $1.topic($0) }
+    return Self.legal(name)
+  }
+
+  /// Kafka's names have letters, digits, `.`, `_` and `-`; anything else becomes `_`, as in Debezium.
+  private static func legal(_ name: String) -> String {
+    var legal = ""
+    for scalar in name.unicodeScalars {
+      switch scalar {
+      case "a"..."z", "A"..."Z", "0"..."9", ".", "_", "-": legal.unicodeScalars.append(scalar)
+      default: legal.append("_")
+      }
+    }
+    return legal
   }
 }
 
@@ -213,65 +220,14 @@ extension CaptureConfig {
   }
 
   private mutating func readTransforms(_ reader: inout PropertyReader) throws(CaptureConfigError) {
-    let names = reader.text("transforms").map { $0.split(separator: ",") } ?? []
-    for name in names.map({ $0.trimmingSpaces() }) {
-      let prefix = "transforms.\(name)."
-      let type = try reader.required("\(prefix)type")
-      switch type {
-      case "org.apache.kafka.connect.transforms.RegexRouter",
-        "io.debezium.transforms.ByLogicalTableRouter":
-        let isRouter = type.hasSuffix("RegexRouter")
-        let pattern = try reader.required(prefix + (isRouter ? "regex" : "topic.regex"))
-        let replacement = try reader.required(prefix + (isRouter ? "replacement" : "topic.replacement"))
-        try TableFilter.check(pattern, of: "\(prefix)regex")
-        routes.append(Route(pattern: pattern, replacement: replacement))
-      case "io.debezium.transforms.ExtractNewRecordState":
-        envelope.unwrap = try unwrap(prefix, &reader)
-      default:
-        throw CaptureConfigError(
-          "\(prefix)type is '\(type)'; RegexRouter and ExtractNewRecordState are here.")
-      }
+    do throws(PatternError) {
+      let transforms = try EventTransforms(properties: reader.properties)
+      envelope.unwrap = transforms.unwrap
+      routers = transforms.routers
+    } catch {
+      throw CaptureConfigError("\(error).")
     }
-  }
-
-  private func unwrap(
-    _ prefix: String, _ reader: inout PropertyReader
-  ) throws(CaptureConfigError) -> UnwrapOptions {
-    var options = UnwrapOptions()
-    if let mode: UnwrapOptions.DeleteMode =
-      try reader.choice("\(prefix)delete.tombstone.handling.mode")
-    {
-      options.deleteMode = mode
-    } else {
-      options.deleteMode = try oldDeleteMode(prefix, &reader) ?? options.deleteMode
-    }
-    options.addFields = try reader.list("\(prefix)add.fields")
-    options.addFieldsPrefix = reader.text("\(prefix)add.fields.prefix") ?? options.addFieldsPrefix
-    options.addHeaders = try reader.list("\(prefix)add.headers")
-    options.addHeadersPrefix = reader.text("\(prefix)add.headers.prefix") ?? options.addHeadersPrefix
-    return options
-  }
-
-  /// Two settings that Debezium had before 2.5, together: drop.tombstones (default true) and
-  /// delete.handling.mode (default drop).
-  private func oldDeleteMode(
-    _ prefix: String, _ reader: inout PropertyReader
-  ) throws(CaptureConfigError) -> UnwrapOptions.DeleteMode? {
-    let drops = try reader.flag("\(prefix)drop.tombstones")
-    let handling = reader.text("\(prefix)delete.handling.mode")
-    guard drops != nil || handling != nil else { return nil }
-    switch (handling ?? "drop", drops ?? true) {
-    case ("drop", true): return .drop
-    case ("drop", false): return .tombstone
-    case ("rewrite", true): return .rewrite
-    case ("rewrite", false): return .rewriteWithTombstone
-    case ("none", true): return .deleteToTombstone
-    case ("none", false):
-      throw CaptureConfigError(
-        "\(prefix)delete.handling.mode=none with drop.tombstones=false is not supported; "
-          + "set \(prefix)delete.tombstone.handling.mode.")
-    case (let mode, _):
-      throw CaptureConfigError("\(prefix)delete.handling.mode is '\(mode)'; it is drop or rewrite.")
-    }
+    reader.ignore(prefix: "transforms.")
+    _ = reader.text("transforms")
   }
 }

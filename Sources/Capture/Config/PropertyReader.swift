@@ -19,7 +19,7 @@ struct PropertyReader {
     "schema.history.",
   ]
 
-  private let properties: [String: String]
+  let properties: [String: String]
   private var used: Set<String> = []
   private var usedPrefixes: [String] = []
   private var notes: [String] = []

@@ -6,7 +6,6 @@ internal import Platform
 struct CaptureAttempt {
   let config: CaptureConfig
   let catalogue: Catalogue
-  let names: TopicNames
   let tables: [Catalogue.PublishedTable]
   /// By table.
   let topics: [String]
@@ -180,7 +179,7 @@ struct CaptureAttempt {
       record.generations = []
       record.tables = []
     }
-    let encoder = ChangeEncoder(config, catalogue, try catalogue.types(), names, history, log)
+    let encoder = ChangeEncoder(config, catalogue, try catalogue.types(), history, log)
     var options = CaptureSession.Options()
     options.statusMilliseconds = try statusInterval()
     try replication.start(config.slotName, from: record.through, publication: config.publicationName)

@@ -91,9 +91,8 @@ package struct CaptureRunner {
   private func attempt() throws -> Bool {
     let catalogue = Catalogue(try PostgresConnection(config.address))
     try checkBefore(catalogue)
-    let names = try TopicNames(config)
     let tables = try PublicationSetup(config: config, catalogue: catalogue, log: log).prepare()
-    let topics = try tables.map { try names.topic(schema: $0.schema, table: $0.name) }
+    let topics = tables.map { config.topic(schema: $0.schema, table: $0.name) }
     let writer = try LogWriter(client, config, topics: Array(Set(topics)).sorted())
     let replication = ReplicationCommands(
       connection: try PostgresConnection(
@@ -104,7 +103,7 @@ package struct CaptureRunner {
       slotName: config.slotName, database: config.address.database, system: identity.system,
       serverEnd: identity.end, writtenThrough: writer.writtenThrough, mode: config.snapshotMode)
     var attempt = CaptureAttempt(
-      config: config, catalogue: catalogue, names: names, tables: tables, topics: topics,
+      config: config, catalogue: catalogue, tables: tables, topics: topics,
       writer: writer, replication: replication, log: log, stop: stop)
     while true {
       switch StartDecision(situation) {

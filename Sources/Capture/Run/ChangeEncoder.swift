@@ -19,7 +19,6 @@ final class ChangeEncoder {
   }
 
   private let config: CaptureConfig
-  private let names: TopicNames
   private let catalogue: Catalogue
   private let history: SnapshotHistory
   private let log: @Sendable (String) -> Void
@@ -32,12 +31,11 @@ final class ChangeEncoder {
   private var lastCommit: LSN?
 
   init(
-    _ config: CaptureConfig, _ catalogue: Catalogue, _ types: TypeCatalog, _ names: TopicNames,
+    _ config: CaptureConfig, _ catalogue: Catalogue, _ types: TypeCatalog,
     _ history: SnapshotHistory, _ log: @escaping @Sendable (String) -> Void
   ) {
     self.config = config
     self.catalogue = catalogue
-    self.names = names
     self.history = history
     self.log = log
     self.types = types
@@ -100,7 +98,7 @@ final class ChangeEncoder {
     tables[relation.oid] = Table(
       schema: TableSchema(relation: relation, catalogue: now),
       name: "\(namespace).\(relation.name)",
-      topic: try names.topic(schema: namespace, table: relation.name))
+      topic: config.topic(schema: namespace, table: relation.name))
   }
 
   private func encode(

@@ -37,7 +37,7 @@ import Capture
     #expect(config.topicPrefix == "ecommerce-db")
     #expect(config.slotName == "debezium_slot")
     #expect(config.envelope.unwrap?.deleteMode == .tombstone)
-    #expect(try TopicNames(config).topic(schema: "public", table: "orders") == "orders")
+    #expect(config.topic(schema: "public", table: "orders") == "orders")
     #expect(config.tables.wants(schema: "public", table: "Orders"))
     #expect(!config.tables.wants(schema: "public", table: "orders2"))
     #expect(config.notes.contains { $0.contains("Avro") })
@@ -113,9 +113,8 @@ import Capture
       "transforms.b.type": "org.apache.kafka.connect.transforms.RegexRouter",
       "transforms.b.regex": "x\\.public\\.(.*)", "transforms.b.replacement": "$1-topic",
     ])
-    let names = try TopicNames(config)
-    #expect(try names.topic(schema: "public", table: "orders") == "orders-topic")
-    #expect(try names.topic(schema: "inv", table: "a b") == "x.inv.a_b")
+    #expect(config.topic(schema: "public", table: "orders") == "orders-topic")
+    #expect(config.topic(schema: "inv", table: "a b") == "x.inv.a_b")
   }
 
   @Test(arguments: [

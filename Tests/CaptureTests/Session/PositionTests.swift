@@ -2,6 +2,8 @@ import Testing
 
 import Capture
 
+private typealias Value = Capture.JSONValue
+
 @Suite struct `Positions` {
   @Test func `grow in the order in which records are written`() {
     let base: UInt64 = 0x100_0000
@@ -62,9 +64,9 @@ import Capture
   }
 }
 
-@Suite struct `JSON` {
+@Suite struct `JSON of connectors and positions` {
   @Test func `is read with its escapes and its order`() throws {
-    let value = try JSONValue(parsing: #" {"b":"\u00fc\ud83d\ude00\n\"","a":[1,-2.5e3,true,null,{}]} "#)
+    let value = try Value(parsing: #" {"b":"\u00fc\ud83d\ude00\n\"","a":[1,-2.5e3,true,null,{}]} "#)
     #expect(
       value
         == .object([
@@ -72,7 +74,7 @@ import Capture
           .init(
             "a", .array([.number("1"), .number("-2.5e3"), .bool(true), .null, .object([])])),
         ]))
-    #expect(try JSONValue(parsing: value.description) == value)
+    #expect(try Value(parsing: value.description) == value)
   }
 
   @Test(arguments: [
@@ -80,6 +82,6 @@ import Capture
     String(repeating: "[", count: 100_000),
   ])
   func `that is none is refused`(text: String) {
-    #expect(throws: JSONError.self) { _ = try JSONValue(parsing: text) }
+    #expect(throws: JSONError.self) { _ = try Value(parsing: text) }
   }
 }
