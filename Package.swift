@@ -90,7 +90,7 @@ let package = Package(
     .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 
-tests(
+    tests(
       "BrokerTests",
       ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Simulation"]),
     tests(

@@ -19,7 +19,8 @@ struct CaptureCommand {
 
   init(_ arguments: Arguments) throws {
     try arguments.allow([
-      "config", "bootstrap", "data", "node", "listen", "advertise", "http", "set", "check", "forget",
+      "config", "bootstrap", "data", "node", "listen", "advertise", "http", "set", "check",
+      "forget",
     ])
     guard let path = try arguments.value("config") else {
       throw UsageError("--config says what to capture; give a connector's file.")

@@ -43,9 +43,12 @@ package struct CaptureConfig: Sendable {
     properties: [String: String], fallbackName: String? = nil
   ) throws(CaptureConfigError) {
     var reader = PropertyReader(properties)
-    guard let prefix = reader.text("topic.prefix") ?? reader.alias("database.server.name", of: "topic.prefix")
+    guard
+      let prefix = reader.text("topic.prefix")
+        ?? reader.alias("database.server.name", of: "topic.prefix")
     else {
-      throw CaptureConfigError("topic.prefix is missing; it is the first part of the topics' names.")
+      throw CaptureConfigError(
+        "topic.prefix is missing; it is the first part of the topics' names.")
     }
     guard let name = reader.text("name") ?? fallbackName, !name.isEmpty else {
       throw CaptureConfigError("name is missing; the connector's position is kept under it.")
@@ -95,10 +98,12 @@ extension CaptureConfig {
       type != "io.debezium.connector.postgresql.PostgresConnector", type != "postgres"
     {
       throw CaptureConfigError(
-        "connector.class is '\(type)'; only io.debezium.connector.postgresql.PostgresConnector is here.")
+        "connector.class is '\(type)'; only io.debezium.connector.postgresql.PostgresConnector is here."
+      )
     }
     if let plugin = reader.text("plugin.name"), plugin != "pgoutput" {
-      throw CaptureConfigError("plugin.name is '\(plugin)'; set it to pgoutput, which needs no plugin.")
+      throw CaptureConfigError(
+        "plugin.name is '\(plugin)'; set it to pgoutput, which needs no plugin.")
     }
     address.host = reader.text("database.hostname") ?? "localhost"
     address.port = reader.text("database.port") ?? "5432"
@@ -138,14 +143,16 @@ extension CaptureConfig {
       skippedOperations = Set(text.split(separator: ",").map { $0.trimmingSpaces() })
       skippedOperations.remove("none")
       guard skippedOperations.isSubset(of: ["c", "u", "d", "t"]) else {
-        throw CaptureConfigError("skipped.operations is '\(text)'; it is a list of c, u, d, t, or none.")
+        throw CaptureConfigError(
+          "skipped.operations is '\(text)'; it is a list of c, u, d, t, or none.")
       }
     }
     statusMilliseconds =
       try reader.number("status.update.interval.ms", 100...60_000) ?? statusMilliseconds
     positionTopic = reader.text("martlet.position.topic") ?? positionTopic
     if let interval = reader.text("heartbeat.interval.ms"), interval != "0" {
-      reader.note("heartbeat.interval.ms: the slot follows without heartbeats, and none are written.")
+      reader.note(
+        "heartbeat.interval.ms: the slot follows without heartbeats, and none are written.")
     }
     if try reader.flag("provide.transaction.metadata") == true {
       throw CaptureConfigError(

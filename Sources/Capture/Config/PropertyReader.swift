@@ -8,10 +8,12 @@ struct PropertyReader {
   ]
   /// What these tune is not here, or needs no tuning.
   private static let ignored = [
-    "tasks.max", "max.batch.size", "max.queue.size", "poll.interval.ms", "poll.dispatch.interval.ms",
+    "tasks.max", "max.batch.size", "max.queue.size", "poll.interval.ms",
+    "poll.dispatch.interval.ms",
     "offset.", "errors.", "snapshot.", "slot.max.retries", "slot.retry.delay.ms", "lsn.flush.",
     "retriable.restart.connector.wait.ms", "database.tcpKeepAlive", "database.initial.statements",
-    "database.query.timeout.ms", "flush.lsn.source", "xmin.fetch.interval.ms", "schema.refresh.mode",
+    "database.query.timeout.ms", "flush.lsn.source", "xmin.fetch.interval.ms",
+    "schema.refresh.mode",
     "topic.heartbeat.", "exactly.once.support", "transaction.boundary", "custom.metric.tags",
     "signal.", "notification.", "event.processing.failure.handling.mode", "include.schema.changes",
     "internal.", "guardrail.", "producer.override.", "config.action.reload", "tombstones.",

@@ -1,10 +1,10 @@
 /// Which tables are wanted: Debezium's lists of regular expressions, which must match a whole name
 /// and take no notice of case.
-package struct TableFilter: Equatable, Sendable {
-  private var includeSchemas: [String] = []
-  private var excludeSchemas: [String] = []
-  private var includeTables: [String] = []
-  private var excludeTables: [String] = []
+package struct TableFilter: Sendable {
+  private var includeSchemas: [Pattern] = []
+  private var excludeSchemas: [Pattern] = []
+  private var includeTables: [Pattern] = []
+  private var excludeTables: [Pattern] = []
 
   /// Every table outside of Postgres's own schemas.
   package init() {}
@@ -21,49 +21,40 @@ package struct TableFilter: Equatable, Sendable {
       throw CaptureConfigError(
         "schema.include.list and schema.exclude.list are both given; give one of them.")
     }
-    let lists = [
-      ("schema.include.list", includeSchemas), ("schema.exclude.list", excludeSchemas),
-      ("table.include.list", includeTables), ("table.exclude.list", excludeTables),
-    ]
-    for (name, patterns) in lists {
-      for pattern in patterns { try Self.check(pattern, of: name) }
-    }
-    self.includeSchemas = includeSchemas
-    self.excludeSchemas = excludeSchemas
-    self.includeTables = includeTables
-    self.excludeTables = excludeTables
+    self.includeSchemas = try Self.patterns(includeSchemas, of: "schema.include.list")
+    self.excludeSchemas = try Self.patterns(excludeSchemas, of: "schema.exclude.list")
+    self.includeTables = try Self.patterns(includeTables, of: "table.include.list")
+    self.excludeTables = try Self.patterns(excludeTables, of: "table.exclude.list")
   }
 
-  static func check(_ pattern: String, of name: String) throws(CaptureConfigError) {
-    do {
-      _ = try Regex(pattern)
+  private static func patterns(
+    _ texts: [String], of name: String
+  ) throws(CaptureConfigError) -> [Pattern] {
+    do throws(PatternError) {
+      return try texts.map { text throws(PatternError) in
+        try Pattern(text, isCaseInsensitive: true)
+      }
     } catch {
-      throw CaptureConfigError("\(name) has '\(pattern)', which is no regular expression.")
+      throw CaptureConfigError("\(name): \(error).")
     }
   }
 
-  /// Whether a table is wanted. Not fast: once for each table that appears.
+  /// Whether a table is wanted. Once for each table that appears.
   package func wants(schema: String, table: String) -> Bool {
     if schema == "pg_catalog" || schema == "information_schema" || schema.hasPrefix("pg_toast") {
       return false
     }
     let name = "\(schema).\(table)"
-    if !includeSchemas.isEmpty, !Self.any(includeSchemas, schema) { return false }
-    if Self.any(excludeSchemas, schema) { return false }
-    if !includeTables.isEmpty { return Self.any(includeTables, name) }
-    return !Self.any(excludeTables, name)
-  }
-
-  /// The entries that are plain names and match nothing of `tables` (`schema.table`): misspelt, or
-  /// not made yet.
-  package func missing(from tables: [String]) -> [String] {
-    includeTables.filter { pattern in !tables.contains { Self.any([pattern], $0) } }
-  }
-
-  private static func any(_ patterns: [String], _ name: String) -> Bool {
-    patterns.contains { pattern in
-      guard let regex = try? Regex(pattern).ignoresCase() else { return false }
-      return (try? regex.wholeMatch(in: name)) != nil
+    if !includeSchemas.isEmpty, !includeSchemas.contains(where: { $0.matches(schema) }) {
+      return false
     }
+    if excludeSchemas.contains(where: { $0.matches(schema) }) { return false }
+    if !includeTables.isEmpty { return includeTables.contains { $0.matches(name) } }
+    return !excludeTables.contains { $0.matches(name) }
+  }
+
+  /// The entries that match nothing of `tables` (`schema.table`): misspelt, or not made yet.
+  package func missing(from tables: [String]) -> [String] {
+    includeTables.filter { pattern in !tables.contains { pattern.matches($0) } }.map(\.text)
   }
 }

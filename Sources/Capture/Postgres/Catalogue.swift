@@ -37,7 +37,9 @@ package struct Catalogue {
   package init(_ connection: PostgresConnection) { self.connection = connection }
 
   package func setting(_ name: String) throws(PostgresError) -> String {
-    try connection.query("SELECT current_setting(\(SQL.literal(name)))").first?.first?.flatMap { $0 }
+    try connection.query("SELECT current_setting(\(SQL.literal(name)))").first?.first?.flatMap {
+      $0
+    }
       ?? ""
   }
 
@@ -73,7 +75,8 @@ package struct Catalogue {
     guard let row = rows.first else { return nil }
     let names = ["insert", "update", "delete", "truncate"]
     return Publication(
-      coversAll: row[0] == "t", operations: names.indices.filter { row[$0 + 1] == "t" }.map { names[$0] })
+      coversAll: row[0] == "t",
+      operations: names.indices.filter { row[$0 + 1] == "t" }.map { names[$0] })
   }
 
   package func publishedTables(_ publication: String) throws(PostgresError) -> [PublishedTable] {
@@ -108,7 +111,8 @@ package struct Catalogue {
   }
 
   /// Transactions that have written and are open for that long: a new slot waits for them.
-  package func openTransactions(seconds: Int) throws(PostgresError) -> [(pid: String, age: String)] {
+  package func openTransactions(seconds: Int) throws(PostgresError) -> [(pid: String, age: String)]
+  {
     let rows = try connection.query(
       """
       SELECT pid, date_trunc('second', now() - xact_start) FROM pg_stat_activity \

@@ -23,7 +23,7 @@ package final class PostgresConnection {
     let keywords = unsafe parameters.map { unsafe strdup($0.0) }
     let values = unsafe parameters.map { unsafe strdup($0.1) }
     defer {
-      for unsafe text in unsafe keywords + values { unsafe free(text) }
+      for unsafetext in unsafe keywords + values { unsafe free(text) }
     }
     let keywordList = unsafe keywords.map { unsafe UnsafePointer($0) } + [nil]
     let valueList = unsafe values.map { unsafe UnsafePointer($0) } + [nil]
@@ -110,7 +110,9 @@ package final class PostgresConnection {
     let result = unsafe PQexec(handle, sql)
     defer { unsafe PQclear(result) }
     let status = unsafe PQresultStatus(result)
-    guard status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH else { throw unsafe failure(result) }
+    guard status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH else {
+      throw unsafe failure(result)
+    }
   }
 
   private func failure(_ result: OpaquePointer?) -> PostgresError {

@@ -22,7 +22,8 @@ struct ReplicationCommands {
 
   func identify() throws(PostgresError) -> Identity {
     let row = try connection.query("IDENTIFY_SYSTEM").first
-    guard let row, row.count >= 3, let identifier = row[0], let timeline = row[1].flatMap({ Int32($0) }),
+    guard let row, row.count >= 3, let identifier = row[0],
+      let timeline = row[1].flatMap({ Int32($0) }),
       let end = row[2].flatMap({ LSN($0) })
     else { throw PostgresError(.refused, "The server does not say who it is.") }
     return Identity(system: SystemIdentity(identifier: identifier, timeline: timeline), end: end)

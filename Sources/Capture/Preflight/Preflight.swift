@@ -77,12 +77,14 @@ package enum Preflight {
     if keep == "-1" {
       findings.append(
         Finding(
-          .note, "max_slot_wal_keep_size is unlimited: while capture is stopped, WAL fills the disk.",
+          .note,
+          "max_slot_wal_keep_size is unlimited: while capture is stopped, WAL fills the disk.",
           sql: "ALTER SYSTEM SET max_slot_wal_keep_size = '64GB'; SELECT pg_reload_conf();"))
     } else {
       findings.append(
         Finding(
-          .note, "max_slot_wal_keep_size is \(keep): stopped for longer than that much WAL, capture "
+          .note,
+          "max_slot_wal_keep_size is \(keep): stopped for longer than that much WAL, capture "
             + "loses its slot and needs a new snapshot."))
     }
   }
@@ -125,7 +127,8 @@ package enum Preflight {
   ) {
     let user = SQL.name(config.address.user)
     for pattern in config.tables.missing(from: tables.map(\.fullName)) {
-      findings.append(Finding(.warning, "table.include.list has '\(pattern)', and no table is named so."))
+      findings.append(
+        Finding(.warning, "table.include.list has '\(pattern)', and no table is named so."))
     }
     if wanted.isEmpty {
       findings.append(Finding(.error, "No table is wanted; see table.include.list."))
@@ -166,7 +169,8 @@ package enum Preflight {
     if !table.hasPrimaryKey {
       findings.append(
         Finding(
-          .note, "\(table.fullName) has no primary key: a snapshot that is interrupted may write its "
+          .note,
+          "\(table.fullName) has no primary key: a snapshot that is interrupted may write its "
             + "rows again."))
     }
   }
@@ -180,19 +184,22 @@ package enum Preflight {
       let list = wanted.map(\.sqlName).joined(separator: ", ")
       let sql =
         config.publicationMode == .allTables
-        ? "CREATE PUBLICATION \(name) FOR ALL TABLES;" : "CREATE PUBLICATION \(name) FOR TABLE \(list);"
+        ? "CREATE PUBLICATION \(name) FOR ALL TABLES;"
+        : "CREATE PUBLICATION \(name) FOR TABLE \(list);"
       if config.publicationMode == .disabled {
         findings.append(
           Finding(.error, "There is no publication '\(config.publicationName)'.", sql: sql))
       } else if !(try mayPublish(config, catalogue, wanted)) {
         findings.append(
           Finding(
-            .error, "There is no publication '\(config.publicationName)', and "
+            .error,
+            "There is no publication '\(config.publicationName)', and "
               + "'\(config.address.user)' may not make it; the tables' owner may.", sql: sql))
       }
       return
     }
-    for operation in ["insert", "update", "delete"] where !publication.operations.contains(operation) {
+    for operation in ["insert", "update", "delete"]
+    where !publication.operations.contains(operation) {
       findings.append(
         Finding(
           .warning, "The publication '\(config.publicationName)' leaves out every \(operation).",
@@ -240,7 +247,8 @@ package enum Preflight {
       for transaction in try catalogue.openTransactions(seconds: 5) {
         findings.append(
           Finding(
-            .warning, "The transaction of backend \(transaction.pid) is open for \(transaction.age); "
+            .warning,
+            "The transaction of backend \(transaction.pid) is open for \(transaction.age); "
               + "making the slot waits for its end.",
             sql: "SELECT pg_terminate_backend(\(transaction.pid));"))
       }
@@ -249,7 +257,8 @@ package enum Preflight {
     let drop = "SELECT pg_drop_replication_slot(\(SQL.literal(config.slotName)));"
     if slot.plugin != "pgoutput" {
       findings.append(
-        Finding(.error, "The slot '\(slot.name)' is one of the plugin '\(slot.plugin)'.", sql: drop))
+        Finding(.error, "The slot '\(slot.name)' is one of the plugin '\(slot.plugin)'.", sql: drop)
+      )
     }
     if let pid = slot.activePID {
       findings.append(

@@ -41,7 +41,8 @@ struct CaptureAttempt {
     guard record.base < slot.consistentPoint.rawValue else {
       throw CaptureError(
         "The topics hold changes up to \(LSN(writer.writtenThrough)), beyond the new slot at "
-          + "\(slot.consistentPoint): they are of another server. Delete them, or set topic.prefix.")
+          + "\(slot.consistentPoint): they are of another server. Delete them, or set topic.prefix."
+      )
     }
     record.generations = [.init(lsn: slot.consistentPoint)]
     record.tables = tables.map { .init(name: $0.fullName) }
@@ -61,7 +62,9 @@ struct CaptureAttempt {
 
   /// Goes on with an interrupted snapshot: another generation for the rows that are missing.
   mutating func resume() throws -> Bool {
-    guard var record = writer.record else { preconditionFailure("nothing is resumed without a record") }
+    guard var record = writer.record else {
+      preconditionFailure("nothing is resumed without a record")
+    }
     for table in tables where !record.tables.contains(where: { $0.name == table.fullName }) {
       record.tables.append(.init(name: table.fullName))
     }
@@ -104,7 +107,8 @@ struct CaptureAttempt {
       record.tables[table].repeats = true
       log(
         "\(record.tables[table].name): the snapshot was interrupted, and its rows "
-          + "\(reading.isFull ? "are too many to be told apart" : "have no key"): they are written again.")
+          + "\(reading.isFull ? "are too many to be told apart" : "have no key"): they are written again."
+      )
     }
     return reading.written
   }
@@ -161,7 +165,9 @@ struct CaptureAttempt {
   // MARK: Changes
 
   mutating func stream() throws -> Bool {
-    guard let record = writer.record else { preconditionFailure("nothing is resumed without a record") }
+    guard let record = writer.record else {
+      preconditionFailure("nothing is resumed without a record")
+    }
     return try stream(record)
   }
 
@@ -182,7 +188,8 @@ struct CaptureAttempt {
     let encoder = ChangeEncoder(config, catalogue, try catalogue.types(), history, log)
     var options = CaptureSession.Options()
     options.statusMilliseconds = try statusInterval()
-    try replication.start(config.slotName, from: record.through, publication: config.publicationName)
+    try replication.start(
+      config.slotName, from: record.through, publication: config.publicationName)
     log("streams from \(record.through)")
     let driver = try StreamDriver(replication.connection, writer, encoder, record, options)
     try driver.run(stop)

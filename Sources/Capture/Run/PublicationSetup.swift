@@ -33,13 +33,16 @@ struct PublicationSetup {
     let tables = wanted.map(\.sqlName).joined(separator: ", ")
     let scope = config.publicationMode == .allTables ? "ALL TABLES" : "TABLE \(tables)"
     try catalogue.connection.query("CREATE PUBLICATION \(SQL.name(name)) FOR \(scope)")
-    log("made the publication '\(name)' for \(config.publicationMode == .allTables ? "all" : "\(wanted.count)") tables")
+    log(
+      "made the publication '\(name)' for \(config.publicationMode == .allTables ? "all" : "\(wanted.count)") tables"
+    )
   }
 
   private func add(_ name: String, _ wanted: [Catalogue.Table]) throws {
     let published = Set(try catalogue.publishedTables(name).map(\.fullName))
     for table in wanted where !published.contains(table.fullName) && !table.isPartitioned {
-      try catalogue.connection.query("ALTER PUBLICATION \(SQL.name(name)) ADD TABLE \(table.sqlName)")
+      try catalogue.connection.query(
+        "ALTER PUBLICATION \(SQL.name(name)) ADD TABLE \(table.sqlName)")
       log(
         "added \(table.fullName) to the publication '\(name)'; rows that it has by now are captured only "
           + "if the snapshot is still to come")

@@ -38,7 +38,8 @@ package struct CapturePosition: Hashable, Comparable, Sendable {
   }
 
   /// Of a row of a snapshot.
-  package static func row(base: UInt64, generation: UInt16, counter: UInt64, table: UInt16) -> Self {
+  package static func row(base: UInt64, generation: UInt16, counter: UInt64, table: UInt16) -> Self
+  {
     precondition(generation <= generationsMax, "a snapshot has too many generations")
     precondition(counter < rowsMax, "a snapshot has too many rows")
     precondition(table < tablesMax, "a snapshot has too many tables")

@@ -170,7 +170,8 @@ package struct CaptureSession: Sendable {
 
   package mutating func positionRecorded(_ position: LSN) {
     precondition(position == recording, "a position was recorded that was not asked for")
-    precondition(position <= acknowledged && position >= recorded, "positions are recorded in order")
+    precondition(
+      position <= acknowledged && position >= recorded, "positions are recorded in order")
     recording = nil
     recorded = position
     sendStatus()

@@ -85,7 +85,9 @@ extension PositionRecord {
     }
     let tables = tables.map { table in
       var members: [JSONValue.Member] = [.init("name", .string(table.name))]
-      if let completed = table.completed { members.append(.init("completed", .number("\(completed)"))) }
+      if let completed = table.completed {
+        members.append(.init("completed", .number("\(completed)")))
+      }
       if table.repeats { members.append(.init("repeats", .bool(true))) }
       return JSONValue.object(members)
     }
@@ -148,7 +150,7 @@ extension PositionRecord {
         throw PositionRecordError(description: "a table has no name")
       }
       let completed = table["completed"]?.integer.flatMap(Int.init(exactly:))
-      guard completed.map({ (1...generations.count).contains($0) }) ?? true else {
+      guard completed.map({ $0 >= 1 && $0 <= generations.count }) ?? true else {
         throw PositionRecordError(description: "'\(name)' was completed by no generation")
       }
       self.tables.append(

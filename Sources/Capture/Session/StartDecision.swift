@@ -108,7 +108,8 @@ extension StartSituation {
     }
     guard let record else { return nil }
     if record.system.identifier != system.identifier {
-      return "Connector '\(connector)' has followed the server \(record.system.identifier), and this "
+      return
+        "Connector '\(connector)' has followed the server \(record.system.identifier), and this "
         + "is \(system.identifier): its log is another one. Connect to the right one, or \(forget)."
     }
     if record.system.timeline != system.timeline {
@@ -121,11 +122,13 @@ extension StartSituation {
         + "'\(database)'; give this one another name."
     }
     if record.slot != slotName {
-      return "Connector '\(connector)' has used the slot '\(record.slot)', not '\(slotName)': a new "
+      return
+        "Connector '\(connector)' has used the slot '\(record.slot)', not '\(slotName)': a new "
         + "slot begins later. Set slot.name=\(record.slot), or \(forget)."
     }
     if record.phase != .creating, record.phase != .finished, record.through > serverEnd {
-      return "Connector '\(connector)' is at \(record.through), but this server is at \(serverEnd): it "
+      return
+        "Connector '\(connector)' is at \(record.through), but this server is at \(serverEnd): it "
         + "was restored to an earlier time. Check, then \(forget)."
     }
     return nil

@@ -43,7 +43,8 @@ package struct SnapshotHistory: Sendable {
     for (index, table) in record.tables.enumerated() {
       let completed = generations[(table.completed ?? generations.count) - 1]
       let others = table.repeats ? first : completed
-      tables[table.name] = Table(written: table.repeats ? [:] : written[index] ?? [:], others: others)
+      tables[table.name] = Table(
+        written: table.repeats ? [:] : written[index] ?? [:], others: others)
       end = max(end, others)
     }
     self.end = end

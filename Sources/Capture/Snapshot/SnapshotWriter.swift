@@ -43,7 +43,9 @@ final class SnapshotWriter {
     self.topics = topics
     self.log = log
     generation = UInt16(record.generations.count)
-    progress = record.tables.map { Progress(isRead: $0.completed != nil, isComplete: $0.completed != nil) }
+    progress = record.tables.map {
+      Progress(isRead: $0.completed != nil, isComplete: $0.completed != nil)
+    }
     lastLine = began
     lastRecord = began
   }
@@ -54,7 +56,9 @@ final class SnapshotWriter {
     while !isFinished || progress.contains(where: { !$0.isComplete }) {
       if stop.isRequested { return nil }
       if isFinished {
-        signals.wait(until: { !$0.acknowledged.isEmpty || $0.failure != nil }, milliseconds: 200) { _ in }
+        signals.wait(until: { !$0.acknowledged.isEmpty || $0.failure != nil }, milliseconds: 200) {
+          _ in
+        }
       } else {
         switch try work.next(milliseconds: 200) {
         case .batches(let batches):

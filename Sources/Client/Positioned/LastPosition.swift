@@ -28,7 +28,8 @@ final class LastPositionSearch {
   private var emptyFetches = 0
 
   init(
-    _ network: Network, _ partition: TopicPartition, start: Int64, end: Int64, until deadline: Int64,
+    _ network: Network, _ partition: TopicPartition, start: Int64, end: Int64,
+    until deadline: Int64,
     _ completion: @escaping (Result<Position?, ClientError>) -> Void
   ) {
     self.network = network

@@ -1,6 +1,6 @@
-package import Records
 internal import Bytes
 internal import KafkaWire
+package import Records
 
 /// Reading partitions from one offset to another, without a group: for whoever comes back and looks
 /// at what it wrote.
@@ -62,7 +62,8 @@ extension Client {
       emptyCount = next == before ? emptyCount + 1 : 0
       guard emptyCount < Self.emptyFetchesMax else {
         throw ClientError(
-          .corruptData, "\(partition) gives no records from \(next) on, and ends at \(range.upperBound)")
+          .corruptData,
+          "\(partition) gives no records from \(next) on, and ends at \(range.upperBound)")
       }
     }
   }

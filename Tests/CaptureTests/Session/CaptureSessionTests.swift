@@ -1,6 +1,5 @@
-import Testing
-
 import Capture
+import Testing
 
 private func lsn(_ value: UInt64) -> LSN { LSN(value) }
 
@@ -29,7 +28,8 @@ extension CaptureSession {
 }
 
 @Suite struct `A capture session` {
-  @Test func `tells Postgres nothing that is not recorded, and records nothing not durable`() throws {
+  @Test func `tells Postgres nothing that is not recorded, and records nothing not durable`() throws
+  {
     var session = session()
     try session.transaction(commit: 110, end: 120)
     let chunk = try session.chunk()

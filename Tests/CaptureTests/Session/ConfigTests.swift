@@ -1,6 +1,5 @@
-import Testing
-
 import Capture
+import Testing
 
 @Suite struct `A connector's configuration` {
   private static let least = [

@@ -1,6 +1,5 @@
-import Testing
-
 import Capture
+import Testing
 
 private typealias Value = Capture.JSONValue
 

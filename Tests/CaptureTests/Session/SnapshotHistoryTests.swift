@@ -1,6 +1,5 @@
-import Testing
-
 import Capture
+import Testing
 
 @Suite struct `A snapshot that was interrupted` {
   private func key(_ text: String) -> KeyDigest { KeyDigest(Array(text.utf8)) }
