@@ -22,9 +22,7 @@ package final class PostgresConnection {
     let parameters = address.parameters(replication: replication, application: application)
     let keywords = unsafe parameters.map { unsafe strdup($0.0) }
     let values = unsafe parameters.map { unsafe strdup($0.1) }
-    defer {
-      for unsafetext in unsafe keywords + values { unsafe free(text) }
-    }
+    defer { unsafe (keywords + values).forEach { unsafe free($0) } }
     let keywordList = unsafe keywords.map { unsafe UnsafePointer($0) } + [nil]
     let valueList = unsafe values.map { unsafe UnsafePointer($0) } + [nil]
     guard let handle = unsafe PQconnectStartParams(keywordList, valueList, 0) else {
