@@ -63,10 +63,7 @@ import Testing
     var relation: RelationMessage?
     var rows: [[TupleColumn]] = []
     for line in hex.split(separator: "\n") {
-      let digits = Array(line.utf8)
-      let bytes = try stride(from: 0, to: digits.count, by: 2).map { index in
-        try #require(UInt8(String(decoding: digits[index..<index + 2], as: UTF8.self), radix: 16))
-      }
+      let bytes = try RecordedEvents.bytes(hex: line)
       switch try decoder.decode(bytes[...]) {
       case .relation(let message): relation = message
       case .insert(_, _, let row): rows.append(row)
