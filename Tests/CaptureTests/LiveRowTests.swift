@@ -2,8 +2,8 @@ import Capture
 import Foundation
 import Testing
 
-/// The recorded rows again, from a real Postgres: the SQL of the recording, the catalogue read by our own
-/// queries, rows by COPY and by the slot.
+/// The recorded rows again, from a real Postgres: the SQL of the recording, the catalogue read by
+/// our own queries, rows by COPY and by the slot.
 @Suite struct `Rows of a real Postgres` {
   @Test(.enabled(if: PostgresCluster.isInstalled))
   func `a row is the same event read from a table, streamed, and as recorded`() throws {
