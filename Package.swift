@@ -93,7 +93,7 @@ let package = Package(
     tests("ProcessorsTests", ["Bytes", "Records", "Client", "Processors"]),
     tests("TidyTests", []),
 
-    bench("CaptureBench", ["Capture"]),
+    bench("CaptureBench", ["Capture", "CLinux"]),
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
     bench("RecordsBench", ["Bytes", "Records"]),
     bench("WireBench", ["Bytes", "KafkaWire"]),
