@@ -103,7 +103,7 @@ let package = Package(
     tests("YAMLTests", ["YAML"]),
     tests("TidyTests", []),
 
-    bench("CaptureBench", ["Capture"]),
+    bench("CaptureBench", ["Capture", "CLinux"]),
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
     bench("RecordsBench", ["Bytes", "Records"]),
     bench("WireBench", ["Bytes", "KafkaWire"]),

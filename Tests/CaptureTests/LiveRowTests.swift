@@ -2,8 +2,8 @@ import Capture
 import Foundation
 import Testing
 
-/// The recorded rows again, from a real Postgres: the SQL of the recording, the catalogue read by our own
-/// queries, rows by COPY and by the slot.
+/// The recorded rows again, from a real Postgres: the SQL of the recording, the catalogue read by
+/// our own queries, rows by COPY and by the slot.
 @Suite struct `Rows of a real Postgres` {
   @Test(.enabled(if: PostgresCluster.isInstalled))
   func `a row is the same event read from a table, streamed, and as recorded`() throws {
@@ -63,10 +63,7 @@ import Testing
     var relation: RelationMessage?
     var rows: [[TupleColumn]] = []
     for line in hex.split(separator: "\n") {
-      let digits = Array(line.utf8)
-      let bytes = try stride(from: 0, to: digits.count, by: 2).map { index in
-        try #require(UInt8(String(decoding: digits[index..<index + 2], as: UTF8.self), radix: 16))
-      }
+      let bytes = try RecordedEvents.bytes(hex: line)
       switch try decoder.decode(bytes[...]) {
       case .relation(let message): relation = message
       case .insert(_, _, let row): rows.append(row)

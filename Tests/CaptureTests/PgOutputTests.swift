@@ -18,10 +18,7 @@ import Testing
   private static func lines(_ file: String) throws -> [Line] {
     try RecordedEvents.text("pgoutput/\(file)").split(separator: "\n").map { line in
       let parts = line.split(separator: " ")
-      let hex = Array(parts[2].utf8)
-      let message = try stride(from: 0, to: hex.count, by: 2).map { index in
-        try #require(UInt8(String(decoding: hex[index..<index + 2], as: UTF8.self), radix: 16))
-      }
+      let message = try RecordedEvents.bytes(hex: parts[2])
       return Line(
         lsn: try #require(LSN(String(parts[0]))), xid: try #require(UInt32(parts[1])),
         message: message)
@@ -239,10 +236,10 @@ import Testing
     #expect(throws: PgOutputError.empty) { try decoder.decode([]) }
   }
 
-  @Test(arguments: 0..<32)
+  @Test(arguments: 0..<8)
   func `random bytes and flipped bits never stop the decoder`(seed: UInt64) throws {
     var random = SplitMix(state: seed)
-    let lines = try Self.lines("v2s.txt")
+    let lines = try Self.lines("v1.txt").prefix(20).map(\.self)
     for _ in 0..<2000 {
       var decoder = PgOutputDecoder(protocolVersion: Int.random(in: 1...4, using: &random))
       let count = Int.random(in: 0...64, using: &random)

@@ -84,22 +84,28 @@ final class PostgresCluster: Sendable {
   private static func run(
     _ program: String, _ arguments: [String], input: String = ""
   ) throws -> String {
-    let process = Process()
-    process.executableURL = URL(filePath: program)
-    process.arguments = arguments
-    process.currentDirectoryURL = URL(filePath: "/")
-    // Files, not pipes: a server that is started here keeps what it inherits open.
+    // Files, not pipes: a server that is started here keeps what it inherits open. For the same
+    // reason not Foundation's Process, which waits until a descriptor of its own is closed by all.
     let base = "/tmp/martlet-run-\(UUID().uuidString)"
     let names = ["in", "out", "err"].map { "\(base).\($0)" }
     defer { for name in names { try? FileManager.default.removeItem(atPath: name) } }
     try input.write(toFile: names[0], atomically: false, encoding: .utf8)
-    for name in names.dropFirst() { try "".write(toFile: name, atomically: false, encoding: .utf8) }
-    process.standardInput = FileHandle(forReadingAtPath: names[0])
-    process.standardOutput = FileHandle(forWritingAtPath: names[1])
-    process.standardError = FileHandle(forWritingAtPath: names[2])
-    try process.run()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, 0, names[0], O_RDONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, 1, names[1], O_WRONLY | O_CREAT, 0o600)
+    posix_spawn_file_actions_addopen(&actions, 2, names[2], O_WRONLY | O_CREAT, 0o600)
+    let words = ([program] + arguments).map { strdup($0) }
+    defer { for word in words { free(word) } }
+    var pid: pid_t = 0
+    let error = posix_spawn(&pid, program, &actions, nil, words + [nil], environ)
+    guard error == 0 else { throw Failure(description: "\(program): error \(error)") }
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0 {
+      guard errno == EINTR else { throw Failure(description: "\(program) cannot be waited for") }
+    }
+    guard status == 0 else {
       let error = (try? String(contentsOfFile: names[2], encoding: .utf8)) ?? ""
       throw Failure(description: "\(program) \(arguments.joined(separator: " ")): \(error)")
     }

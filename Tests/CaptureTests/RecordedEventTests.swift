@@ -2,8 +2,8 @@ import Capture
 import Foundation
 import Testing
 
-/// Every event that was recorded is made again from the row it is of. Positions, times and ids are taken
-/// from the recording, so they must come out in their places too.
+/// Every event that was recorded is made again from the row it is of. Positions, times and ids are
+/// taken from the recording, so they must come out in their places too.
 @Suite struct `Events as Debezium wrote them` {
   /// What one recording was made with.
   private struct Replay {
@@ -139,7 +139,8 @@ import Testing
     return value
   }
 
-  /// The schema of `alltypes` without the columns Debezium leaves out, and with its int[][] as int[].
+  /// The schema of `alltypes` without the columns Debezium leaves out, and with its int[][] as
+  /// int[].
   private func comparableSchema(_ schema: JSONValue) -> JSONValue {
     var schema = schema
     schema["fields"] = .array(

@@ -78,6 +78,12 @@ struct RecordedEvents {
     }
   }
 
+  static func bytes(hex: Substring) throws -> [UInt8] {
+    let digits = hex.utf8.map { $0 < 0x3a ? $0 &- 0x30 : $0 &- 0x57 }
+    try #require(digits.count % 2 == 0 && digits.allSatisfy { $0 < 16 })
+    return (0..<digits.count / 2).map { digits[$0 * 2] << 4 | digits[$0 * 2 + 1] }
+  }
+
   static func strings(_ copy: String) throws -> [[String?]] {
     try rows(copy).map { row in
       row.map { column in

@@ -142,7 +142,8 @@ private func numeric(_ precision: Int32, _ scale: Int32) -> Int32 {
     let digits = String(repeating: "9", count: 2000)
     let json = try ColumnHarness().json("\(digits).\(digits)", "numeric")
     #expect(json.hasPrefix(#"{"scale":2000,"value":""#))
-    // 4,000 digits are 13,288 bits: 1,661 bytes, and one more for the sign only if the top bit is set.
+    // 4,000 digits are 13,288 bits: 1,661 bytes, and one more for the sign only if the top bit is
+    // set.
     #expect(json.utf8.count > 2214 && json.utf8.count < 2245)
   }
 

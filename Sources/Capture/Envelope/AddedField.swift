@@ -85,7 +85,8 @@ struct AddedField: Hashable, Sendable {
     return schema
   }
 
-  /// A header's text as Connect's own converter writes it: strings without quotes, nothing for null.
+  /// A header's text as Connect's own converter writes it: strings without quotes, nothing for
+  /// null.
   private static func plain(_ json: [UInt8]) -> [UInt8]? {
     guard json != JSONText.nullText else { return nil }
     guard json.first == UInt8(ascii: "\"") else { return json }
@@ -152,11 +153,12 @@ extension UnwrapOptions {
     deleteMode == .rewrite || deleteMode == .rewriteWithTombstone
   }
 
-  /// Whether the tombstone behind a delete stays: in the other modes the delete is it, or nothing is.
+  /// Whether the tombstone behind a delete stays: in the other modes the delete is it, or nothing
+  /// is.
   var keepsTombstones: Bool { deleteMode == .rewriteWithTombstone }
 
-  /// The mode that the two older settings mean together: `delete.handling.mode` (drop, rewrite, none)
-  /// and `drop.tombstones`. Nil: not a mode.
+  /// The mode that the two older settings mean together: `delete.handling.mode` (drop, rewrite,
+  /// none) and `drop.tombstones`. Nil: not a mode.
   package static func deleteMode(
     legacyHandling handling: String, dropsTombstones: Bool
   ) -> DeleteMode? {

@@ -33,8 +33,8 @@ package struct TransactionPlace: Hashable, Sendable {
   }
 }
 
-/// Printed `xid:lsn`. The position is the commit's, so that all events of a transaction and its BEGIN
-/// and END have the same; Debezium prints each event's own.
+/// Printed `xid:lsn`. The position is the commit's, so that all events of a transaction and its
+/// BEGIN and END have the same; Debezium prints each event's own.
 package struct TransactionID: Hashable, Sendable, CustomStringConvertible {
   package var xid: UInt32
   package var lsn: LSN

@@ -69,7 +69,8 @@ package struct UnwrapOptions: Hashable, Sendable {
   }
 
   package var deleteMode = DeleteMode.tombstone
-  /// `add.fields`: `op`, `source.ts_ms`, or a name that is looked for in the envelope, then in `source`.
+  /// `add.fields`: `op`, `source.ts_ms`, or a name that is looked for in the envelope, then in
+  /// `source`.
   package var addFields: [String] = []
   package var addFieldsPrefix = "__"
   /// `add.headers`.

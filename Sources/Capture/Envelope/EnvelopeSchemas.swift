@@ -1,4 +1,5 @@
-/// The schemas that every connector for Postgres has in common. Source: events recorded from Debezium.
+/// The schemas that every connector for Postgres has in common. Source: events recorded from
+/// Debezium.
 enum EnvelopeSchemas {
   static let source = ConnectSchema(
     .structure([

@@ -36,8 +36,8 @@ extension EventError: CustomStringConvertible {
 ///     there is one, and is the placeholder otherwise.
 /// (4) A change of the key is a delete of the old one, its tombstone, and a create of the new one.
 ///
-/// Field order, names and types are as recorded from Debezium 3.6.3; `ValueKind` has the table of what
-/// is different on purpose.
+/// Field order, names and types are as recorded from Debezium 3.6.3; `ValueKind` has the table of
+/// what is different on purpose.
 package struct EventEncoder: Sendable {
   package let options: EnvelopeOptions
   private var mapper: TypeMapper
@@ -63,8 +63,8 @@ package struct EventEncoder: Sendable {
   /// The records of a change, in order: none (unwrapped and dropped), one, or a delete with its
   /// tombstone, or the three of a changed key. `now`: nanoseconds since 1970-01-01 UTC.
   ///
-  /// Where `source.transaction` is set, a changed key takes two places in it, every other change one:
-  /// as many as the events that have a value in Debezium's envelope.
+  /// Where `source.transaction` is set, a changed key takes two places in it, every other change
+  /// one: as many as the events that have a value in Debezium's envelope.
   package mutating func events(
     for change: Change, of table: TableSchema, source: SourceInfo, now: Int64
   ) throws(EventError) -> [EncodedEvent] {
@@ -84,7 +84,8 @@ package struct EventEncoder: Sendable {
     }
   }
 
-  /// The schemas of a table's keys and values, for those who need them in another form. No key: nil.
+  /// The schemas of a table's keys and values, for those who need them in another form. No key:
+  /// nil.
   package mutating func schemas(
     of table: TableSchema
   ) throws(EventError) -> (key: ConnectSchema?, row: ConnectSchema) {

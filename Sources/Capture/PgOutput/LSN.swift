@@ -1,6 +1,7 @@
 /// A position in Postgres's write-ahead log: bytes since the cluster was made.
 ///
-/// Zero is no position (`InvalidXLogRecPtr`). Postgres prints it as two hexadecimal halves, `16/B374D848`.
+/// Zero is no position (`InvalidXLogRecPtr`). Postgres prints it as two hexadecimal halves,
+/// `16/B374D848`.
 package struct LSN: Hashable, Comparable, Sendable {
   package var rawValue: UInt64
 

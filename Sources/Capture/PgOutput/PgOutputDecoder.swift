@@ -36,8 +36,8 @@ extension PgOutputError: CustomStringConvertible {
 
 /// Reads what `pgoutput` sends. Never traps on input; counts are bounded by the bytes that remain.
 ///
-/// It knows one thing between messages: whether a streamed segment is open, because then every change
-/// carries the id of its transaction behind the type byte.
+/// It knows one thing between messages: whether a streamed segment is open, because then every
+/// change carries the id of its transaction behind the type byte.
 ///
 /// ```
 /// B C O R Y I U D T M    version 1 (M with the option `messages`)

@@ -31,7 +31,8 @@ package enum ReplicaIdentity: UInt8, Hashable, Sendable {
   case index = 0x69  // i
 }
 
-/// The shape of the rows that follow: sent before the first of them in a session and after a change.
+/// The shape of the rows that follow: sent before the first of them in a session and after a
+/// change.
 ///
 /// It has no nullability, defaults or generated columns; those are in the catalogue only.
 package struct RelationMessage: Hashable, Sendable {

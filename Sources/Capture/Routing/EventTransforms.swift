@@ -83,8 +83,8 @@ package struct EventTransforms: Sendable {
   }
 }
 
-/// `org.apache.kafka.connect.transforms.RegexRouter`: a topic that the pattern matches as a whole gets
-/// the name that the replacement makes of it; any other keeps its own.
+/// `org.apache.kafka.connect.transforms.RegexRouter`: a topic that the pattern matches as a whole
+/// gets the name that the replacement makes of it; any other keeps its own.
 package struct TopicRouter: Sendable {
   private let pattern: Pattern
   private let replacement: String

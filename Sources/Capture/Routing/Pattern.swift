@@ -125,8 +125,8 @@ package final class Pattern: Sendable {
   }
 }
 
-/// `table.include.list` and its like: patterns between commas, of either case, each for a whole name.
-/// A comma behind a backslash belongs to its pattern.
+/// `table.include.list` and its like: patterns between commas, of either case, each for a whole
+/// name. A comma behind a backslash belongs to its pattern.
 package struct PatternList: Sendable {
   private let patterns: [Pattern]
 

@@ -1,7 +1,7 @@
 /// A schema of Kafka Connect: what a field may hold and what it means.
 ///
-/// Printed as JsonConverter does, members in its order: type, what is in it, optional, name, version,
-/// doc, parameters, default, field.
+/// Printed as JsonConverter does, members in its order: type, what is in it, optional, name,
+/// version, doc, parameters, default, field.
 package struct ConnectSchema: Hashable, Sendable {
   package indirect enum Kind: Hashable, Sendable {
     case boolean, int16, int32, int64, float, double, string, bytes

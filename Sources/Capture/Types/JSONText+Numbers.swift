@@ -9,8 +9,8 @@ extension JSONText {
     raw(text)
   }
 
-  /// Not a number and infinities are strings, as JsonConverter writes them. A whole number gets `.0`,
-  /// so that a reader who guesses types sees the same one in every row.
+  /// Not a number and infinities are strings, as JsonConverter writes them. A whole number gets
+  /// `.0`, so that a reader who guesses types sees the same one in every row.
   mutating func floatText(_ text: ArraySlice<UInt8>) throws(ValueError) {
     var cursor = TextCursor(text)
     _ = cursor.skip(UInt8(ascii: "-"))

@@ -1,4 +1,5 @@
-/// JSON under construction: a buffer that text is appended to. The hot path allocates nothing but it.
+/// JSON under construction: a buffer that text is appended to. The hot path allocates nothing but
+/// it.
 package struct JSONText: Sendable {
   package private(set) var bytes: [UInt8]
 
@@ -82,7 +83,8 @@ package struct JSONText: Sendable {
     string(ArraySlice(text.utf8))
   }
 
-  /// A JSON string with what `text` says, in the form Jackson gives it: only what has to be escaped is.
+  /// A JSON string with what `text` says, in the form Jackson gives it: only what has to be escaped
+  /// is.
   ///
   /// Bytes that are not UTF-8 (a database in SQL_ASCII) become U+FFFD: JSON has no place for them.
   package mutating func string(_ text: ArraySlice<UInt8>) {

@@ -67,8 +67,8 @@ extension TableSchema {
   ///
   /// Columns, types and their order are the message's: they are what the tuples have. Nullability,
   /// defaults and dimensions come from `catalogue` by column name, which may be younger than the
-  /// message: a column it does not know is taken for optional. The key is the catalogue's (a primary
-  /// key may differ from the replica identity) as long as all of its columns are there.
+  /// message: a column it does not know is taken for optional. The key is the catalogue's (a
+  /// primary key may differ from the replica identity) as long as all of its columns are there.
   package convenience init(relation: RelationMessage, catalogue: TableSchema?) {
     let known = catalogue?.columns ?? []
     var columns: [ColumnSchema] = []
@@ -107,8 +107,8 @@ package struct CatalogueError: Error, Equatable, Sendable, CustomStringConvertib
 }
 
 extension TableSchema {
-  /// SQL for the tables that `condition` selects, one row per column, in order; `tables(rows:)` reads
-  /// what it answers. `condition` is SQL over `c` (`pg_class`) and `n` (`pg_namespace`).
+  /// SQL for the tables that `condition` selects, one row per column, in order; `tables(rows:)`
+  /// reads what it answers. `condition` is SQL over `c` (`pg_class`) and `n` (`pg_namespace`).
   ///
   /// The key is the primary key, otherwise the first unique index whose columns may not be null and
   /// that is whole (neither partial nor on expressions), as Debezium chooses it.

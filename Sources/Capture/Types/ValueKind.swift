@@ -3,26 +3,30 @@
 /// One table for snapshot and stream, so that a row read and the same row inserted are the same
 /// event. Where this deliberately differs from what Debezium 3.6 was recorded to do:
 ///
-/// | type                        | Debezium                             | here                          |
-/// |-----------------------------|--------------------------------------|-------------------------------|
-/// | name                        | text in snapshots, null when streamed| text                          |
-/// | date ±infinity              | two different numbers                | largest and smallest int32    |
-/// | numeric without scale       | trailing zeros lost (2.50 is 2.5)    | scale as stored               |
-/// | NaN, ±Infinity in Decimal   | an error or null                     | null                          |
-/// | arrays of n dimensions      | n nulls                              | see below                     |
-/// | line, lseg, box, path, polygon, circle, multiranges, composites, tsquery, pg_lsn, and whatever
-/// |                             | the column is left out               | string, as Postgres prints it |
-/// | unknown (extensions)        |                                      |                               |
-/// | arrays of money, name, interval, bit, xml, point | left out        | arrays                        |
-/// | generated stored columns    | in snapshots, not when streamed      | as the table's schema says    |
-/// | null where a default exists | the default (JsonConverter)          | null                          |
-/// | unchanged TOAST, full identity | placeholder                       | the value, from the old row   |
-/// | unchanged TOAST, not a string| differs by type                     | null (bytes: the placeholder) |
+/// | type                           | Debezium                       | here                      |
+/// |--------------------------------|--------------------------------|---------------------------|
+/// | name                           | null when streamed             | text                      |
+/// | date ±infinity                 | one number read, another       | largest, smallest int32   |
+/// |                                | streamed                       |                           |
+/// | numeric without scale          | trailing zeros lost            | scale as stored           |
+/// | NaN, ±Infinity in Decimal      | an error or null               | null                      |
+/// | arrays of n dimensions         | n nulls                        | see below                 |
+/// | arrays of money, name, point,  | no column                      | arrays                    |
+/// | interval, bit, xml             |                                |                           |
+/// | geometry but point, composites,| no column                      | string, as Postgres       |
+/// | multiranges, tsquery, pg_lsn,  |                                | prints it                 |
+/// | types nobody knows             |                                |                           |
+/// | generated stored columns       | read, not streamed             | as the table's schema has |
+/// |                                |                                | them                      |
+/// | null where there is a default  | the default                    | null                      |
+/// | unchanged TOAST, full identity | the placeholder                | the old row's value       |
+/// | unchanged TOAST, neither text, | differs by type                | null                      |
+/// | bytes nor an array of text     |                                |                           |
 ///
-/// Arrays without schemas are nested as they are. A schema says how deep it is: as deep as the column
-/// is declared (one, where that is not known). Postgres does not enforce a declaration, so a value
-/// that is deeper loses its outer levels after the first ([[1,2],[3]] in int[] is [1,2,3]) and a
-/// shallower one is wrapped; no element is ever lost.
+/// Arrays without schemas are nested as they are. A schema says how deep it is: as deep as the
+/// column is declared (one, where that is not known). Postgres does not enforce a declaration, so a
+/// value that is deeper loses its outer levels after the first ([[1,2],[3]] in int[] is [1,2,3])
+/// and a shallower one is wrapped; no element is ever lost.
 package indirect enum ValueKind: Hashable, Sendable {
   case boolean
   /// `bit(1)`.
