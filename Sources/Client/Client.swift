@@ -1,5 +1,7 @@
 internal import KafkaWire
 internal import Platform
+// A record's headers are part of what this module gives; who imports it need import nothing more.
+@_exported public import struct Records.RecordHeader
 
 // Client: producer, consumer and admin, for Swift programs.
 //

@@ -100,6 +100,20 @@ enum Usage {
                     --data DIR [--listen ...]         with a node in this process, as for serve
                     [--check]                         say what is missing, and end
                     [--forget]                        forget how far it is and drop the slot, and end
+      martlet topic create NAME... [--partitions N] [--config NAME=VALUE]... [--if-not-exists]
+      martlet topic list [--internal] | describe NAME... | delete NAME...        [--json]
+      martlet topic alter NAME [--partitions N] [--config NAME=VALUE]... [--unset NAME]...
+      martlet group list | describe ID                                           [--json]
+      martlet group reset ID --topic T [--partition N] --to PLACE | delete ID...
+      martlet produce TOPIC [FILE]...   a record for each line of the files or standard input
+                    [-K SEPARATOR] [-k KEY] [-p PARTITION] [-H NAME=VALUE]... [-z CODEC]
+                    [-D DELIMITER] [-Z: empty is null] [--whole: one record a file] [--acks 0|1|all]
+      martlet consume TOPIC...          prints values, a line each, until Ctrl-C
+                    [-o PLACE] [-p PARTITION]... [-c COUNT] [-e: exit at the end]
+                    [-G GROUP [--assignor NAME] [--instance NAME]] [--read-committed]
+                    [-f FORMAT: %t %p %o %k %s %K %S %T %h] [-J: JSON] [-K SEPARATOR]
+                    PLACE: beginning, end, an offset, -N before the end, @ms since 1970
+          each of these with            [-b HOST:PORT], 127.0.0.1:9092 if left out
       martlet help | version
     """
 }

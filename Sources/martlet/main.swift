@@ -8,6 +8,8 @@ do {
   switch arguments.command {
   case "serve": try Serve(arguments).run()
   case "capture": try CaptureCommand(arguments).run()
+  case let command? where ["topic", "group", "produce", "consume"].contains(command):
+    try ClientCommand.run(command, Array(CommandLine.arguments.dropFirst(2)))
   case "help", "--help", "-h", nil: print(Usage.text)
   case "version", "--version": print("martlet \(Usage.version)")
   case let command?:

@@ -1,7 +1,8 @@
 /// What a connector is to do, from the properties that Debezium's connector has.
 ///
 /// Properties that change what is published and are not supported are refused; properties that only
-/// tune Debezium are ignored, and those nobody knows are reported. Either way a line in `notes` says so.
+/// tune Debezium are ignored, and those nobody knows are reported. Either way a line in `notes`
+/// says so.
 package struct CaptureConfig: Sendable {
   package enum PublicationMode: String, Sendable {
     /// `FOR ALL TABLES`: needs a superuser.
@@ -72,7 +73,8 @@ package struct CaptureConfig: Sendable {
     return Self.legal(name)
   }
 
-  /// Kafka's names have letters, digits, `.`, `_` and `-`; anything else becomes `_`, as in Debezium.
+  /// Kafka's names have letters, digits, `.`, `_` and `-`; anything else becomes `_`, as in
+  /// Debezium.
   private static func legal(_ name: String) -> String {
     var legal = ""
     for scalar in name.unicodeScalars {
@@ -98,7 +100,7 @@ extension CaptureConfig {
       type != "io.debezium.connector.postgresql.PostgresConnector", type != "postgres"
     {
       throw CaptureConfigError(
-        "connector.class is '\(type)'; only io.debezium.connector.postgresql.PostgresConnector is here."
+        "connector.class is '\(type)'; here is io.debezium.connector.postgresql.PostgresConnector."
       )
     }
     if let plugin = reader.text("plugin.name"), plugin != "pgoutput" {

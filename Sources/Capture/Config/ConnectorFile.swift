@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// The two forms in which connectors are kept: Kafka Connect's JSON, `{"name": …, "config": {…}}` or
-/// the bare configuration, and Java properties.
+/// The two forms in which connectors are kept: Kafka Connect's JSON, `{"name": …, "config": {…}}`
+/// or the bare configuration, and Java properties.
 package enum ConnectorFile {
   private static let bytesMax = 1 << 20
 

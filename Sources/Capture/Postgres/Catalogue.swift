@@ -82,9 +82,10 @@ package struct Catalogue {
   package func publishedTables(_ publication: String) throws(PostgresError) -> [PublishedTable] {
     // Before 15 there are no lists of columns and no row filters.
     let filters = connection.serverVersion >= 150_000
+    let parts = filters ? "array_to_json(attnames), rowfilter" : "NULL, NULL"
     let rows = try connection.query(
       """
-      SELECT schemaname, tablename, \(filters ? "array_to_json(attnames), rowfilter" : "NULL, NULL") \
+      SELECT schemaname, tablename, \(parts) \
       FROM pg_publication_tables WHERE pubname = \(SQL.literal(publication)) ORDER BY 1, 2
       """)
     return rows.compactMap { row in

@@ -4,8 +4,8 @@ internal import Platform
 
 /// A connection to Postgres through libpq. Belongs to one thread.
 ///
-/// Statements block. What streams (`COPY`) is read piece by piece: blocking for snapshots, or not at
-/// all for replication, whose socket an event loop watches.
+/// Statements block. What streams (`COPY`) is read piece by piece: blocking for snapshots, or not
+/// at all for replication, whose socket an event loop watches.
 @safe
 package final class PostgresConnection {
   private static let connectSeconds: Int64 = 10
@@ -35,7 +35,8 @@ package final class PostgresConnection {
   deinit { unsafe PQfinish(handle) }
 
   private func connect() throws(PostgresError) {
-    // Verbose, so that the reason has its code; only then can it be told whether trying again helps.
+    // Verbose, so that the reason has its code; only then can it be told whether trying again
+    // helps.
     unsafe PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
     let deadline = MonotonicClock.milliseconds() + Self.connectSeconds * 1000
     var progress = PGRES_POLLING_WRITING
@@ -137,8 +138,8 @@ package final class PostgresConnection {
     case end
   }
 
-  /// The next piece of a stream: a row of COPY, or a frame of replication. The bytes are valid until
-  /// the next call; who keeps them copies them.
+  /// The next piece of a stream: a row of COPY, or a frame of replication. The bytes are valid
+  /// until the next call; who keeps them copies them.
   package func read(blocking: Bool) throws(PostgresError) -> Piece {
     var pointer: UnsafeMutablePointer<CChar>?
     let count = unsafe PQgetCopyData(handle, &pointer, blocking ? 0 : 1)

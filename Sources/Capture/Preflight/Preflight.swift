@@ -162,8 +162,8 @@ package enum Preflight {
       findings.append(
         Finding(
           .warning,
-          "\(table.fullName) has no replica identity: once it is published, UPDATE and DELETE on it "
-            + "fail in the application.",
+          "\(table.fullName) has no replica identity: once it is published, UPDATE and DELETE "
+            + "on it fail in the application.",
           sql: "ALTER TABLE \(table.sqlName) REPLICA IDENTITY FULL; -- or add a primary key"))
     }
     if !table.hasPrimaryKey {

@@ -72,8 +72,8 @@ struct CaptureAttempt {
     guard !open.isEmpty else { return try finish(record) }
     guard record.generations.count < CapturePosition.generationsMax else {
       throw CaptureError(
-        "The snapshot was interrupted \(record.generations.count) times; run it once with --forget to "
-          + "begin anew.")
+        "The snapshot was interrupted \(record.generations.count) times; run it once with "
+          + "--forget to begin anew.")
     }
     let written = try writtenKeys(
       &record, Dictionary(uniqueKeysWithValues: open.map { ($0, Int.max) }))
@@ -94,8 +94,8 @@ struct CaptureAttempt {
 
   // MARK: Rows
 
-  /// The keys of rows that earlier generations wrote, of the tables with these indices. A table whose
-  /// rows cannot be told apart is marked, and repeats.
+  /// The keys of rows that earlier generations wrote, of the tables with these indices. A table
+  /// whose rows cannot be told apart is marked, and repeats.
   private func writtenKeys(
     _ record: inout PositionRecord, _ tables: [Int: Int]
   ) throws -> [Int: [KeyDigest: UInt16]] {
@@ -107,7 +107,8 @@ struct CaptureAttempt {
       record.tables[table].repeats = true
       log(
         "\(record.tables[table].name): the snapshot was interrupted, and its rows "
-          + "\(reading.isFull ? "are too many to be told apart" : "have no key"): they are written again."
+          + (reading.isFull ? "are too many to be told apart" : "have no key")
+          + ": they are written again."
       )
     }
     return reading.written

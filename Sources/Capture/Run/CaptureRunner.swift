@@ -32,8 +32,8 @@ package struct CaptureRunner {
     try runner.run()
   }
 
-  /// Drops the slot and the position of a connector that does not run, so that its next start begins
-  /// anew. What is in the topics stays.
+  /// Drops the slot and the position of a connector that does not run, so that its next start
+  /// begins anew. What is in the topics stays.
   package static func forget(
     _ config: CaptureConfig, _ client: Client, log: @escaping @Sendable (String) -> Void
   ) throws(CaptureError) {

@@ -133,17 +133,17 @@ final class ChangeEncoder {
     return history.contains(change: commit, of: table, key: event.key.map { KeyDigest($0) })
   }
 
-  /// A truncation empties the table for readers; it must not take rows away that a later snapshot has
-  /// written.
+  /// A truncation empties the table for readers; it must not take rows away that a later snapshot
+  /// has written.
   private func skipsTruncate(_ commit: LSN, _ table: String) -> Bool {
     switch history.containsWholeTable(change: commit, of: table) {
     case true?: return true
     case false?: return false
     case nil:
       log(
-        "\(table) was truncated at \(commit), while its snapshot was interrupted; the truncation is "
-          + "left out, because rows that are there again are in the topic already. Rows of before may "
-          + "stay behind there.")
+        "\(table) was truncated at \(commit), while its snapshot was interrupted; the truncation "
+          + "is left out, because rows that came after it are in the topic already. Rows of before "
+          + "may stay behind there.")
       return true
     }
   }

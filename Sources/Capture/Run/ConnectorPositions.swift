@@ -1,8 +1,8 @@
 internal import Client
 internal import Records
 
-/// The topic in which connectors keep their positions: one partition, compacted, the connector's name
-/// is the key.
+/// The topic in which connectors keep their positions: one partition, compacted, the connector's
+/// name is the key.
 struct ConnectorPositions {
   private static let lastRecordsFirst: Int64 = 8
   /// Kafka's UNKNOWN_TOPIC_OR_PARTITION and TOPIC_ALREADY_EXISTS.
@@ -69,8 +69,8 @@ struct ConnectorPositions {
       return try PositionRecord(json: value)
     } catch {
       throw CaptureError(
-        "The position of connector '\(connector)' in the topic '\(topic)' cannot be read: \(error). "
-          + "Use a later martlet, or run this one once with --forget to begin anew.")
+        "The position of connector '\(connector)' in the topic '\(topic)' cannot be read: "
+          + "\(error). Use a later martlet, or run this one once with --forget to begin anew.")
     }
   }
 }

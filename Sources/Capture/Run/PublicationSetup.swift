@@ -4,8 +4,8 @@ struct PublicationSetup {
   let catalogue: Catalogue
   let log: @Sendable (String) -> Void
 
-  /// The wanted tables as they are published, by name. Must come before the slot is made: decoding looks
-  /// the publication up as it was at each change.
+  /// The wanted tables as they are published, by name. Must come before the slot is made: decoding
+  /// looks the publication up as it was at each change.
   func prepare() throws -> [Catalogue.PublishedTable] {
     let name = config.publicationName
     let wanted = try catalogue.tables().filter {
@@ -33,9 +33,8 @@ struct PublicationSetup {
     let tables = wanted.map(\.sqlName).joined(separator: ", ")
     let scope = config.publicationMode == .allTables ? "ALL TABLES" : "TABLE \(tables)"
     try catalogue.connection.query("CREATE PUBLICATION \(SQL.name(name)) FOR \(scope)")
-    log(
-      "made the publication '\(name)' for \(config.publicationMode == .allTables ? "all" : "\(wanted.count)") tables"
-    )
+    let count = config.publicationMode == .allTables ? "all" : "\(wanted.count)"
+    log("made the publication '\(name)' for \(count) tables")
   }
 
   private func add(_ name: String, _ wanted: [Catalogue.Table]) throws {
@@ -44,8 +43,8 @@ struct PublicationSetup {
       try catalogue.connection.query(
         "ALTER PUBLICATION \(SQL.name(name)) ADD TABLE \(table.sqlName)")
       log(
-        "added \(table.fullName) to the publication '\(name)'; rows that it has by now are captured only "
-          + "if the snapshot is still to come")
+        "added \(table.fullName) to the publication '\(name)'; rows that it has by now are captured "
+          + "only if the snapshot is still to come")
     }
   }
 }

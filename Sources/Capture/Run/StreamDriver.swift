@@ -1,13 +1,14 @@
 internal import Platform
 
-/// Moves changes from a replication connection to the log, and positions back. Decides nothing about
-/// them: `ChangeEncoder` knows what a change becomes, `CaptureSession` what is durable.
+/// Moves changes from a replication connection to the log, and positions back. Decides nothing
+/// about them: `ChangeEncoder` knows what a change becomes, `CaptureSession` what is durable.
 ///
 /// (1) Everything happens on the loop's thread; completions of the log are posted to it.
 /// (2) What the log has no room for waits in `records`, and nothing more is read until it is taken:
 ///     memory is bounded by the log's buffer and one chunk. Status messages go on.
 final class StreamDriver: ReadinessHandler {
-  /// Records handed to the log in one piece. Small enough that a large transaction is not held back.
+  /// Records handed to the log in one piece. Small enough that a large transaction is not held
+  /// back.
   private static let chunkRecordsMax = 1000
   /// Frames read before acknowledgements and time get their turn.
   private static let framesPerTurnMax = 4000

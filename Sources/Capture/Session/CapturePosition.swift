@@ -3,15 +3,15 @@
 ///
 ///     of a change       major  LSN of its transaction's commit
 ///                       minor  ordinal of the change in its transaction (61 bits), sub-record (3)
-///     of a snapshot row major  the base: all changes up to it precede the snapshot; 0 the first time
+///     of a snapshot row major  the base: all changes up to it precede the snapshot
 ///                       minor  1 (1 bit), generation (10), counter (41), table (12)
 ///
 /// (1) The ordinal counts every change that Postgres sends, also of tables nobody wants, so that
 ///     another list of tables does not shift it. The sub-record tells the records of one change
 ///     apart: a changed key makes a delete, a tombstone and a create.
-/// (2) A snapshot's rows come before every change that is streamed behind it, and after every change
-///     streamed before it, whatever generation they are of: streaming begins at the slot's LSN,
-///     which is larger than the base, also when a later generation saw a later state.
+/// (2) A snapshot's rows come before every change that is streamed behind it, and after every
+///     change streamed before it, whatever generation they are of: streaming begins at the slot's
+///     LSN, which is larger than the base, also when a later generation saw a later state.
 /// (3) A row's table rides along, because topics may be routed together and keys alone would not
 ///     tell their tables apart when a snapshot is resumed.
 package struct CapturePosition: Hashable, Comparable, Sendable {

@@ -5,12 +5,13 @@
 ///
 ///     confirmed ≤ recorded ≤ acknowledged ≤ received
 ///
-/// (1) `acknowledged` is an LSN such that every record of every transaction that committed before it
-///     is on the log's disk, in all partitions.
+/// (1) `acknowledged` is an LSN such that every record of every transaction that committed before
+///     it is on the log's disk, in all partitions.
 /// (2) `recorded` is what the position topic has, durably. Postgres is told nothing beyond it: the
-///     slot is never ahead of what a start finds, so a slot that is ahead was moved by somebody else.
-/// (3) A keepalive says that everything before its LSN has been sent. While no transaction is open it
-///     counts like a commit that changed nothing, so that the slot follows also when none of our
+///     slot is never ahead of what a start finds, so a slot that is ahead was moved by somebody
+///     else.
+/// (3) A keepalive says that everything before its LSN has been sent. While no transaction is open
+///     it counts like a commit that changed nothing, so that the slot follows also when none of our
 ///     tables changes, and holds no WAL back.
 ///
 /// One session is one connection. When it is lost, the next one starts as after a crash: it fences

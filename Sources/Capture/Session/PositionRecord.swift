@@ -23,7 +23,8 @@ package struct PositionRecord: Equatable, Sendable {
   package struct Table: Equatable, Sendable {
     /// `schema.table`.
     package var name: String
-    /// The generation, counted from 1, in which its last row was written; nil while rows are missing.
+    /// The generation, counted from 1, in which its last row was written; nil while rows are
+    /// missing.
     package var completed: Int?
     /// Its rows are written again by each generation, because a row cannot be told from another.
     package var repeats = false

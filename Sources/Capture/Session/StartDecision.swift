@@ -95,8 +95,8 @@ extension StartSituation {
   fileprivate var contradiction: String? {
     if writtenThrough > serverEnd.rawValue {
       return "The topics hold changes up to \(LSN(writtenThrough)), but this server is at "
-        + "\(serverEnd): it is another one, or was restored to an earlier time. Connect to the right "
-        + "one, or delete the topics."
+        + "\(serverEnd): it is another one, or was restored to an earlier time. Connect to the "
+        + "right one, or delete the topics."
     }
     if let slot, slot.plugin != "pgoutput" {
       return "The slot '\(slotName)' is one of the plugin '\(slot.plugin)'; set slot.name to "
@@ -114,8 +114,8 @@ extension StartSituation {
     }
     if record.system.timeline != system.timeline {
       return "The server is on timeline \(system.timeline), and the changes in the topics are of "
-        + "timeline \(record.system.timeline): a standby took over, or it was restored. Changes may be "
-        + "missing or undone; check, then \(forget)."
+        + "timeline \(record.system.timeline): a standby took over, or it was restored. Changes may "
+        + "be missing or undone; check, then \(forget)."
     }
     if record.database != database {
       return "Connector '\(connector)' has captured the database '\(record.database)', not "
@@ -138,8 +138,8 @@ extension StartSituation {
     guard let slot else { return .create(dropping: false) }
     guard mode == .noData, let confirmed = slot.confirmedFlush else {
       return .refuse(
-        "The slot '\(slotName)' exists, and connector '\(connector)' has no position in it: the rows "
-          + "that were there before the slot would be missing. Drop it to have them: SELECT "
+        "The slot '\(slotName)' exists, and connector '\(connector)' has no position in it: the "
+          + "rows that were there before the slot would be missing. Drop it to have them: SELECT "
           + "pg_drop_replication_slot('\(slotName)'). Or set snapshot.mode=no_data to go on from "
           + "where it stands.")
     }
@@ -164,8 +164,8 @@ extension StartSituation {
     case .snapshot, .streaming:
       guard let slot else {
         return .refuse(
-          "The slot '\(slotName)' is gone, and with it the changes after \(record.through). If that "
-            + "is accepted, \(forget).")
+          "The slot '\(slotName)' is gone, and with it the changes after \(record.through). If "
+            + "that is accepted, \(forget).")
       }
       if let problem = loss(of: slot) { return .refuse(problem) }
       if let confirmed = slot.confirmedFlush, confirmed > record.through {
@@ -187,7 +187,7 @@ extension StartSituation {
   }
 
   private func waiting(_ pid: Int32) -> String {
-    "The slot '\(slotName)' is being read by the backend \(pid); waiting until it ends. If it is not "
-      + "one of ours that is dying, stop it: SELECT pg_terminate_backend(\(pid))"
+    "The slot '\(slotName)' is being read by the backend \(pid); waiting until it ends. If it is "
+      + "not one of ours that is dying, stop it: SELECT pg_terminate_backend(\(pid))"
   }
 }

@@ -3,7 +3,8 @@
 /// A snapshot that is interrupted is continued by a second one, which sees a later state: rows that
 /// are in the topics are left out, the others are written as they are now. The stream still begins
 /// where the first snapshot stood, because the rows that it wrote need all changes since; to rows
-/// that a later generation wrote, the changes which that generation has seen must not be applied again.
+/// that a later generation wrote, the changes which that generation has seen must not be applied
+/// again.
 ///
 /// For each key there is one LSN, `firstLSN`, from which its changes are to be written:
 ///
@@ -11,9 +12,9 @@
 /// (2) Any other key of a table: the LSN of the generation that completed the table. It saw every
 ///     row that existed then and was not in the topics, so a key without a row did not exist, and
 ///     whatever happened to it before is over.
-/// (3) A table whose rows cannot be told apart (no key, or more keys than are kept) is written again
-///     as a whole, and gets every change since the first generation: rows repeat, and after the
-///     stream has passed the last generation the state is right.
+/// (3) A table whose rows cannot be told apart (no key, or more keys than are kept) is written
+///     again as a whole, and gets every change since the first generation: rows repeat, and after
+///     the stream has passed the last generation the state is right.
 ///
 /// A change of a key's value concerns two keys; each is asked for on its own.
 package struct SnapshotHistory: Sendable {

@@ -37,8 +37,8 @@ extension Client {
     }
   }
 
-  /// Gives every record with an offset in `range` to `take`, in order, until it says no. For threads
-  /// that may block.
+  /// Gives every record with an offset in `range` to `take`, in order, until it says no. For
+  /// threads that may block.
   package func readBlocking(
     _ partition: TopicPartition, _ range: Range<Int64>, _ take: (Record) throws -> Bool
   ) throws {
