@@ -43,7 +43,7 @@ struct PublicationSetup {
       try catalogue.connection.query(
         "ALTER PUBLICATION \(SQL.name(name)) ADD TABLE \(table.sqlName)")
       log(
-        "added \(table.fullName) to the publication '\(name)'; rows that it has by now are captured "
+        "added \(table.fullName) to the publication '\(name)'; rows that it has are captured "
           + "only if the snapshot is still to come")
     }
   }

@@ -114,8 +114,8 @@ extension StartSituation {
     }
     if record.system.timeline != system.timeline {
       return "The server is on timeline \(system.timeline), and the changes in the topics are of "
-        + "timeline \(record.system.timeline): a standby took over, or it was restored. Changes may "
-        + "be missing or undone; check, then \(forget)."
+        + "timeline \(record.system.timeline): a standby took over, or it was restored. Changes "
+        + "may be missing or undone; check, then \(forget)."
     }
     if record.database != database {
       return "Connector '\(connector)' has captured the database '\(record.database)', not "
