@@ -105,12 +105,14 @@ package struct CaptureRunner {
     var attempt = CaptureAttempt(
       config: config, catalogue: catalogue, tables: tables, topics: topics,
       writer: writer, replication: replication, log: log, stop: stop)
+    var lastSentence = ""
     while true {
       switch StartDecision(situation) {
       case .refuse(let sentence): throw CaptureError(sentence)
       case .finished: return true
       case .wait(let sentence):
-        log(sentence)
+        if sentence != lastSentence { log(sentence) }
+        lastSentence = sentence
         if stop.wait(milliseconds: 1000) { return true }
         situation.slot = try catalogue.slot(config.slotName)
       case .create(let dropping):

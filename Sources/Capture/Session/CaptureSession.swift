@@ -22,7 +22,7 @@ package struct CaptureSession: Sendable {
     /// At most this often a position is recorded while rows flow.
     package var recordMilliseconds: Int64 = 1000
     /// The same while only keepalives move it.
-    package var idleRecordMilliseconds: Int64 = 10_000
+    package var idleRecordMilliseconds: Int64 = 5000
     /// Postgres hears from us this often at least; below a third of its `wal_sender_timeout`.
     package var statusMilliseconds: Int64 = 5000
 

@@ -5,7 +5,7 @@ internal import Platform
 ///
 /// Bound: `bytesMax` of encoded rows; a thread that is ahead waits.
 final class SnapshotWork: Sendable {
-  static let bytesMax = 16 << 20
+  static let bytesMax = 4 << 20
 
   struct Batch: Sendable {
     var table: Int

@@ -128,9 +128,9 @@ extension CaptureSession {
     try session.commit(end: lsn(210))
     #expect(session.handOver() == nil)
     #expect(session.acknowledged == lsn(210))
-    session.tick(now: 9999)
+    session.tick(now: 4999)
     #expect(!session.takeEffects().contains(.recordPosition(lsn(210))))
-    session.tick(now: 10_000)
+    session.tick(now: 5000)
     #expect(session.takeEffects().contains(.recordPosition(lsn(210))))
   }
 
