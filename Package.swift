@@ -89,7 +89,7 @@ let package = Package(
     tests("BrokerTests", ["Bytes", "Records", "LogStore", "KafkaWire", "Broker"]),
     tests("ClientTests", ["Bytes", "Records", "KafkaWire", "Client"]),
     tests("CaptureTests", ["Bytes", "Records", "Client", "Capture"], resources: [.copy("Data")]),
-    tests("ProcessorsTests", ["Bytes", "Records", "Client", "Processors"]),
+    tests("ProcessorsTests", ["Bytes", "Records", "Platform", "Client", "Processors"]),
     tests("TidyTests", []),
 
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),

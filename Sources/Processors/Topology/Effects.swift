@@ -44,8 +44,20 @@ package struct Effects: Sendable {
   /// Of the partitions that the batch has records of.
   package var progress: [SourceProgress] = []
   package var counts = Counts()
-  /// Lines for whoever watches: what changed last.
-  package var highlights: [String] = []
+  /// Lines for whoever watches: what changed last, at most `highlightsMax` of them.
+  package private(set) var highlights: [String] = []
+  /// The newest window that changed.
+  package var newestWindow: WindowTotal?
+  /// When the source committed each row that is not a snapshot's, in microseconds since 1970.
+  package var sourceTimes: [Int64] = []
+
+  package init() {}
+
+  static let highlightsMax = 16
+
+  mutating func highlight(_ line: @autoclosure () -> String) {
+    if highlights.count < Self.highlightsMax { highlights.append(line()) }
+  }
 
   package struct Counts: Hashable, Sendable {
     package var processed: UInt64 = 0
@@ -68,6 +80,11 @@ package struct Effects: Sendable {
 package struct StateWrite: Hashable, Sendable {
   package var key: String
   package var value: String?
+
+  package init(key: String, value: String?) {
+    self.key = key
+    self.value = value
+  }
 }
 
 /// A row written into or removed from one of the task's tables. In one batch no two changes are
@@ -77,7 +94,13 @@ package struct TableChange: Hashable, Sendable {
   package var table: Int
   /// All columns, in the table's order; for a removal those of the key.
   package var values: [ColumnValue]
-  package var isRemoval = false
+  package var isRemoval: Bool
+
+  package init(table: Int, values: [ColumnValue], isRemoval: Bool = false) {
+    self.table = table
+    self.values = values
+    self.isRemoval = isRemoval
+  }
 }
 
 package enum ColumnValue: Hashable, Sendable {
@@ -141,6 +164,9 @@ package struct TableDescription: Hashable, Sendable {
 /// A record to be produced once the batch is committed.
 package struct OutboxRecord: Hashable, Sendable {
   package var topic: String
+  /// Chosen before the batch is committed, so that it stays the same when partitions are added
+  /// between a crash and the next start.
+  package var partition: Int32?
   package var key: [UInt8]?
   package var value: [UInt8]?
   package var headers: [Header]

@@ -92,7 +92,7 @@ struct FoldWork<Value: Sendable, State: StateText>: OperatorWork {
       OutboxRecord(
         topic: places.topic, key: Array(event.identity.utf8), value: state == nil ? nil : json,
         headers: event.cause.headers, timestamp: event.cause.timestamp))
-    effects.highlights.append(
+    effects.highlight(
       state == nil ? "\(event.identity): gone" : String(decoding: json, as: UTF8.self))
   }
 }

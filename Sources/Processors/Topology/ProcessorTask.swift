@@ -229,6 +229,8 @@ package struct Work {
     effects.state = view.writes
     effects.progress = work.inputs.progress
     effects.counts = work.inputs.counts
+    effects.sourceTimes = work.inputs.events.lazy.filter { !$0.cause.isSnapshot }
+      .map(\.cause.time.microseconds)
     effects.outbox += work.inputs.deadLetters.map { letter in
       Self.record(letter, topic: deadLetterTopic)
     }

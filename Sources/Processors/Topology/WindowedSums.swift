@@ -287,7 +287,7 @@ struct WindowedSumWork: OperatorWork {
       OutboxRecord(
         topic: places.lateTopic, key: places.key(delta.group, delta.windowStart),
         value: places.tables[1].json(values), headers: cause.headers, timestamp: cause.timestamp))
-    effects.highlights.append("late: \(delta.amount) for the window from \(delta.windowStart)")
+    effects.highlight("late: \(delta.amount) for the window from \(delta.windowStart)")
   }
 
   private func emit(_ change: Touched, _ effects: inout Effects) {
@@ -299,8 +299,11 @@ struct WindowedSumWork: OperatorWork {
         topic: places.topic, key: places.key(total.group, total.start),
         value: places.tables[0].json(values), headers: change.cause.headers,
         timestamp: change.cause.timestamp))
-    let sum = total.sum.text(placesMin: 2)
-    effects.highlights.append("\(total.start) to \(total.end): \(sum) from \(total.count)")
+    if effects.newestWindow.map({ $0.start <= total.start }) ?? true {
+      effects.newestWindow = total
+    }
+    effects.highlight(
+      "\(total.start) to \(total.end): \(total.sum.text(placesMin: 2)) from \(total.count)")
   }
 }
 
