@@ -166,7 +166,7 @@ struct `A processor whose Postgres crashes` {
     func processed(_ status: ProcessorStatus) -> Int64 {
       status.progress.reduce(0) { $0 + $1.nextOffset }
     }
-    while crashes < 5 {
+    while crashes < 3 {
       let before = processed(runner.status)
       try #require(runner.wait(milliseconds: 60_000) { processed($0) > before + 50 })
       try server.stop()

@@ -19,6 +19,8 @@ final class TemporaryDirectory: Sendable {
 protocol ResultReader: Sendable {
   /// Rows of texts; nil is null.
   func query(_ sql: String) throws -> [[String?]]
+  /// SQL for a window's start as the text that topics have.
+  var start: String { get }
 }
 
 extension ResultReader {
