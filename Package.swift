@@ -86,8 +86,12 @@ let package = Package(
     .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 
-    tests("BrokerTests", ["Bytes", "Records", "LogStore", "KafkaWire", "Broker"]),
-    tests("ClientTests", ["Bytes", "Records", "KafkaWire", "Client"]),
+    tests(
+      "BrokerTests",
+      ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Simulation"]),
+    tests(
+      "ClientTests",
+      ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Client"]),
     tests("CaptureTests", ["Bytes", "Records", "Client", "Capture"], resources: [.copy("Data")]),
     tests("ProcessorsTests", ["Bytes", "Records", "Platform", "Client", "Processors"]),
     tests("TidyTests", []),
