@@ -86,6 +86,8 @@ enum Usage {
                     [--advertise HOST:PORT]           what clients are told, if not --listen
                     [--http 127.0.0.1:8080]           /health and /metrics
                     [--set NAME=VALUE]...             broker settings, by Kafka's names
+      martlet process --config FILE.json        processors, until SIGTERM or Ctrl-C
+                    [--bootstrap 127.0.0.1:9092]      where the log is
       martlet help | version
     """
 }

@@ -7,6 +7,7 @@ let arguments = Arguments(CommandLine.arguments.dropFirst())
 do {
   switch arguments.command {
   case "serve": try Serve(arguments).run()
+  case "process": try Process(arguments).run()
   case "help", "--help", "-h", nil: print(Usage.text)
   case "version", "--version": print("martlet \(Usage.version)")
   case let command?:
