@@ -95,7 +95,8 @@ final class ThrowawayPostgres: Sendable {
   func start() throws {
     try Self.run([
       "\(Self.programs)/pg_ctl", "start", "-w", "-D", data, "-l", directory.path + "/log", "-o",
-      "-c listen_addresses='' -c unix_socket_directories='\(directory.path)' -c TimeZone=Asia/Tokyo",
+      "-c listen_addresses='' -c unix_socket_directories='\(directory.path)' "
+        + "-c TimeZone=Asia/Tokyo",
     ])
   }
 
@@ -103,8 +104,6 @@ final class ThrowawayPostgres: Sendable {
   func stop(_ mode: String = "immediate") throws {
     try Self.run(["\(Self.programs)/pg_ctl", "stop", "-w", "-m", mode, "-D", data])
   }
-
-  deinit { try? stop() }
 
   /// Not Foundation's Process: it waits for whoever inherits its socket, and so for the server.
   private static func run(_ command: [String], asPostgres: Bool = true) throws {
@@ -138,6 +137,7 @@ struct WithPostgres: SuiteTrait, TestScoping {
     for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
   ) async throws {
     let server = try ThrowawayPostgres()
+    defer { try? server.stop() }
     try await Self.$server.withValue(server) { try await function() }
   }
 }

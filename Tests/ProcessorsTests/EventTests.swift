@@ -33,10 +33,13 @@ import Testing
     let text = #"""
       {"schema":{"type":"struct","fields":[{"type":"struct","field":"before","fields":[]},
       {"type":"struct","field":"after","fields":[
-      {"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"2"},"field":"m"},
+      {"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","field":"m",
+      "parameters":{"scale":"2"}},
       {"type":"int64","name":"io.debezium.time.Timestamp","field":"t"},
-      {"type":"struct","name":"io.debezium.data.VariableScaleDecimal","field":"v","fields":[{"field":"scale"}]}]}]},
-      "payload":{"before":null,"after":{"m":"EtaH","t":1795255200000,"v":{"scale":1,"value":"ew=="}},"op":"c"}}
+      {"type":"struct","name":"io.debezium.data.VariableScaleDecimal","field":"v",
+      "fields":[{"field":"scale"}]}]}]},
+      "payload":{"before":null,"op":"c","after":{
+      "m":"EtaH","t":1795255200000,"v":{"scale":1,"value":"ew=="}}}}
       """#
     let decoder = EventDecoder()
     // The second time the schema is not read again.

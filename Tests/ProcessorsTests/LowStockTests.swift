@@ -66,7 +66,8 @@ import Testing
     options.hasTextIDs = true
     var script = EventScript()
     let event = { (stock: Int) in
-      #"{"after":{"product_id":"a\tb\u00e4","name":"x\ty","stock_quantity":\#(stock),"min_threshold":3},"op":"u"}"#
+      #"{"after":{"product_id":"a\tb\u00e4","name":"x\ty","stock_quantity":\#(stock),"#
+        + #""min_threshold":3},"op":"u"}"#
     }
     var store = MemoryStore(LowStock.task(options))
     try store.process([script.record(event(2), key: "k")])

@@ -81,7 +81,8 @@ struct EventScript {
   {
     record(
       """
-      {"before":\(before),"after":\(after),"source":{"version":"1","ts_ms":\(now / 1000),"ts_us":\(now),\
+      {"before":\(before),"after":\(after),"source":{"version":"1","ts_ms":\(now / 1000),\
+      "ts_us":\(now),\
       "table":"t","sequence":"[\\"1\\",\\"2\\"]"},"transaction":null,"op":"\(op)","ts_ms":1}
       """, key: "{\"order_id\":\(id)}")
   }

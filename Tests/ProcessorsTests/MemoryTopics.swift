@@ -117,7 +117,9 @@ final class MemoryTransport: RecordTransport {
         guard contents.epoch == epoch else { return true }
         let partition = record.partition ?? -1
         let last = contents.written[record.topic]?[partition]?.last
-        if let last, positioned.contains(record.topic), (sequence, index) <= (last.sequence, last.index) {
+        if let last, positioned.contains(record.topic),
+          (sequence, index) <= (last.sequence, last.index)
+        {
           return false
         }
         contents.written[record.topic, default: [:]][partition, default: []]

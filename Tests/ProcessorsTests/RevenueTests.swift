@@ -33,7 +33,8 @@ import Testing
     #expect(first.key == Array("revenue-\(EventScript.base / 1000)".utf8))
     #expect(
       first.value.map { String(decoding: $0, as: UTF8.self) }
-        == #"{"window_start":"2026-11-21T10:00:00.000000Z","window_end":"2026-11-21T10:05:00.000000Z","#
+        == #"{"window_start":"2026-11-21T10:00:00.000000Z","#
+        + #""window_end":"2026-11-21T10:05:00.000000Z","#
         + #""total_revenue":"10.30","order_count":2,"updated_at":"2026-11-21T10:01:00.000000Z"}"#)
     #expect(first.headers.map(\.name).contains("martlet.source.offset"))
     #expect(first.headers.last?.value == Array("1".utf8))
@@ -155,7 +156,8 @@ import Testing
       script.record("{\"before\":null,\"after\":null,\"op\":\"m\",\"source\":{}}"),
       script.order("c", 4, "999999999999999999", "completed", seconds: 0),
       script.record(
-        #"{"after":{"order_id":5,"status":"completed","total_amount":1,"created_at":"infinity"},"op":"c"}"#
+        #"{"after":{"order_id":5,"status":"completed","total_amount":1,"#
+          + #""created_at":"infinity"},"op":"c"}"#
       ),
       script.record(nil),
     ])

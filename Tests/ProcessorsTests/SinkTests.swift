@@ -42,7 +42,8 @@ struct SinkPromises {
   func everythingOfABatchIsThereAfterwards() throws {
     let sink = make()
     #expect(try open(sink, "a") == StoredProgress())
-    let batch = effects([1, 2], name: Self.awkward, state: [(Self.awkward, Self.awkward), ("k", "")])
+    let batch = effects(
+      [1, 2], name: Self.awkward, state: [(Self.awkward, Self.awkward), ("k", "")])
     try sink.commit(SinkBatch(previousSequence: 0, sequence: 1, effects: batch))
     #expect(try sink.load([Self.awkward, "none", "k"]) == [Self.awkward, nil, ""])
     var second = effects([2], name: nil, state: [("k", nil)])
@@ -55,7 +56,8 @@ struct SinkPromises {
     #expect(stored.sequence == 7)
     #expect(stored.source == batch.progress)
     #expect(stored.outbox == batch.outbox)
-    #expect(try reader.query("SELECT id, name, price FROM things") == [["2", nil, "1234567890123.40"]])
+    #expect(
+      try reader.query("SELECT id, name, price FROM things") == [["2", nil, "1234567890123.40"]])
     // Another processor in the same database has its own.
     #expect(try open(make(), "b") == StoredProgress())
   }
@@ -67,11 +69,14 @@ struct SinkPromises {
     try first.commit(SinkBatch(previousSequence: 0, sequence: 1, effects: effects([10], name: "a")))
     _ = try open(second, "fence")
     #expect {
-      try first.commit(SinkBatch(previousSequence: 1, sequence: 2, effects: self.effects([11], name: "b")))
+      try first.commit(
+        SinkBatch(previousSequence: 1, sequence: 2, effects: self.effects([11], name: "b")))
     } throws: { if case SinkError.fenced = $0 { true } else { false } }
-    try second.commit(SinkBatch(previousSequence: 1, sequence: 2, effects: effects([12], name: "c")))
+    try second.commit(
+      SinkBatch(previousSequence: 1, sequence: 2, effects: effects([12], name: "c")))
     // What was committed already is not committed again, and is no error.
-    try second.commit(SinkBatch(previousSequence: 1, sequence: 2, effects: effects([13], name: "d")))
+    try second.commit(
+      SinkBatch(previousSequence: 1, sequence: 2, effects: effects([13], name: "d")))
     #expect(
       try reader.query("SELECT id FROM things WHERE id BETWEEN 10 AND 19 ORDER BY id")
         == [["10"], ["12"]])
@@ -118,7 +123,8 @@ struct SinkPromises {
   @Test func `a table that is there keeps its other columns`() throws {
     let database = try SQLiteDatabase(path: directory.path + "/results.db")
     try database.run(
-      "CREATE TABLE things (note TEXT DEFAULT 'n', ID INTEGER PRIMARY KEY, name TEXT, price TEXT, at TEXT)")
+      "CREATE TABLE things (note TEXT DEFAULT 'n', ID INTEGER PRIMARY KEY, name, price TEXT, at)"
+    )
     try promises.aFailedBatchLeavesNothing()
     #expect(try promises.reader.query("SELECT note FROM things WHERE id = 21") == [["n"]])
     try database.run("CREATE TABLE other (id INTEGER PRIMARY KEY)")
@@ -129,7 +135,8 @@ struct SinkPromises {
   }
 }
 
-@Suite(.enabled(if: ThrowawayPostgres.isInstalled, "needs Postgres 15"), WithPostgres(), .serialized)
+@Suite(
+  .enabled(if: ThrowawayPostgres.isInstalled, "needs Postgres 15"), WithPostgres(), .serialized)
 struct `Postgres takes results` {
   private let server: ThrowawayPostgres
   private let promises: SinkPromises
@@ -188,7 +195,9 @@ struct `Postgres takes results` {
     }
   }
 
-  @Test func `a connection that is killed at any moment neither loses nor repeats a batch`() async throws {
+  @Test func `a connection that is killed at any moment neither loses nor repeats a batch`()
+    async throws
+  {
     let sink = PostgresSink(conninfo: server.conninfo)
     _ = try sink.open(processor: "killed", sourceTopic: "s", tables: [SinkPromises.table])
     // A trigger that counts what is really committed.
@@ -220,7 +229,8 @@ struct `Postgres takes results` {
     killer.cancel()
     #expect(try await killer.value > 0)
     #expect(
-      try promises.reader.query("SELECT count(*), count(DISTINCT sequence), max(sequence) FROM commits")
+      try promises.reader.query(
+        "SELECT count(*), count(DISTINCT sequence), max(sequence) FROM commits")
         == [["\(number)", "\(number)", "\(number)"]])
     #expect(
       try promises.reader.query("SELECT value FROM martlet_state WHERE processor = 'killed'")

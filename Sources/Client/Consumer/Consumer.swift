@@ -80,6 +80,15 @@ public final class Consumer: Sendable {
     client.perform { [driver] _ in driver.value.assign(partitions) }
   }
 
+  /// As `assign`, beginning at those places: in one step, so that no partition is without a place
+  /// in between, which a reset policy of none would report.
+  package func assign(_ places: [TopicPartition: Target]) {
+    client.perform { [driver] _ in
+      driver.value.assign(places.keys.sorted())
+      for (partition, target) in places { driver.value.seek(partition, target) }
+    }
+  }
+
   /// The partitions that it has now.
   public func assignment() async throws(ClientError) -> [TopicPartition] {
     try await now { .success($0.positions.order.sorted()) }

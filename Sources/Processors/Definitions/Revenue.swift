@@ -2,12 +2,12 @@
 /// the source can be asked the same question:
 ///
 /// ```sql
-/// SELECT date_bin('5 minutes', created_at, '1970-01-01') AS window_start, sum(total_amount), count(*)
+/// SELECT date_bin('5 minutes', created_at, '1970-01-01'), sum(total_amount), count(*)
 /// FROM orders WHERE status = 'completed' GROUP BY 1
 /// ```
 ///
-/// A window that lost all its orders stays, with zero. `updated_at` is when the source committed the
-/// change that contributed last. A `created_at` without time zone counts as UTC.
+/// A window that lost all its orders stays, with zero. `updated_at` is when the source committed
+/// the change that contributed last. A `created_at` without time zone counts as UTC.
 package enum Revenue {
   package struct Options: Hashable, Sendable {
     package var sourceTopic = "orders"
@@ -28,7 +28,11 @@ package enum Revenue {
   package static func task(_ options: Options = Options()) -> ProcessorTask {
     let status = options.status
     return Topology.source(options.sourceTopic, identity: ["order_id"])
-      .filter { (row) throws(EventError) in try row.text("status") == status }
+      .filter { (row) throws(EventError) in
+        // Of something else than an order nobody could say that it is not completed.
+        guard row.has("status") else { throw .missing("status") }
+        return try row.text("status") == status
+      }
       .map { (row) throws(EventError) in
         Order(
           amount: try row.required("total_amount") { (row, name) throws(EventError) in

@@ -80,8 +80,9 @@ package final class ClientTransport: RecordTransport {
           + "them, or give this one another name, tables and result topic.")
     case .noOffset:
       return .failed(
-        "What '\(processor)' has to read next is not in its source any more (\(error)); its results "
-          + "would miss it. Capture the source anew, or remove the processor's rows to begin anew.")
+        "What '\(processor)' has to read next is not in its source any more (\(error)); its "
+          + "results would miss it. Capture the source anew, or remove the processor's rows to begin anew."
+      )
     case .invalidArgument, .unsupportedVersion: return .failed("\(error).")
     default: return .unavailable("The log cannot be reached: \(error).")
     }
@@ -130,12 +131,12 @@ package final class ClientTransport: RecordTransport {
     let consumer = opened(consumer)
     if isReassigned {
       isReassigned = false
-      let partitions = positions.keys.sorted().map { TopicPartition(sourceTopic, $0) }
-      consumer.assign(partitions)
-      for partition in partitions {
-        let offset = positions[partition.partition] ?? nil
-        consumer.seek(partition, to: offset.map { .offset($0) } ?? .beginning)
+      // All of them, because an assignment replaces the one before.
+      var places: [TopicPartition: Consumer.Target] = [:]
+      for (partition, offset) in positions {
+        places[TopicPartition(sourceTopic, partition)] = offset.map { .offset($0) } ?? .beginning
       }
+      consumer.assign(places)
     }
     let records = try translated { () throws(ClientError) in
       try consumer.pollBlocking(timeoutMilliseconds: milliseconds)

@@ -10,8 +10,8 @@ internal import Platform
 ///   └────────────── broker or its fence lost: all anew ───────────┘
 /// ```
 ///
-/// A turn: take a batch, load the state it needs, compute; wait until the records of the batch before
-/// are acknowledged; commit; begin to produce this one's.
+/// A turn: take a batch, load the state it needs, compute; wait until the records of the batch
+/// before are acknowledged; commit; begin to produce this one's.
 ///
 /// (1) Batch n+1 is committed only after all records of batch n are acknowledged, so one outbox is
 ///     enough.

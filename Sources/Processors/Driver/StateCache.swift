@@ -1,8 +1,8 @@
 /// State that was read or written lately, so that hot keys are not read again.
 ///
 /// It holds what is committed and nothing else: it is told of a batch's writes after their commit,
-/// so a transaction that was rolled back leaves it right. What is known not to be there is held too.
-/// When it is too large the entries that were used longest ago go.
+/// so a transaction that was rolled back leaves it right. What is known not to be there is held
+/// too. When it is too large the entries that were used longest ago go.
 struct StateCache {
   static let defaultBytesMax = 64 << 20
   /// What an entry costs beside its texts: slots, table, string headers.

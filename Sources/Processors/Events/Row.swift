@@ -22,6 +22,11 @@ package struct Row: Sendable {
     return value
   }
 
+  /// Whether the row has such a field, null or not.
+  package func has(_ name: String) -> Bool {
+    fields.contains { bytes($0.name).elementsEqual(name.utf8) }
+  }
+
   /// What a string says, or a number's or boolean's own text.
   package func text(_ name: String) throws(EventError) -> String? {
     guard let value = value(name) else { return nil }

@@ -57,7 +57,7 @@ package final class PostgresConnection {
       unsafe buffer.initialize(from: bytes, count: bytes.count)
       return unsafe buffer
     }
-    defer { for unsafe buffer in unsafe buffers { unsafe buffer.deallocate() } }
+    defer { unsafe buffers.forEach { unsafe $0.deallocate() } }
     var pointers = unsafe buffers.map { unsafe UnsafePointer<CChar>?(UnsafePointer($0)) }
     unsafe pointers.append(nil)
     unsafe pointers.withUnsafeBufferPointer { list in
@@ -76,7 +76,9 @@ package final class PostgresConnection {
 
   /// Runs a prepared statement.
   @discardableResult
-  package func execute(_ name: String, _ parameters: [Parameter]) throws(SinkError) -> PostgresResult {
+  package func execute(_ name: String, _ parameters: [Parameter]) throws(SinkError)
+    -> PostgresResult
+  {
     // All values one behind the other, each with a zero after it.
     var storage: [UInt8] = []
     var starts: [Int?] = []

@@ -65,7 +65,8 @@ package final class PostgresSink: Sink {
       "martlet_offsets",
       """
       CREATE TABLE martlet_offsets (processor text, topic text, partition integer,
-        next_offset bigint NOT NULL, stream_time_us bigint, PRIMARY KEY (processor, topic, partition))
+        next_offset bigint NOT NULL, stream_time_us bigint,
+        PRIMARY KEY (processor, topic, partition))
       """
     ),
     (

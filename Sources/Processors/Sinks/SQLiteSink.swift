@@ -1,7 +1,7 @@
 /// Results in a SQLite file.
 ///
-/// Times are ISO 8601 in UTC, all of one length, so that they compare as they sort. A decimal is two
-/// columns: its exact text, which people read, and `<name>_cents`, an integer whose SUM is exact;
+/// Times are ISO 8601 in UTC, all of one length, so that they compare as they sort. A decimal is
+/// two columns: its exact text, which people read, and `<name>_cents`, an integer whose SUM is exact;
 /// SQLite has no exact number with places. The latter is null for what is no whole number of cents.
 package final class SQLiteSink: Sink {
   private let path: String
@@ -52,8 +52,8 @@ package final class SQLiteSink: Sink {
 
   private static let ownTables = [
     """
-    CREATE TABLE IF NOT EXISTS martlet_progress (processor TEXT PRIMARY KEY, sequence INTEGER NOT NULL,
-      writer TEXT NOT NULL, outbox BLOB NOT NULL) WITHOUT ROWID
+    CREATE TABLE IF NOT EXISTS martlet_progress (processor TEXT PRIMARY KEY,
+      sequence INTEGER NOT NULL, writer TEXT NOT NULL, outbox BLOB NOT NULL) WITHOUT ROWID
     """,
     """
     CREATE TABLE IF NOT EXISTS martlet_offsets (processor TEXT NOT NULL, topic TEXT NOT NULL,

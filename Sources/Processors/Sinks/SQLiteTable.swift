@@ -49,8 +49,8 @@ struct SQLiteTable {
     let values = names.map { _ in "?" }.joined(separator: ", ")
     let updates = names.filter { !key.contains($0) }.map { "\($0) = excluded.\($0)" }
     upsert = try database.prepare(
-      "INSERT INTO \(Self.quoted(table.name)) (\(names.joined(separator: ", "))) VALUES (\(values)) "
-        + "ON CONFLICT (\(key.joined(separator: ", "))) DO UPDATE SET "
+      "INSERT INTO \(Self.quoted(table.name)) (\(names.joined(separator: ", "))) "
+        + "VALUES (\(values)) ON CONFLICT (\(key.joined(separator: ", "))) DO UPDATE SET "
         + updates.joined(separator: ", "))
     remove = try database.prepare(
       "DELETE FROM \(Self.quoted(table.name)) WHERE "

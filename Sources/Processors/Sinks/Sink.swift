@@ -3,10 +3,10 @@
 /// One transaction per batch holds the tables' rows, the state, the consumed offsets with their
 /// stream times, the batch's number, and the bytes of the records that are still to be produced.
 ///
-/// (1) `commit` is all or nothing. Thrown `unavailable` it may have happened or not: called again with
-///     the same batch, it finds out from the stored number and does it at most once.
-/// (2) `open` makes this instance the writer: any other's next `commit` throws `fenced`, and so does
-///     ours once another has opened.
+/// (1) `commit` is all or nothing. Thrown `unavailable` it may have happened or not: called again
+///     with the same batch, it finds out from the stored number and does it at most once.
+/// (2) `open` makes this instance the writer: any other's next `commit` throws `fenced`, and so
+///     does ours once another has opened.
 /// (3) A commit that returned survives a crash of the database.
 ///
 /// Used by one thread, which it may block.

@@ -6,8 +6,8 @@
 ///
 /// (1) The tables depend on the order of the records in each partition only, not on how they were
 ///     cut into batches.
-/// (2) Every record is accounted for: its effect is in the tables, or in the late table, or it is in
-///     the dead-letter topic, or it was about no row and is counted as ignored.
+/// (2) Every record is accounted for: its effect is in the tables, or in the late table, or it is
+///     in the dead-letter topic, or it was about no row and is counted as ignored.
 package struct ProcessorTask: Sendable {
   package let sourceTopic: String
   package let tables: [TableDescription]

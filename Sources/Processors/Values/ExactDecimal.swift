@@ -1,7 +1,7 @@
 /// A decimal number as its digits say, never rounded: `units` / 10^`scale`.
 ///
-/// (1) `units` of what is parsed is below 10^30 and its scale at most 12, so that 10^8 of them can be
-///     added before 128 bits overflow; a sum that overflows all the same is an error, not a trap.
+/// (1) `units` of what is parsed is below 10^30 and its scale at most 12, so that 10^8 numbers of
+///     one scale can be added before 128 bits overflow; a sum that does is an error, not a trap.
 /// (2) Two numbers are equal when their values are: 1.5 == 1.50. The scale is kept for people.
 package struct ExactDecimal: Hashable, Sendable {
   package static let scaleMax = 12
