@@ -97,6 +97,7 @@ let package = Package(
     tests("TidyTests", []),
 
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
+    bench("ProcessorBench", ["Platform", "Processors"]),
     bench("RecordsBench", ["Bytes", "Records"]),
     bench("WireBench", ["Bytes", "KafkaWire"]),
   ]

@@ -213,7 +213,7 @@ def produce(address, source, count, done):
         sent += 1
         if sent % 50 == 0:
             producer.poll(0)
-            time.sleep(0.01 if LONG else 0.02)
+            time.sleep(0.04 if LONG else 0.02)
     assert producer.flush(60) == 0
     done.append(sent)
 

@@ -81,8 +81,8 @@ package final class ClientTransport: RecordTransport {
     case .noOffset:
       return .failed(
         "What '\(processor)' has to read next is not in its source any more (\(error)); its "
-          + "results would miss it. Capture the source anew, or remove the processor's rows to begin anew."
-      )
+          + "results would miss it. Capture the source anew, or remove the processor's rows to "
+          + "begin anew.")
     case .invalidArgument, .unsupportedVersion: return .failed("\(error).")
     default: return .unavailable("The log cannot be reached: \(error).")
     }

@@ -3,8 +3,8 @@
 /// It holds what is committed and nothing else: it is told of a batch's writes after their commit,
 /// so a transaction that was rolled back leaves it right. What is known not to be there is held
 /// too. When it is too large the entries that were used longest ago go.
-struct StateCache {
-  static let defaultBytesMax = 64 << 20
+package struct StateCache {
+  package static let defaultBytesMax = 64 << 20
   /// What an entry costs beside its texts: slots, table, string headers.
   private static let entryBytes = 160
 
@@ -17,26 +17,26 @@ struct StateCache {
   }
 
   private let bytesMax: Int
-  private(set) var bytes = 0
+  package private(set) var bytes = 0
   private var indices: [String: Int] = [:]
   private var entries: [Entry] = []
   private var free: [Int] = []
   private var newest = -1
   private var oldest = -1
 
-  init(bytesMax: Int = Self.defaultBytesMax) { self.bytesMax = bytesMax }
+  package init(bytesMax: Int = Self.defaultBytesMax) { self.bytesMax = bytesMax }
 
-  var count: Int { indices.count }
+  package var count: Int { indices.count }
 
   /// The value of a key, nil if it is not known; `.some(nil)`: it is known that there is none.
-  mutating func value(_ key: String) -> String?? {
+  package mutating func value(_ key: String) -> String?? {
     guard let index = indices[key] else { return nil }
     unlink(index)
     link(index)
     return .some(entries[index].value)
   }
 
-  mutating func set(_ key: String, _ value: String?) {
+  package mutating func set(_ key: String, _ value: String?) {
     if let index = indices[key] {
       bytes += size(key, value) - size(key, entries[index].value)
       entries[index].value = value

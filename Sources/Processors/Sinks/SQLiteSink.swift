@@ -1,8 +1,9 @@
 /// Results in a SQLite file.
 ///
 /// Times are ISO 8601 in UTC, all of one length, so that they compare as they sort. A decimal is
-/// two columns: its exact text, which people read, and `<name>_cents`, an integer whose SUM is exact;
-/// SQLite has no exact number with places. The latter is null for what is no whole number of cents.
+/// two columns: its exact text, which people read, and `<name>_cents`, an integer whose SUM is
+/// exact; SQLite has no exact number with places. The latter is null for what is no whole number of
+/// cents.
 package final class SQLiteSink: Sink {
   private let path: String
   private var database: SQLiteDatabase?
