@@ -324,13 +324,12 @@ def test_killed_anywhere_the_results_are_the_sources(own_node, database, tmp_pat
         time.sleep(chance.random() * 1.2)
         if kill % 3 == 2:
             database.crash()
-            if chance.random() < 0.5:
-                processors.kill()
-                processors.start()
+            # Half of the time it lives long enough to see that the database is gone.
+            time.sleep(chance.choice([0, 0.3]))
+        processors.kill()
+        processors.start()
+        if kill % 3 == 2:
             database.start()
-        else:
-            processors.kill()
-            processors.start()
     thread.join()
 
     def is_done():
