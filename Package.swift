@@ -46,6 +46,7 @@ let package = Package(
     library("CLZ4", pkgConfig: "liblz4", apt: "liblz4-dev"),
     library("CLibpq", pkgConfig: "libpq", apt: "libpq-dev"),
     library("CMicrohttpd", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
+    library("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
     library("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
     library("CSnappy", pkgConfig: "snappy", apt: "libsnappy-dev"),
     library("CYAML", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
@@ -59,11 +60,12 @@ let package = Package(
     module("KafkaWire", ["Bytes"]),
     module("Broker", ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
     module("Client", ["Bytes", "Records", "KafkaWire", "Platform"]),
-    module("Capture", ["Bytes", "Records", "Platform", "Client", "CLibpq"]),
+    module("Capture", ["Bytes", "Records", "Platform", "Client", "CLibpq", "CPCRE2"]),
     module("Processors", ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite"]),
+    module("Pipeline", ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"]),
     module(
-      "Demo",
-      ["Broker", "Capture", "Client", "LogStore", "Platform", "Processors", "CLibpq", "CSQLite"]),
+      "Demo", ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "CLibpq"]),
+    module("YAML", ["CYAML"]),
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
     tests("BytesTests", ["Bytes"]),
@@ -85,21 +87,31 @@ let package = Package(
     .executableTarget(
       name: "martlet",
       dependencies: [
-        "Broker", "Capture", "Client", "Demo", "LogStore", "Platform", "Processors",
+        "Broker", "Capture", "Client", "Demo", "Pipeline", "Platform", "Processors", "YAML",
       ],
       swiftSettings: production),
     .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 
-    tests("BrokerTests", ["Bytes", "Records", "LogStore", "KafkaWire", "Broker"]),
-    tests("ClientTests", ["Bytes", "Records", "KafkaWire", "Client"]),
-    tests("CaptureTests", ["Bytes", "Records", "Client", "Capture"], resources: [.copy("Data")]),
-    tests("ProcessorsTests", ["Bytes", "Records", "Client", "Processors"]),
-    tests("DemoTests", ["Demo"]),
+    tests(
+      "BrokerTests",
+      ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Simulation"]),
+    tests(
+      "ClientTests",
+      ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Client"]),
+    tests(
+      "CaptureTests", ["Bytes", "Records", "Platform", "Broker", "Client", "Capture"],
+      resources: [.copy("Data")]),
+    tests("ProcessorsTests", ["Bytes", "Records", "Platform", "Client", "Processors"]),
+    tests("PipelineTests", ["Broker", "Capture", "Pipeline", "Platform", "Processors"]),
+    tests("DemoTests", ["Demo", "Platform"]),
+    tests("YAMLTests", ["YAML"]),
     tests("TidyTests", []),
 
     bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform"]),
+    bench("CaptureBench", ["Capture", "CLinux"]),
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
+    bench("ProcessorBench", ["Platform", "Processors"]),
     bench("RecordsBench", ["Bytes", "Records"]),
     bench("WireBench", ["Bytes", "KafkaWire"]),
   ]

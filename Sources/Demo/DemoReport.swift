@@ -67,7 +67,7 @@ package struct DemoReport {
     for topic in topics {
       lines.append(
         "  \(DemoScreen.padded(topic.name, 24))\(right(topic.captured, 12)) events"
-          + "\(right(topic.source, 12)) rows at the source now")
+          + "\(right(topic.source, 12)) rows and changes at the source")
     }
     lines.append("processed \(right(processed, 28)) events, \(late) late")
     lines.append("stored    \(right(stored, 28)) rows")

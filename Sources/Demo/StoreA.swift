@@ -100,4 +100,59 @@ package enum StoreA {
       (sum(total_amount) * 100)::bigint, count(*)
     FROM orders WHERE status = 'completed' GROUP BY 1 ORDER BY 1
     """
+
+  /// Products below their threshold and how urgent each is.
+  package static let alerts = """
+    SELECT product_id, CASE WHEN stock_quantity <= 0 THEN 'CRITICAL'
+      WHEN stock_quantity * 2 < min_threshold THEN 'HIGH' ELSE 'MEDIUM' END
+    FROM products WHERE stock_quantity < min_threshold ORDER BY product_id
+    """
+
+  static let slot = """
+    SELECT 1 FROM pg_replication_slots
+    WHERE slot_name = 'martlet_demo' AND confirmed_flush_lsn IS NOT NULL
+    """
+
+  static func windows(_ source: SourceDatabase) throws(DatabaseError) -> [DemoReport.Window] {
+    try source.run(revenue).compactMap { row in
+      guard row.count == 3, let start = row[0].flatMap({ Int64($0) }),
+        let cents = row[1].flatMap({ Int64($0) }), let orders = row[2].flatMap({ Int64($0) })
+      else { return nil }
+      return DemoReport.Window(start: start, cents: cents, orders: orders)
+    }
+  }
+
+  /// How many rows each table has, by its topic.
+  static func count(_ source: SourceDatabase) throws(DatabaseError) -> [String: Int] {
+    var counts: [String: Int] = [:]
+    for table in ["users", "products", "orders", "order_items"] {
+      let rows = try source.run("SELECT count(*) FROM \(table)")
+      counts[table] = rows.first?.first.flatMap { $0 }.flatMap { Int($0) } ?? 0
+    }
+    return counts
+  }
+
+  /// The connector as its users have it: Debezium's properties, topics by the bare table name.
+  static func connector(host: String) -> [String: String] {
+    [
+      "name": "store-a",
+      "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+      "database.hostname": host,
+      "database.port": "5432",
+      "database.user": "postgres",
+      "database.dbname": database,
+      "topic.prefix": "ecommerce-db",
+      "table.include.list": tables.joined(separator: ","),
+      "plugin.name": "pgoutput",
+      "slot.name": "martlet_demo",
+      "publication.name": "martlet_demo",
+      "decimal.handling.mode": "string",
+      "transforms": "route",
+      "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter",
+      "transforms.route.regex": "([^.]+)\\.([^.]+)\\.([^.]+)",
+      "transforms.route.replacement": "$3",
+      "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+      "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+    ]
+  }
 }

@@ -229,7 +229,7 @@ extension LogStore {
     return (file, nil)
   }
 
-  private func dataFile(_ slot: Int, _ index: Int) throws(DiskError) -> OpenFile {
+  func dataFile(_ slot: Int, _ index: Int) throws(DiskError) -> OpenFile {
     if let file = logs[slot].segments[index].files?.data { return file }
     return try reader(slot, index).file
   }
@@ -255,7 +255,7 @@ extension LogStore {
       withLog(slot) { $0.segments[index].index = rebuilt.index }
     }
     readers.add(key, file, mapped)
-    guard let reader = readers.find(key) else { preconditionFailure("a reader was just added") }
+    guard let reader = readers.find(key) else { fatalError("a reader was just added") }
     return reader
   }
 

@@ -8,6 +8,15 @@ package enum Console {
     text.withUTF8 { bytes in _ = unsafe Glibc.write(2, bytes.baseAddress, bytes.count) }
   }
 
+  /// To standard output, at once.
+  package static func write(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in _ = unsafe Glibc.write(1, bytes.baseAddress, bytes.count) }
+  }
+
+  /// Whether standard output is a person's terminal.
+  package static var isTerminal: Bool { isatty(1) == 1 }
+
   package static func exit(_ status: Int32) -> Never { Glibc.exit(status) }
 
   /// The time now in UTC, as in ISO 8601, to the second.

@@ -37,6 +37,15 @@ package final class Signals: ReadinessHandler {
     }
   }
 
+  /// Blocks until one of the signals comes, which must be blocked, or the time is over; whether one
+  /// came.
+  package static func wait(for signals: [Int32], milliseconds: Int64) -> Bool {
+    var set = mask(signals)
+    var limit = timespec(
+      tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
+    return unsafe sigtimedwait(&set, nil, &limit) > 0
+  }
+
   private static func mask(_ signals: [Int32]) -> sigset_t {
     var set = sigset_t()
     unsafe sigemptyset(&set)

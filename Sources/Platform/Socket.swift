@@ -44,7 +44,7 @@ package final class Socket {
   /// The other side, for logs and for DescribeGroups.
   package let peer: String
 
-  private init(_ descriptor: Int32, peer: String) {
+  init(_ descriptor: Int32, peer: String) {
     self.descriptor = descriptor
     self.peer = peer
   }
@@ -133,12 +133,12 @@ package final class Socket {
     return errno == EAGAIN || errno == EINTR ? .wouldBlock : .closed
   }
 
-  private func set(_ level: Int32, _ option: Int32, _ value: Int32) {
+  func set(_ level: Int32, _ option: Int32, _ value: Int32) {
     var value = value
     _ = unsafe setsockopt(descriptor, level, option, &value, 4)
   }
 
-  private static func resolve(
+  static func resolve(
     _ address: SocketAddress, passive: Bool
   ) throws(SocketError) -> UnsafeMutablePointer<addrinfo> {
     var hints = unsafe addrinfo()

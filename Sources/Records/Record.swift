@@ -24,20 +24,31 @@ package struct Record: Hashable, Sendable {
 }
 
 /// A name and a value that travel with a record.
-package struct RecordHeader: Hashable, Sendable {
+///
+/// Public, because a client's records carry it as it is.
+public struct RecordHeader: Hashable, Sendable {
   /// UTF-8 by agreement, which nobody on the way checks; so the bytes are kept as they came.
-  package var keyBytes: ArraySlice<UInt8>
-  package var value: ArraySlice<UInt8>?
+  public var keyBytes: ArraySlice<UInt8>
+  /// Any bytes; nil is a null.
+  public var value: ArraySlice<UInt8>?
 
-  package init(keyBytes: ArraySlice<UInt8>, value: ArraySlice<UInt8>?) {
+  /// A header whose name is given as bytes.
+  public init(keyBytes: ArraySlice<UInt8>, value: ArraySlice<UInt8>?) {
     self.keyBytes = keyBytes
     self.value = value
   }
 
-  package init(key: String, value: ArraySlice<UInt8>?) {
+  /// A header by its name.
+  public init(key: String, value: ArraySlice<UInt8>?) {
     self.init(keyBytes: Array(key.utf8)[...], value: value)
   }
 
+  /// A header by its name, with the whole of an array.
+  @_disfavoredOverload
+  public init(key: String, value: [UInt8]?) {
+    self.init(key: key, value: value.map { $0[...] })
+  }
+
   /// The key as text, with U+FFFD for what is not UTF-8, as Kafka's clients show it.
-  package var key: String { String(decoding: keyBytes, as: UTF8.self) }
+  public var key: String { String(decoding: keyBytes, as: UTF8.self) }
 }

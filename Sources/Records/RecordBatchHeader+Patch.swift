@@ -43,6 +43,19 @@ extension RecordBatchHeader {
     unsafe sealCRC(batch)
   }
 
+  /// Gives a batch its place in its producer's sequence, and computes the CRC anew: a producer
+  /// numbers a batch when it sends it, long after its records were written.
+  package static func patch(
+    _ batch: UnsafeMutableRawBufferPointer, producer: RecordBatchBuilder.Producer
+  ) {
+    precondition(batch.count >= size, "a batch of \(batch.count) bytes has no whole header")
+    guard let base = batch.baseAddress else { return }
+    unsafe base.setField(RecordFormat.Field.producerID, producer.id.rawValue)
+    unsafe base.setField(RecordFormat.Field.producerEpoch, producer.epoch.rawValue)
+    unsafe base.setField(RecordFormat.Field.baseSequence, producer.baseSequence)
+    unsafe sealCRC(batch)
+  }
+
   /// Computes the CRC over a batch that is otherwise complete, and stores it.
   package static func sealCRC(_ batch: UnsafeMutableRawBufferPointer) {
     precondition(batch.count >= size, "a batch of \(batch.count) bytes has no whole header")

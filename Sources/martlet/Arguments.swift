@@ -45,6 +45,13 @@ struct Arguments {
     return value
   }
 
+  /// Whether an option without a value is given.
+  func flag(_ name: String) throws -> Bool {
+    guard let found = options.first(where: { $0.name == name }) else { return false }
+    guard found.value == nil else { throw UsageError("--\(name) takes no value.") }
+    return true
+  }
+
   /// All values of an option that may be given several times.
   func values(_ name: String) throws -> [String] {
     try options.filter { $0.name == name }.map { option in
@@ -86,6 +93,34 @@ enum Usage {
                     [--advertise HOST:PORT]           what clients are told, if not --listen
                     [--http 127.0.0.1:8080]           /health and /metrics
                     [--set NAME=VALUE]...             broker settings, by Kafka's names
+                    [--config martlet.yaml]           the same in a file; the command line wins
+      martlet capture --config FILE     changes of a Postgres database into topics, until SIGTERM;
+                                        FILE: a connector's JSON, or properties
+                    --bootstrap HOST:PORT             of a node that runs, or
+                    --data DIR [--listen ...]         with a node in this process, as for serve
+                    [--check]                         say what is missing, and end
+                    [--forget]                        forget how far it is, drop the slot, and end
+      martlet run PIPELINE.yaml         capture and processors as a file names them, until SIGTERM
+      martlet demo [--seconds 30]       the whole pipeline on a throw-away Postgres
+                    [--rate 500]                      transactions a second
+                    [--listen 127.0.0.1:9092]         where Kafka clients read along
+                    [--json]                          one object at the end, and nothing before
+      martlet topic create NAME... [--partitions N] [--config NAME=VALUE]... [--if-not-exists]
+      martlet topic list [--internal] | describe NAME... | delete NAME...        [--json]
+      martlet topic alter NAME [--partitions N] [--config NAME=VALUE]... [--unset NAME]...
+      martlet group list | describe ID                                           [--json]
+      martlet group reset ID --topic T [--partition N] --to PLACE | delete ID...
+      martlet produce TOPIC [FILE]...   a record for each line of the files or standard input
+                    [-K SEPARATOR] [-k KEY] [-p PARTITION] [-H NAME=VALUE]... [-z CODEC]
+                    [-D DELIMITER] [-Z: empty is null] [--whole: one record a file] [--acks 0|1|all]
+      martlet consume TOPIC...          prints values, a line each, until Ctrl-C
+                    [-o PLACE] [-p PARTITION]... [-c COUNT] [-e: exit at the end]
+                    [-G GROUP [--assignor NAME] [--instance NAME]] [--read-committed]
+                    [-f FORMAT: %t %p %o %k %s %K %S %T %h] [-J: JSON] [-K SEPARATOR]
+                    PLACE: beginning, end, an offset, -N before the end, @ms since 1970
+          each of these with            [-b HOST:PORT], 127.0.0.1:9092 if left out
+      martlet process --config FILE.json        processors, until SIGTERM or Ctrl-C
+                    [--bootstrap 127.0.0.1:9092]      where the log is
       martlet help | version
     """
 }

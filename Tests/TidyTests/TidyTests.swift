@@ -11,12 +11,12 @@ import Testing
     "Platform": ["CLinux", "Glibc"],
     "LogStore": ["Bytes", "Records", "Platform"],
     "KafkaWire": ["Bytes"],
+    "YAML": ["CYAML", "Glibc"],
     "Client": ["Bytes", "Records", "KafkaWire", "Platform"],
-    "Capture": ["Bytes", "Records", "Platform", "Client", "CLibpq", "Glibc"],
+    "Capture": ["Bytes", "Records", "Platform", "Client", "CLibpq", "CPCRE2", "Glibc"],
     "Processors": ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite", "Glibc"],
-    "Demo": [
-      "Broker", "Capture", "Client", "LogStore", "Platform", "Processors", "CLibpq", "CSQLite",
-    ],
+    "Pipeline": ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"],
+    "Demo": ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "CLibpq"],
     "Simulation": ["Bytes", "Records", "Platform", "LogStore", "Broker"],
     "Broker": [
       "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CLinux", "CMicrohttpd", "Glibc",
@@ -24,7 +24,10 @@ import Testing
   ]
 
   /// Parts of the broker that decide and do nothing: no files, sockets or clocks.
-  private static let pureFolders = ["Broker/Groups", "Broker/Topics", "Broker/Node"]
+  private static let pureFolders = [
+    "Broker/Groups", "Broker/Topics", "Broker/Node", "Capture/PgOutput", "Capture/Types",
+    "Capture/Envelope",
+  ]
   private static let pureImports: Set<String> = [
     "Bytes", "Records", "LogStore", "KafkaWire", "Platform",
   ]

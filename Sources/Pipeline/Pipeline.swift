@@ -1,0 +1,121 @@
+internal import Broker
+internal import Capture
+package import Client
+internal import Platform
+package import Processors
+
+/// A pipeline that runs: a node, unless that is elsewhere; captures; processors, each on a thread
+/// of its own, so that none waits for another's database.
+///
+/// A part that fails says so and leaves the others running.
+package final class Pipeline: Sendable {
+  package let client: Client
+  package let captures: [RunningCapture]
+  package let processors: [ProcessorRunner]
+  /// Where Kafka clients connect, if the node is here and takes any.
+  package let port: UInt16?
+  package let httpPort: UInt16?
+  private let node: NodeHost?
+  private let log: @Sendable (String) -> Void
+  /// What was last said of each processor.
+  private let said: Condition<[String?]>
+
+  /// Starts everything. `log` takes lines for people; `changed` is called when a part has ended;
+  /// both on any thread.
+  package init(
+    _ file: PipelineFile, log: @escaping @Sendable (String) -> Void,
+    changed: @escaping @Sendable () -> Void = {}
+  ) throws(PipelineError) {
+    self.log = log
+    let makeClient: @Sendable () throws(ClientError) -> Client
+    do {
+      switch file.log {
+      case .here(let options):
+        let node = try NodeHost(options, log: log)
+        let link = node.localLink
+        self.node = node
+        makeClient = { () throws(ClientError) in try Client(connect: { InProcessLink(link) }) }
+      case .there(let bootstrap):
+        node = nil
+        makeClient = { () throws(ClientError) in try Client(bootstrap: bootstrap) }
+      }
+      client = try makeClient()
+    } catch {
+      throw PipelineError("\(error)")
+    }
+    port = node?.port
+    httpPort = node?.httpPort
+    let client = client
+    captures = file.captures.map { RunningCapture($0, client, log: log, ended: changed) }
+    processors = file.processors.map { $0.runner(makeClient) }
+    said = Condition(processors.map { _ in nil })
+    for processor in processors { processor.start() }
+  }
+
+  /// Says what has changed of the processors since the last call.
+  package func report() {
+    for (index, processor) in processors.enumerated() {
+      let text = Self.text(processor.status.phase)
+      let isNew = said.withLock { said in
+        defer { said[index] = text }
+        return said[index] != text
+      }
+      if isNew { log("processor '\(processor.name)' \(text)") }
+    }
+  }
+
+  private static func text(_ phase: ProcessorStatus.Phase) -> String {
+    switch phase {
+    case .starting: "starts"
+    case .running: "runs"
+    case .waiting(let why): "waits: \(why)"
+    case .failed(let why): "has failed: \(why)"
+    case .stopped: "has stopped"
+    }
+  }
+
+  /// Parts that have ended for good, each in a sentence.
+  package var failures: [String] {
+    captures.compactMap { capture in
+      capture.failure.map { "capture '\(capture.name)': \($0)" }
+    }
+      + processors.compactMap { processor in
+        guard case .failed(let why) = processor.status.phase else { return nil }
+        return "processor '\(processor.name)': \(why)"
+      }
+  }
+
+  /// Nothing of it runs any more but the node.
+  package var hasEnded: Bool {
+    captures.allSatisfy { $0.hasEnded }
+      && processors.allSatisfy {
+        if case .failed = $0.status.phase { true } else { false }
+      }
+  }
+
+  /// Ends everything, the node last: it takes the last positions. Blocks.
+  package func stop() {
+    for capture in captures { capture.stop() }
+    for processor in processors { processor.stop() }
+    client.close()
+    node?.stop()
+  }
+}
+
+extension PipelineFile.Processor {
+  fileprivate func runner(
+    _ makeClient: @escaping @Sendable () throws(ClientError) -> Client
+  ) -> ProcessorRunner {
+    let task =
+      switch kind {
+      case .revenue(let options): Revenue.task(options)
+      case .lowStock(let options): LowStock.task(options)
+      }
+    let database: AnyProcessor.Database =
+      switch results {
+      case .sqlite(let path): .sqlite(path)
+      case .postgres(let conninfo): .postgres(conninfo)
+      }
+    return AnyProcessor(name: name, task: task, database: database).runner(makeClient)
+  }
+}

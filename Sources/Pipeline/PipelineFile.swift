@@ -1,0 +1,133 @@
+package import Broker
+package import Capture
+internal import Platform
+package import Processors
+internal import YAML
+
+/// A pipeline in a file: where its log is, what is captured, and what is made of it.
+///
+/// ```yaml
+/// name: store-a
+/// log:
+///   data: ./data                     # a node in this process, with what `serve` takes:
+///   listen: 127.0.0.1:9092
+///   http: 127.0.0.1:8080
+///   settings: {num.partitions: 6}
+///   # bootstrap: 127.0.0.1:9092      # or brokers that run elsewhere
+/// capture:
+///   - file: connector.json           # a connector as Kafka Connect has it, or its properties:
+///   - config:
+///       name: store-a
+///       database.hostname: localhost
+/// results:
+///   postgres: host=localhost dbname=analytics user=postgres
+///   # sqlite: results.db
+/// processors:
+///   - kind: revenue
+///     source: orders
+///   - kind: low-stock
+///     source: products
+/// ```
+///
+/// Paths are relative to the file's folder.
+package struct PipelineFile: Sendable {
+  package enum Log: Sendable {
+    case here(NodeHostOptions)
+    case there([String])
+  }
+
+  package enum Results: Hashable, Sendable {
+    case sqlite(path: String)
+    case postgres(conninfo: String)
+  }
+
+  package struct Processor: Sendable {
+    package enum Kind: Hashable, Sendable {
+      case revenue(Revenue.Options)
+      case lowStock(LowStock.Options)
+    }
+
+    package var name: String
+    package var kind: Kind
+    package var results: Results
+
+    package init(name: String, kind: Kind, results: Results) {
+      self.name = name
+      self.kind = kind
+      self.results = results
+    }
+  }
+
+  package var name: String
+  package var log: Log
+  package var captures: [CaptureConfig] = []
+  package var processors: [Processor] = []
+
+  package init(name: String, log: Log) {
+    self.name = name
+    self.log = log
+  }
+}
+
+/// What is wrong with a pipeline, and where; or why it ended.
+package struct PipelineError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let description: String
+
+  package init(_ description: String) { self.description = description }
+}
+
+extension PipelineFile {
+  package static func read(path: String) throws(PipelineError) -> PipelineFile {
+    var folder = ""
+    if let slash = path.lastIndex(of: "/") { folder = String(path[...slash]) }
+    do {
+      return try parse(try YAMLDocument.read(path: path), folder: folder)
+    } catch let error as YAMLError {
+      throw PipelineError(error.line > 0 ? "\(path), \(error)" : error.text)
+    } catch {
+      throw PipelineError("\(path): \(error)")
+    }
+  }
+
+  /// `folder` ends with a slash, or is empty for the current one.
+  package static func parse(text: String, folder: String = "") throws(PipelineError) -> PipelineFile
+  {
+    do {
+      return try parse(try YAMLDocument.parse(text), folder: folder)
+    } catch {
+      throw PipelineError("\(error)")
+    }
+  }
+
+  private static func parse(_ document: YAMLNode, folder: String) throws -> PipelineFile {
+    let entries = try document.entries(
+      of: "the pipeline", known: ["name", "log", "capture", "results", "processors"])
+    func value(_ key: String) -> YAMLNode? { entries.first { $0.key == key }?.value }
+    guard let log = value("log") else {
+      throw YAMLError(line: document.line, "log is missing; it says where the data is.")
+    }
+    var file = PipelineFile(
+      name: try value("name")?.text(of: "name") ?? "pipeline",
+      log: try PipelineReader(folder: folder).log(log))
+    let reader = PipelineReader(folder: folder)
+    file.captures = try (value("capture")?.items(of: "capture") ?? []).map(reader.capture)
+    let results = try value("results").map(reader.results)
+    file.processors = try (value("processors")?.items(of: "processors") ?? []).map {
+      try reader.processor($0, results)
+    }
+    try checkNames(file, document)
+    return file
+  }
+
+  /// Positions and offsets are kept under these names.
+  private static func checkNames(_ file: PipelineFile, _ document: YAMLNode) throws {
+    for names in [file.captures.map(\.name), file.processors.map(\.name)] {
+      for (index, name) in names.enumerated() where names[..<index].contains(name) {
+        throw YAMLError(line: document.line, "Two parts are named '\(name)'; name them apart.")
+      }
+    }
+    if file.captures.isEmpty, file.processors.isEmpty {
+      throw YAMLError(line: document.line, "There is neither capture nor a processor to run.")
+    }
+  }
+}

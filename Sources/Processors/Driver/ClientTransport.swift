@@ -1,0 +1,224 @@
+package import Client
+internal import Platform
+internal import Records
+
+/// The log behind a client: one consumer of the source, one positioned producer for the result
+/// topics, one plain producer for dead letters.
+///
+/// Dead letters have no positions, because processors share their topic: after a crash those of the
+/// last batch may be there twice, with the same `martlet.source.*` headers. None is ever missing.
+package final class ClientTransport: RecordTransport {
+  private static let deliveryMilliseconds: Int64 = 30_000
+
+  private struct Delivery: Sendable {
+    var open = 0
+    var failure: ClientError?
+  }
+
+  private let makeClient: () throws(ClientError) -> Client
+  private var client: Client?
+  private var consumer: Consumer?
+  private var results: PositionedProducer?
+  private var deadLetters: Producer?
+  private var processor = ""
+  private var sourceTopic = ""
+  private var deadLetterTopic = ""
+  private var partitionCounts: [String: Int32] = [:]
+  /// What is read: each partition's next offset, nil for its beginning.
+  private var positions: [Int32: Int64?] = [:]
+  private var isReassigned = false
+  private let delivery = Condition(Delivery())
+
+  package init(_ makeClient: @escaping () throws(ClientError) -> Client) {
+    self.makeClient = makeClient
+  }
+
+  package func open(
+    processor: String, sourceTopic: String, resultTopics: [String], deadLetterTopic: String
+  ) throws(TransportError) -> Int64 {
+    close()
+    self.processor = processor
+    self.sourceTopic = sourceTopic
+    self.deadLetterTopic = deadLetterTopic
+    return try translated { () throws(ClientError) in
+      let client = try makeClient()
+      self.client = client
+      var options = Producer.Options()
+      options.lingerMilliseconds = 0
+      options.deliveryTimeoutMilliseconds = Self.deliveryMilliseconds
+      deadLetters = try Producer(blocking: client, options)
+      options.transactionalID = processor
+      let results = try PositionedProducer.openBlocking(client, options)
+      self.results = results
+      let outputs = try results.openBlocking(resultTopics.map { NewTopic($0) })
+      for output in outputs { partitionCounts[output.partition.topic, default: 0] += 1 }
+      var reading = Consumer.Options()
+      reading.groupID = processor
+      reading.commitsAutomatically = false
+      reading.autoOffsetReset = .none
+      reading.pollRecordsMax = ProcessorLoop.batchRecordsMax
+      consumer = try Consumer(client, reading)
+      return outputs.compactMap(\.last).map { Int64(clamping: $0.major) }.max() ?? 0
+    }
+  }
+
+  private func translated<T>(
+    _ body: () throws(ClientError) -> T
+  ) throws(TransportError) -> T {
+    do throws(ClientError) {
+      return try body()
+    } catch {
+      throw Self.transportError(error, processor)
+    }
+  }
+
+  private static func transportError(_ error: ClientError, _ processor: String) -> TransportError {
+    switch error.code {
+    case .fenced:
+      return .fenced(
+        "Another instance of the processor '\(processor)' has taken over its topics; stop one of "
+          + "them, or give this one another name, tables and result topic.")
+    case .noOffset:
+      return .failed(
+        "What '\(processor)' has to read next is not in its source any more (\(error)); its "
+          + "results would miss it. Capture the source anew, or remove the processor's rows to "
+          + "begin anew.")
+    case .invalidArgument, .unsupportedVersion: return .failed("\(error).")
+    default: return .unavailable("The log cannot be reached: \(error).")
+    }
+  }
+
+  private func opened<T>(_ value: T?) -> T {
+    guard let value else { preconditionFailure("a transport is opened before it is used") }
+    return value
+  }
+
+  package func close() {
+    client?.close()
+    client = nil
+    consumer = nil
+    results = nil
+    deadLetters = nil
+    partitionCounts = [:]
+    positions = [:]
+    // Whatever was on its way when the client was closed has been completed as failed, or will be.
+    delivery.wait(until: { $0.open == 0 }, milliseconds: 1000) { $0 = Delivery() }
+  }
+
+  // MARK: Reading
+
+  package func sourcePartitions() throws(TransportError) -> Int32? {
+    let client = opened(client)
+    let topic = sourceTopic
+    return try translated { () throws(ClientError) in
+      let found = try client.wait { client.describeTopics([topic], $0) }
+      switch found[topic] {
+      case .success(let description)?: return Int32(description.partitions.count)
+      // Not there yet.
+      case .failure(let error)? where error.isRetriable: return nil
+      case .failure(let error)?: throw error
+      case nil: return nil
+      }
+    }
+  }
+
+  package func read(partition: Int32, from offset: Int64?) throws(TransportError) {
+    positions[partition] = .some(offset)
+    isReassigned = true
+  }
+
+  package func poll(milliseconds: Int64) throws(TransportError) -> [InputRecord] {
+    let consumer = opened(consumer)
+    if isReassigned {
+      isReassigned = false
+      // All of them, because an assignment replaces the one before.
+      var places: [TopicPartition: Consumer.Target] = [:]
+      for (partition, offset) in positions {
+        places[TopicPartition(sourceTopic, partition)] = offset.map { .offset($0) } ?? .beginning
+      }
+      consumer.assign(places)
+    }
+    let records = try translated { () throws(ClientError) in
+      try consumer.pollBlocking(timeoutMilliseconds: milliseconds)
+    }
+    return records.map { record in
+      positions[record.partition] = .some(record.offset + 1)
+      return InputRecord(
+        partition: record.partition, offset: record.offset, timestamp: record.timestamp,
+        key: record.key, value: record.value)
+    }
+  }
+
+  package func report(_ progress: [SourceProgress]) {
+    var offsets: [TopicPartition: Int64] = [:]
+    for part in progress { offsets[TopicPartition(sourceTopic, part.partition)] = part.nextOffset }
+    consumer?.commit(offsets) { _ in }
+  }
+
+  // MARK: Writing
+
+  package func place(_ record: inout OutboxRecord) throws(TransportError) {
+    guard let count = partitionCounts[record.topic] else { return }
+    record.partition = record.key.map { Murmur2.partition(of: $0, count: count) } ?? 0
+  }
+
+  package func produce(
+    _ records: [OutboxRecord], sequence: Int64
+  ) throws(TransportError) {
+    var positioned: [(record: ProducerRecord, position: Position)] = []
+    var plain: [ProducerRecord] = []
+    for (index, record) in records.enumerated() {
+      var headers = record.headers.map { RecordHeader(key: $0.name, value: $0.value[...]) }
+      if partitionCounts[record.topic] != nil {
+        positioned.append(
+          (
+            ProducerRecord(
+              topic: record.topic, partition: record.partition, key: record.key,
+              value: record.value, headers: headers, timestamp: record.timestamp),
+            Position(UInt64(clamping: sequence), UInt64(index))
+          ))
+      } else {
+        headers.append(RecordHeader(key: "martlet.processor", value: Array(processor.utf8)[...]))
+        plain.append(
+          ProducerRecord(
+            topic: record.topic, key: record.key, value: record.value, headers: headers,
+            timestamp: record.timestamp))
+      }
+    }
+    let (results, deadLetters) = (opened(results), opened(deadLetters))
+    if !positioned.isEmpty {
+      try send({ results.enqueue(positioned, $0) }, { results.whenRoom($0) })
+    }
+    if !plain.isEmpty {
+      try send({ deadLetters.enqueue(plain, acknowledged: $0) }, { deadLetters.whenRoom($0) })
+    }
+  }
+
+  private func send(
+    _ enqueue: (@escaping @Sendable (ClientError?) -> Void) -> Bool,
+    _ whenRoom: (@escaping @Sendable () -> Void) -> Void
+  ) throws(TransportError) {
+    delivery.withLock { $0.open += 1 }
+    while true {
+      let isTaken = enqueue { [delivery] error in
+        delivery.withLock { delivery in
+          delivery.open -= 1
+          delivery.failure = delivery.failure ?? error
+        }
+        delivery.broadcast()
+      }
+      if isTaken { return }
+      let hasRoom = Condition(false)
+      whenRoom {
+        hasRoom.withLock { $0 = true }
+        hasRoom.broadcast()
+      }
+      hasRoom.wait(until: { $0 }, milliseconds: Self.deliveryMilliseconds) { _ in }
+    }
+  }
+
+  package func finishProducing() throws(TransportError) {
+    let failure = delivery.wait(until: { $0.open == 0 }) { $0.failure }
+    if let failure { throw Self.transportError(failure, processor) }
+  }
+}

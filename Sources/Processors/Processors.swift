@@ -1,1 +1,0 @@
-// Topologies, state and sinks.

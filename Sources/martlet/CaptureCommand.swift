@@ -1,0 +1,135 @@
+internal import Broker
+internal import Capture
+internal import Client
+internal import Pipeline
+internal import Platform
+
+/// `martlet capture`: one connector, until a signal ends it; against a node that runs somewhere, or
+/// with a node in the same process.
+struct CaptureCommand {
+  private enum Node {
+    case remote([String])
+    case here(NodeHostOptions, SocketAddress)
+    /// Only Postgres is asked.
+    case none
+  }
+
+  private let config: CaptureConfig
+  private let node: Node
+  private let forgets: Bool
+
+  init(_ arguments: Arguments) throws {
+    try arguments.allow([
+      "config", "bootstrap", "data", "node", "listen", "advertise", "http", "set", "check",
+      "forget",
+    ])
+    guard let path = try arguments.value("config") else {
+      throw UsageError("--config says what to capture; give a connector's file.")
+    }
+    do throws(CaptureConfigError) {
+      config = try ConnectorFile.read(path: path)
+    } catch {
+      throw UsageError("\(path): \(error)")
+    }
+    forgets = try arguments.flag("forget")
+    if try arguments.flag("check") {
+      node = .none
+    } else if let bootstrap = try arguments.value("bootstrap") {
+      guard try arguments.value("data") == nil else {
+        throw UsageError("--bootstrap and --data are both given; the node is there or here.")
+      }
+      node = .remote([bootstrap])
+    } else {
+      let (options, listen) = try Serve.options(arguments, ServeConfig())
+      node = .here(options, listen)
+    }
+  }
+
+  func run() throws {
+    switch node {
+    case .none: try check()
+    case .remote(let bootstrap): try follow(try Client(bootstrap: bootstrap))
+    case .here(let options, let listen): try serveAndFollow(options, listen)
+    }
+  }
+
+  private func check() throws {
+    let findings = Preflight.check(config)
+    for note in config.notes { print("note: \(note)") }
+    for finding in findings { print("\(finding)") }
+    if findings.contains(where: { $0.severity == .error }) { Terminal.exit(1) }
+    print("Capture can start.")
+  }
+
+  private func follow(_ client: Client) throws {
+    let loop = try EventLoop()
+    let capture = RunningCapture(config, client, forgets: forgets, wake: loop.poster.wake)
+    loop.turn = { [unowned loop] in
+      if capture.hasEnded { loop.stop() }
+      return 1000
+    }
+    let signals = try stopping(on: loop, capture)
+    loop.run()
+    withExtendedLifetime(signals) {}
+    try capture.outcome()
+  }
+
+  private func serveAndFollow(_ options: NodeHostOptions, _ listen: SocketAddress) throws {
+    let node = try HostedNode(options, log: Terminal.log)
+    let link = node.localLink
+    let client = try Client(connect: { InProcessLink(link) })
+    let address = "\(listen.host):\(node.port ?? listen.port)"
+    Terminal.log("node \(options.nodeID) serves \(options.directory) on \(address)")
+    if let port = node.httpPort { Terminal.log("metrics on port \(port)") }
+    let capture = RunningCapture(config, client, forgets: forgets, wake: node.loop.poster.wake)
+    // The node ends after the capture, whose last positions it takes.
+    let turn = node.loop.turn
+    node.loop.turn = { [unowned node] in
+      if capture.hasEnded { node.stop() }
+      return turn()
+    }
+    let signals = try stopping(on: node.loop, capture)
+    node.run()
+    withExtendedLifetime(signals) {}
+    try capture.outcome()
+  }
+
+  private func stopping(on loop: EventLoop, _ capture: RunningCapture) throws -> Signals {
+    try Signals([Signals.terminate, Signals.interrupt], on: loop) { _ in
+      Terminal.log("stopping")
+      capture.stop.request()
+    }
+  }
+}
+
+/// A capture on a thread of its own.
+private final class RunningCapture: Sendable {
+  let stop = CaptureStop()
+  private let end = Condition<Result<Void, CaptureError>?>(nil)
+
+  /// `wake` is called when it has ended.
+  init(
+    _ config: CaptureConfig, _ client: Client, forgets: Bool, wake: @escaping @Sendable () -> Void
+  ) {
+    let stop = stop
+    let end = end
+    Thread.start("martlet-capture") {
+      let result = Result { () throws(CaptureError) in
+        if forgets {
+          try CaptureRunner.forget(config, client, log: Terminal.log)
+        } else {
+          try CaptureRunner.run(config, client, log: Terminal.log, stop: stop)
+        }
+      }
+      end.withLock { $0 = result }
+      wake()
+    }
+  }
+
+  var hasEnded: Bool { end.withLock { $0 != nil } }
+
+  func outcome() throws(CaptureError) {
+    try end.withLock { $0 }?.get()
+    Terminal.log("stopped")
+  }
+}

@@ -1,0 +1,136 @@
+internal import Client
+internal import Platform
+
+/// What the commands that speak to a broker share: a connection, a way to wait, and how to end.
+enum ClientCommand {
+  static func run(_ command: String, _ words: [String]) throws {
+    watchSignals()
+    switch command {
+    case "topic": try TopicCommand.run(words)
+    case "group": try GroupCommand.run(words)
+    case "produce": try ProduceCommand(words).run()
+    case "consume": try ConsumeCommand(words).run()
+    default: preconditionFailure("'\(command)' is no client command")
+    }
+  }
+
+  /// A client of the broker that `--broker` names.
+  static func client(_ words: Words) throws -> Client {
+    let named = words.values("broker")
+    var options = ClientOptions()
+    options.clientID = "martlet-cli"
+    options.requestTimeoutMilliseconds = 10_000
+    options.connectTimeoutMilliseconds = 5000
+    do {
+      return try Client(bootstrap: named.isEmpty ? ["127.0.0.1:9092"] : named, options: options)
+    } catch {
+      throw UsageError("--broker: \(error.message).")
+    }
+  }
+
+  /// Waits on the main thread, which may block, for what is done elsewhere.
+  static func wait<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) throws -> T {
+    let slot = Condition<Result<T, any Error>?>(nil)
+    Task {
+      let result: Result<T, any Error>
+      do { result = .success(try await body()) } catch { result = .failure(error) }
+      slot.withLock { $0 = result }
+      slot.broadcast()
+    }
+    return try slot.wait(until: { $0 != nil }) { $0 ?? .failure(UsageError("")) }.get()
+  }
+
+  /// Prints the failures among outcomes; throws if there are any.
+  static func check<Key: Hashable & Comparable, Value>(
+    _ outcomes: Outcomes<Key, Value>
+  ) throws {
+    var failures: [String] = []
+    for key in outcomes.keys.sorted() {
+      if case .failure(let error)? = outcomes[key] { failures.append(error.message) }
+    }
+    guard let last = failures.last else { return }
+    for failure in failures.dropLast() { Terminal.complain(failure) }
+    throw CommandError(last)
+  }
+
+  // MARK: Signals
+
+  private static let interrupted = Condition<(is: Bool, isHandled: Bool)>((false, false))
+
+  /// Whether somebody wants this to end.
+  static var isInterrupted: Bool { interrupted.withLock { $0.is } }
+
+  /// From now on the command looks at `isInterrupted` itself; before, a signal ends the process.
+  static func handleInterrupts() { interrupted.withLock { $0.isHandled = true } }
+
+  private static func watchSignals() {
+    Thread.start("martlet-signals") {
+      guard let loop = try? EventLoop() else { return }
+      let signals = try? Signals([Signals.terminate, Signals.interrupt], on: loop) { number in
+        let isSecond = interrupted.withLock { state in
+          defer { state.is = true }
+          return state.is || !state.isHandled
+        }
+        if isSecond { Terminal.exit(128 + number) }
+      }
+      withExtendedLifetime(signals) { loop.run() }
+    }
+  }
+}
+
+/// A failure in one sentence.
+struct CommandError: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) { self.description = description }
+}
+
+/// Lines in columns.
+struct Columns {
+  private var rows: [[String]] = []
+
+  init(_ header: String...) { rows = [header] }
+
+  mutating func add(_ row: String...) { rows.append(row) }
+
+  func write() {
+    let count = rows.map(\.count).max() ?? 0
+    let widths = (0..<count).map { column in rows.map { $0[column].count }.max() ?? 0 }
+    for row in rows {
+      var line = ""
+      for (index, cell) in row.enumerated() {
+        line += cell
+        guard index + 1 < row.count else { continue }
+        line += String(repeating: " ", count: widths[index] - cell.count + 2)
+      }
+      print(line)
+    }
+  }
+}
+
+/// Text as JSON has it.
+enum JSON {
+  static func string(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": result += "\\\""
+      case "\\": result += "\\\\"
+      case "\n": result += "\\n"
+      case "\r": result += "\\r"
+      case "\t": result += "\\t"
+      case _ where scalar.value < 0x20:
+        let digits = String(scalar.value, radix: 16)
+        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
+  }
+
+  static func string(_ bytes: ArraySlice<UInt8>?) -> String {
+    bytes.map { string(String(decoding: $0, as: UTF8.self)) } ?? "null"
+  }
+
+  static func array(_ elements: [String]) -> String { "[" + elements.joined(separator: ",") + "]" }
+}

@@ -1,0 +1,47 @@
+internal import Broker
+internal import Pipeline
+internal import Platform
+
+/// `martlet run PIPELINE.yaml`: what the file names, until a signal ends it.
+struct Run {
+  private let file: PipelineFile
+
+  init(_ arguments: Arguments) throws {
+    try arguments.allow([], operandsMax: 1)
+    guard let path = arguments.operands.first else {
+      throw UsageError("'martlet run' takes a pipeline's file.")
+    }
+    do throws(PipelineError) {
+      file = try PipelineFile.read(path: path)
+    } catch {
+      throw UsageError(error.description)
+    }
+  }
+
+  func run() throws {
+    let loop = try EventLoop()
+    let pipeline = try Pipeline(file, log: Terminal.log, changed: loop.poster.wake)
+    if case .here(let options) = file.log {
+      let host = options.listen?.host ?? "127.0.0.1"
+      Terminal.log(
+        "node \(options.nodeID) serves \(options.directory) on \(host):\(pipeline.port ?? 0)")
+    }
+    if let port = pipeline.httpPort { Terminal.log("metrics on port \(port)") }
+    loop.turn = { [unowned loop] in
+      pipeline.report()
+      if pipeline.hasEnded { loop.stop() }
+      return 1000
+    }
+    let signals = try Signals([Signals.terminate, Signals.interrupt], on: loop) {
+      [unowned loop] _ in
+      Terminal.log("stopping")
+      loop.stop()
+    }
+    loop.run()
+    withExtendedLifetime(signals) {}
+    let failures = pipeline.failures
+    pipeline.stop()
+    Terminal.log("stopped")
+    guard failures.isEmpty else { throw PipelineError(failures.joined(separator: " ")) }
+  }
+}

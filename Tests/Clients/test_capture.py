@@ -1,0 +1,264 @@
+"""What capture does around the stream: what it checks, refuses, follows and hands over."""
+
+import json
+import re
+import subprocess
+import time
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from conftest import BINARY, Node
+from postgres import Postgres
+from test_capture_kills import wait_for
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    postgres = Postgres()
+    yield postgres
+    postgres.stop()
+
+
+@pytest.fixture
+def database(postgres):
+    """A schema of its own in the one cluster: tables, slots and publications go afterwards."""
+    yield postgres
+    sql(
+        postgres,
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active",
+    )
+    wait_for(lambda: not sql(postgres, "SELECT 1 FROM pg_replication_slots WHERE active"), 10)
+    sql(
+        postgres,
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots",
+        "DROP PUBLICATION IF EXISTS dbz_publication",
+        "DROP SCHEMA public CASCADE",
+        "CREATE SCHEMA public",
+        "GRANT USAGE ON SCHEMA public TO public",
+    )
+
+
+def sql(postgres, *statements, user="postgres"):
+    rows = []
+    connection = postgres.connect()
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            rows = cursor.fetchall() if cursor.description else []
+    connection.close()
+    return rows
+
+
+class Connector:
+    def __init__(self, directory, postgres, node, name="c", **properties):
+        directory.mkdir(exist_ok=True)
+        self.file = directory / f"{name}.json"
+        self.log = directory / f"{name}.log"
+        self.node = node
+        self.process = None
+        config = {
+            "database.hostname": postgres.host,
+            "database.port": postgres.port,
+            "database.user": "postgres",
+            "database.dbname": "postgres",
+            "topic.prefix": name,
+            "plugin.name": "pgoutput",
+            "key.converter.schemas.enable": "false",
+            "value.converter.schemas.enable": "false",
+        } | {key.replace("_", "."): value for key, value in properties.items()}
+        self.file.write_text(json.dumps({"name": name, "config": config}))
+
+    def command(self, *words):
+        return [BINARY, "capture", "--config", self.file, *words]
+
+    def run(self, *words, timeout=30):
+        return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=timeout)
+
+    def start(self):
+        self.log.touch()
+        self.process = subprocess.Popen(
+            self.command("--bootstrap", self.node.address), stderr=open(self.log, "ab")
+        )
+        return self
+
+    def until(self, text, seconds=30):
+        wait_for(lambda: re.search(text, self.log.read_text()) or self.process.poll(), seconds)
+        assert re.search(text, self.log.read_text()), self.log.read_text()
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.wait(timeout=30)
+
+
+def records(node, topic, count, seconds=30):
+    """The first records of a topic of one partition: (key, value)."""
+    consumer = Consumer({"bootstrap.servers": node.address, "group.id": "x"})
+    wait_for(lambda: topic in consumer.list_topics().topics, seconds)
+    partitions = len(consumer.list_topics(topic).topics[topic].partitions)
+    consumer.assign([TopicPartition(topic, n, 0) for n in range(partitions)])
+    found = []
+    deadline = time.monotonic() + seconds
+    while len(found) < count and time.monotonic() < deadline:
+        for message in consumer.consume(100, 0.2):
+            value = json.loads(message.value()) if message.value() else None
+            found.append((json.loads(message.key()) if message.key() else None, value))
+    consumer.close()
+    return found
+
+
+def test_check_says_what_is_missing_and_how_to_mend_it(tmp_path):
+    postgres = Postgres(settings="wal_level = replica\n")
+    try:
+        sql(
+            postgres,
+            "CREATE TABLE keyed (id int PRIMARY KEY)",
+            "CREATE TABLE loose (id int)",
+            "CREATE ROLE weak LOGIN",
+        )
+        connector = Connector(tmp_path, postgres, None, database_user="weak")
+        result = connector.run("--check")
+        assert result.returncode == 1
+        for part in [
+            "ALTER SYSTEM SET wal_level = logical",
+            'ALTER ROLE "weak" REPLICATION',
+            'GRANT SELECT ON "public"."keyed" TO "weak"',
+            'ALTER TABLE "public"."loose" REPLICA IDENTITY FULL',
+            'CREATE PUBLICATION "dbz_publication" FOR TABLE',
+        ]:
+            assert part in result.stdout, result.stdout
+        # The SQL mends it.
+        for statement in re.findall(r"^    (.*;)", result.stdout, re.M):
+            if not statement.startswith("ALTER SYSTEM"):
+                for part in statement.split("; "):
+                    sql(postgres, part)
+        postgres.kill()
+        with open(postgres.data / "postgresql.conf", "a") as conf:
+            conf.write("wal_level = logical\n")
+        postgres.start()
+        result = connector.run("--check")
+        assert result.returncode == 0, result.stdout
+        # A wrong password or database is said once, not retried.
+        for key, value in [("database_dbname", "nowhere"), ("database_user", "nobody")]:
+            result = Connector(tmp_path, postgres, None, **{key: value}).run("--check")
+            assert result.returncode == 1 and "does not exist" in result.stdout
+    finally:
+        postgres.stop()
+
+
+def test_a_slot_of_somebody_else_is_refused_and_can_be_adopted(tmp_path, database, node):
+    sql(database, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    sql(database, "CREATE PUBLICATION dbz_publication FOR TABLE t")
+    sql(database, "SELECT pg_create_logical_replication_slot('debezium', 'pgoutput')")
+    sql(database, "INSERT INTO t VALUES (2)")
+    result = Connector(tmp_path, database, node, "refused").run("--bootstrap", node.address)
+    assert result.returncode == 1 and "snapshot.mode=no_data" in result.stderr
+    connector = Connector(tmp_path, database, node, "adopted", snapshot_mode="no_data").start()
+    connector.until("goes on from the slot")
+    found = records(node, "adopted.public.t", 1)
+    assert [(value["op"], value["after"]["id"]) for _, value in found] == [("c", 2)]
+    assert connector.stop() == 0
+
+
+def test_a_slot_that_was_moved_or_dropped_stops_it_loudly(tmp_path, database, node):
+    sql(database, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    connector = Connector(tmp_path, database, node, "moved").start()
+    connector.until("streams from")
+    assert connector.stop() == 0
+    sql(database, "INSERT INTO t VALUES (2)")
+    sql(
+        database,
+        "SELECT pg_replication_slot_advance('debezium', pg_current_wal_lsn())",
+    )
+    result = connector.run("--bootstrap", node.address)
+    assert result.returncode == 1 and "somebody else has read" in result.stderr, result.stderr
+    sql(database, "SELECT pg_drop_replication_slot('debezium')")
+    result = connector.run("--bootstrap", node.address)
+    assert result.returncode == 1 and "is gone" in result.stderr, result.stderr
+    # Forgotten, it begins anew, behind what is there.
+    assert connector.run("--bootstrap", node.address, "--forget").returncode == 0
+    connector.start().until("snapshot complete: 1 tables, 2 rows")
+    found = records(node, "moved.public.t", 3)
+    assert sorted(value["after"]["id"] for _, value in found) == [1, 1, 2]
+    assert connector.stop() == 0
+
+
+def test_who_comes_later_takes_over(tmp_path, database, node):
+    sql(database, "CREATE TABLE t (id int PRIMARY KEY)")
+    first = Connector(tmp_path, database, node, "twice").start()
+    first.until("streams from")
+    second = Connector(tmp_path / "other", database, node, "twice").start()
+    second.until("is being read by the backend")
+    sql(database, "INSERT INTO t SELECT generate_series(1, 100)")
+    assert first.process.wait(timeout=30) == 1
+    assert "Another capture of the same name" in first.log.read_text()
+    second.until("streams from")
+    found = records(node, "twice.public.t", 100)
+    assert sorted(value["after"]["id"] for _, value in found) == list(range(1, 101))
+    assert second.stop() == 0
+
+
+def test_idle_tables_hold_no_wal_back(tmp_path, database, node):
+    sql(database, "CREATE TABLE quiet (id int PRIMARY KEY)", "CREATE TABLE busy (id int)")
+    connector = Connector(
+        tmp_path, database, node, "idle", table_include_list="public.quiet"
+    ).start()
+    connector.until("streams from")
+    for n in range(3):
+        sql(database, "INSERT INTO busy SELECT generate_series(1, 10000)")
+        end = sql(database, "SELECT pg_current_wal_lsn()")[0][0]
+        wait_for(
+            lambda: sql(
+                database, f"SELECT confirmed_flush_lsn >= '{end}' FROM pg_replication_slots"
+            ) == [(True,)],
+            20,
+        )
+    # Nothing of it is in the log, and what comes next is not forgotten.
+    sql(database, "INSERT INTO quiet VALUES (7)")
+    assert [value["after"] for _, value in records(node, "idle.public.quiet", 1)] == [{"id": 7}]
+    assert connector.stop() == 0
+
+
+def test_tables_change_under_it(tmp_path, database, node):
+    sql(database, "CREATE TABLE t (id int PRIMARY KEY, a text)", "INSERT INTO t VALUES (1, 'x')")
+    connector = Connector(tmp_path, database, node, "ddl", topic_creation_default_partitions="1")
+    connector.start().until("streams from")
+    sql(
+        database,
+        "CREATE TYPE mood AS ENUM ('sad', 'happy')",
+        "ALTER TABLE t ADD COLUMN b mood",
+        "INSERT INTO t VALUES (2, 'y', 'happy')",
+        "ALTER TABLE t RENAME COLUMN a TO c",
+        "INSERT INTO t VALUES (3, 'z', NULL)",
+        "ALTER TABLE t DROP COLUMN b",
+        "INSERT INTO t VALUES (4, 'w')",
+    )
+    rows = [value["after"] for _, value in records(node, "ddl.public.t", 4)]
+    assert rows == [
+        {"id": 1, "a": "x"},
+        {"id": 2, "a": "y", "b": "happy"},
+        {"id": 3, "c": "z", "b": None},
+        {"id": 4, "c": "w"},
+    ]
+    assert connector.stop() == 0
+
+
+def test_tables_without_keys_keep_their_order(tmp_path, database, node):
+    sql(
+        database,
+        "CREATE TABLE t (n int)",
+        "ALTER TABLE t REPLICA IDENTITY FULL",
+        "INSERT INTO t SELECT generate_series(1, 10)",
+    )
+    connector = Connector(tmp_path, database, node, "loose", topic_creation_default_partitions="3")
+    connector.start().until("streams from")
+    sql(database, "UPDATE t SET n = n + 100 WHERE n < 3", "DELETE FROM t WHERE n = 10")
+    found = [
+        (value["op"], (value["before"] or {}).get("n"), (value["after"] or {}).get("n"))
+        for _, value in records(node, "loose.public.t", 13)
+    ]
+    assert found[:10] == [("r", None, n) for n in range(1, 11)]
+    assert found[10:] == [("u", 1, 101), ("u", 2, 102), ("d", 10, None)]
+    assert connector.stop() == 0

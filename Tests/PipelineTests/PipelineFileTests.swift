@@ -1,0 +1,94 @@
+import Broker
+import Capture
+import Pipeline
+import Platform
+import Processors
+import Testing
+
+@Suite struct `A pipeline's file` {
+  private static let whole = """
+    name: store-a
+    log:
+      data: data
+      listen: 127.0.0.1:0
+      http: 127.0.0.1:8081
+      node: 7
+      settings: {num.partitions: 6}
+    capture:
+      - config:
+          name: shop
+          database.hostname: /run/postgresql
+          database.user: postgres
+          database.dbname: ecommerce
+          topic.prefix: shop
+          table.include.list: public.orders
+          plugin.name: pgoutput
+    results:
+      postgres: host=/run/postgresql dbname=analytics
+    processors:
+      - kind: revenue
+        source: shop.public.orders
+        window: 1h
+        grace: 0s
+      - kind: low-stock
+        name: alerts
+        results: {sqlite: alerts.db}
+    """
+
+  @Test func `says all there is to say`() throws {
+    let file = try PipelineFile.parse(text: Self.whole, folder: "/etc/martlet/")
+    #expect(file.name == "store-a")
+    guard case .here(let node) = file.log else { throw PipelineError("the log is not here") }
+    #expect(node.directory == "/etc/martlet/data")
+    #expect(node.nodeID == 7)
+    #expect(node.listen?.port == 0)
+    #expect(node.http?.port == 8081)
+    #expect(node.settings.map(\.0) == ["num.partitions"])
+    #expect(file.captures.map(\.name) == ["shop"])
+    #expect(file.processors.map(\.name) == ["revenue", "alerts"])
+    guard case .revenue(let revenue) = file.processors[0].kind else {
+      throw PipelineError("not revenue")
+    }
+    #expect(revenue.sourceTopic == "shop.public.orders")
+    #expect(revenue.windows.sizeMicroseconds == 3_600_000_000)
+    #expect(revenue.windows.graceMicroseconds == 0)
+    #expect(
+      file.processors[0].results == .postgres(conninfo: "host=/run/postgresql dbname=analytics"))
+    #expect(file.processors[1].results == .sqlite(path: "/etc/martlet/alerts.db"))
+  }
+
+  @Test func `writes to SQLite beside it when no database is named`() throws {
+    let file = try PipelineFile.parse(
+      text: """
+        log: {bootstrap: "a:9092, b:9092"}
+        processors: [{kind: revenue}]
+        """, folder: "here/")
+    guard case .there(let brokers) = file.log else { throw PipelineError("the log is not there") }
+    #expect(brokers == ["a:9092", "b:9092"])
+    #expect(file.processors[0].results == .sqlite(path: "here/results.db"))
+  }
+
+  @Test(arguments: [
+    ("", "log is missing"),
+    ("log: {data: d}", "neither capture nor a processor"),
+    ("log: {}\nprocessors: [{kind: revenue}]", "neither data"),
+    ("log: {data: d, bootstrap: 'h:1'}\nprocessors: [{kind: revenue}]", "there or here"),
+    ("log: {data: d, listen: nowhere}\nprocessors: [{kind: revenue}]", "HOST:PORT"),
+    ("log: {data: d, settings: {no.such: 1}}\nprocessors: [{kind: revenue}]", "no.such"),
+    ("log: {data: d}\nprocessors: [{kind: dance}]", "There is no processor 'dance'"),
+    ("log: {data: d}\nprocessors: [{source: orders}]", "A processor has a kind"),
+    ("log: {data: d}\nprocessors: [{kind: revenue, window: soon}]", "window is a duration"),
+    ("log: {data: d}\nprocessors: [{kind: revenue, window: 99999999999999999d}]", "in bounds"),
+    ("log: {data: d}\nprocessors: [{kind: low-stock, window: 5m}]", "no key 'window'"),
+    ("log: {data: d}\nprocessors: [{kind: revenue}, {kind: revenue}]", "named 'revenue'"),
+    ("log: {data: d}\ncapture: [{}]\n", "either a file or a config"),
+    ("log: {data: d}\ncapture: [{config: {name: x}}]\n", "topic.prefix"),
+    ("log: {data: d}\nresults: {}\nprocessors: [{kind: revenue}]", "either postgres or sqlite"),
+    ("log: {data: d}\nnonsense: 1\n", "nonsense"),
+    ("log: [", "line"),
+  ])
+  func `that is wrong says what and where`(text: String, expected: String) {
+    let error = #expect(throws: PipelineError.self) { try PipelineFile.parse(text: text) }
+    #expect(error?.description.contains(expected) == true, "\(error?.description ?? "")")
+  }
+}

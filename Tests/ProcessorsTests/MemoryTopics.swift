@@ -1,0 +1,171 @@
+import Platform
+import Processors
+
+/// Topics in memory that outlive the processors that use them, with the promises of the real ones:
+/// positions, and that only the newest instance writes.
+final class MemoryTopics: Sendable {
+  struct Written: Hashable, Sendable {
+    var sequence: Int64
+    var index: Int
+    var record: OutboxRecord
+  }
+
+  struct Contents: Sendable {
+    var source: [[InputRecord]]
+    var written: [String: [Int32: [Written]]] = [:]
+    var epoch = 0
+    /// Counts down with everything that is done; at zero whoever does it crashes.
+    var fuse = Int.max
+  }
+
+  let contents: Condition<Contents>
+
+  init(_ records: [InputRecord], partitions: Int32) {
+    let source = (0..<partitions).map { partition in
+      records.filter { $0.partition == partition }
+    }
+    contents = Condition(Contents(source: source))
+  }
+
+  /// Whether the fuse has burnt.
+  func burns() -> Bool {
+    contents.withLock { contents in
+      contents.fuse -= 1
+      return contents.fuse < 0
+    }
+  }
+
+  func written(_ topic: String) -> [[Written]] {
+    contents.withLock { contents in
+      (contents.written[topic] ?? [:]).sorted { $0.key < $1.key }.map(\.value)
+    }
+  }
+}
+
+final class MemoryTransport: RecordTransport {
+  static let partitions: UInt64 = 3
+  private let topics: MemoryTopics
+  private var epoch = 0
+  private var positions: [Int32: Int] = [:]
+  private var positioned: Set<String> = []
+  private var unfinished: [(OutboxRecord, Int64, Int)] = []
+  /// How many records a poll gives at most.
+  private let pollMax: Int
+
+  init(_ topics: MemoryTopics, pollMax: Int = 100) {
+    self.topics = topics
+    self.pollMax = pollMax
+  }
+
+  private func crash() throws(TransportError) {
+    if topics.burns() { throw .failed("crashed") }
+  }
+
+  func open(
+    processor: String, sourceTopic: String, resultTopics: [String], deadLetterTopic: String
+  ) throws(TransportError) -> Int64 {
+    try crash()
+    positioned = Set(resultTopics)
+    unfinished = []
+    positions = [:]
+    return topics.contents.withLock { contents in
+      contents.epoch += 1
+      epoch = contents.epoch
+      return resultTopics.compactMap { contents.written[$0] }.flatMap(\.values)
+        .compactMap(\.last?.sequence).max() ?? 0
+    }
+  }
+
+  func sourcePartitions() throws(TransportError) -> Int32? {
+    let count = topics.contents.withLock { $0.source.count }
+    return count == 0 ? nil : Int32(count)
+  }
+
+  func read(partition: Int32, from offset: Int64?) throws(TransportError) {
+    positions[partition] = Int(offset ?? 0)
+  }
+
+  func poll(milliseconds: Int64) throws(TransportError) -> [InputRecord] {
+    try crash()
+    var records: [InputRecord] = []
+    topics.contents.withLock { contents in
+      for partition in positions.keys.sorted() {
+        let start = positions[partition] ?? 0
+        let all = contents.source[Int(partition)]
+        let some = all[min(start, all.count)...].prefix(pollMax - records.count)
+        positions[partition] = start + some.count
+        records += some
+      }
+    }
+    return records
+  }
+
+  func place(_ record: inout OutboxRecord) throws(TransportError) {
+    let hash = (record.key ?? []).reduce(UInt64(7)) { $0 &* 31 &+ UInt64($1) }
+    record.partition = Int32(hash % Self.partitions)
+  }
+
+  func produce(_ records: [OutboxRecord], sequence: Int64) throws(TransportError) {
+    unfinished += records.enumerated().map { ($1, sequence, $0) }
+  }
+
+  /// The worst moment: nothing is written before somebody waits for it.
+  func finishProducing() throws(TransportError) {
+    for (record, sequence, index) in unfinished {
+      try crash()
+      let isFenced = topics.contents.withLock { contents in
+        guard contents.epoch == epoch else { return true }
+        let partition = record.partition ?? -1
+        let last = contents.written[record.topic]?[partition]?.last
+        if let last, positioned.contains(record.topic),
+          (sequence, index) <= (last.sequence, last.index)
+        {
+          return false
+        }
+        contents.written[record.topic, default: [:]][partition, default: []]
+          .append(.init(sequence: sequence, index: index, record: record))
+        return false
+      }
+      if isFenced { throw .fenced("another instance runs") }
+    }
+    unfinished = []
+  }
+
+  func report(_ progress: [SourceProgress]) {}
+  func close() {}
+}
+
+/// A sink whose process dies before or after a commit.
+final class FragileSink: Sink {
+  private let sink: any Sink
+  private let topics: MemoryTopics
+
+  init(_ sink: any Sink, _ topics: MemoryTopics) {
+    self.sink = sink
+    self.topics = topics
+  }
+
+  private func crash() throws(SinkError) {
+    if topics.burns() { throw .failed("crashed") }
+  }
+
+  func open(
+    processor: String, sourceTopic: String, tables: [TableDescription]
+  ) throws(SinkError) -> StoredProgress {
+    try crash()
+    return try sink.open(processor: processor, sourceTopic: sourceTopic, tables: tables)
+  }
+
+  func load(_ keys: [String]) throws(SinkError) -> [String?] {
+    try crash()
+    return try sink.load(keys)
+  }
+
+  func commit(_ batch: SinkBatch) throws(SinkError) {
+    try crash()
+    try sink.commit(batch)
+    try crash()
+  }
+
+  func close() { sink.close() }
+}
