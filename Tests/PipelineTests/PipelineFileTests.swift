@@ -92,3 +92,12 @@ import Testing
     #expect(error?.description.contains(expected) == true, "\(error?.description ?? "")")
   }
 }
+
+@Suite struct `The example of store A` {
+  @Test func `is a pipeline`() throws {
+    let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let file = try PipelineFile.read(path: "/\(root)/examples/store-a/pipeline.yaml")
+    #expect(file.captures.map(\.name) == ["store-a"])
+    #expect(file.processors.map(\.name) == ["revenue", "low-stock"])
+  }
+}
