@@ -110,6 +110,7 @@ let package = Package(
 
     bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform"]),
     bench("CaptureBench", ["Capture", "CLinux"]),
+    bench("ClientBench", ["Broker", "Client", "Platform"]),
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
     bench("ProcessorBench", ["Platform", "Processors"]),
     bench("RecordsBench", ["Bytes", "Records"]),
