@@ -25,6 +25,9 @@ package struct DemoReport {
     }
   }
 
+  /// Of those that are equal, the newest; the others are counted.
+  private static let windowsShown = 6
+
   package var seconds: Int
   package var topics: [Topic]
   package var processed: Int
@@ -77,14 +80,21 @@ package struct DemoReport {
     lines.append("")
     lines.append("revenue of completed orders, five-minute windows (UTC)")
     lines.append("  window            source       orders       Martlet       orders")
-    for start in Set((atSource + inResults).map(\.start)).sorted() {
-      lines.append(comparison(start))
+    let starts = Set((atSource + inResults).map(\.start)).sorted()
+    let shown = starts.filter { isDifferent($0) || starts.suffix(Self.windowsShown).contains($0) }
+    if shown.count < starts.count {
+      lines.append("  \(starts.count - shown.count) earlier windows are equal")
     }
+    for start in shown { lines.append(comparison(start)) }
     lines.append(
       "alerts: \(alertsAtSource) products below their threshold at the source, "
         + "\(alertsInResults) in the results")
     lines.append(isEqual ? "equal to the cent" : "NOT EQUAL")
     return lines.joined(separator: "\n")
+  }
+
+  private func isDifferent(_ start: Int64) -> Bool {
+    atSource.first { $0.start == start } != inResults.first { $0.start == start }
   }
 
   private func comparison(_ start: Int64) -> String {
