@@ -78,8 +78,6 @@ package enum DiskOperation: Sendable {
   /// Reads up to `count` bytes; fewer at the end of the file.
   case read(FileID, position: Int64, count: Int)
   case sync(FileID)
-  /// Starts writing out a range without waiting for it and without promising anything.
-  case pushOut(FileID, position: Int64, count: Int64)
   case truncate(FileID, size: Int64)
   case size(FileID)
   /// Maps a file that nobody will shorten for as long as it is mapped.
