@@ -4,7 +4,7 @@ internal import Platform
 ///
 /// A chunk of it goes through three states; the memory in each is counted:
 ///
-///     filling ──its last byte is on the way to the file──▶ leaving ──written──▶ kept ──▶ (given up)
+///     filling ──all is on the way to the file──▶ leaving ──written──▶ kept ──▶ (given up)
 ///
 /// (1) All together is at most `bytesMax`. What is kept is only a cache: the oldest of it makes
 ///     room for whoever needs some. If that is not enough, appends are refused until something has
@@ -127,10 +127,11 @@ final class TailMemory {
 /// A run of a segment's bytes in memory.
 ///
 /// (1) Bytes that were given to a write never change: a chunk that was written up to the middle of
-///     a block, or cut there, is finished, and the next one begins with a copy of that block's part.
-/// (2) Its memory goes only when the file has all its bytes and no write is outstanding. So a reader
-///     who holds a chunk, and not its memory, finds the bytes in either (`LogSlice`), and pins
-///     nothing.
+///     a block, or cut there, is finished, and the next one begins with a copy of that block's
+///     part.
+/// (2) Its memory goes only when the file has all its bytes and no write is outstanding. So a
+///     reader who holds a chunk, and not its memory, finds the bytes in either (`LogSlice`), and
+///     pins nothing.
 final class TailChunk {
   enum State {
     case filling, leaving, kept, gone
