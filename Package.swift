@@ -61,6 +61,7 @@ let package = Package(
     module("Client", ["Bytes", "Records", "KafkaWire", "Platform"]),
     module("Capture", ["Bytes", "Records", "Platform", "Client", "CLibpq"]),
     module("Processors", ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite"]),
+    module("YAML", ["CYAML"]),
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
     tests("BytesTests", ["Bytes"]),
@@ -81,15 +82,20 @@ let package = Package(
 
     .executableTarget(
       name: "martlet",
-      dependencies: ["Broker", "Capture", "Client", "LogStore", "Platform", "Processors"],
+      dependencies: [
+        "Broker", "Capture", "Client", "LogStore", "Platform", "Processors", "YAML",
+      ],
       swiftSettings: production),
     .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 
-    tests("BrokerTests", ["Bytes", "Records", "LogStore", "KafkaWire", "Broker"]),
+    tests(
+      "BrokerTests",
+      ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Simulation"]),
     tests("ClientTests", ["Bytes", "Records", "KafkaWire", "Client"]),
     tests("CaptureTests", ["Bytes", "Records", "Client", "Capture"], resources: [.copy("Data")]),
     tests("ProcessorsTests", ["Bytes", "Records", "Client", "Processors"]),
+    tests("YAMLTests", ["YAML"]),
     tests("TidyTests", []),
 
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),

@@ -26,7 +26,9 @@ package struct EpochHistory: Equatable, Sendable {
   package mutating func begin(_ epoch: LeaderEpoch, at start: Offset) {
     if let last = entries.last {
       guard epoch > last.epoch else { return }
-      precondition(start >= last.start, "epoch \(epoch) begins before the epoch it follows")
+      require(
+        start >= last.start,
+        "epoch \(epoch) begins at \(start), before the one it follows at \(last.start)")
     }
     entries.append(Entry(epoch: epoch, start: start))
   }

@@ -112,7 +112,7 @@ extension Journal {
 
   /// The file of the newest slot could not be made; it may be tried again.
   mutating func giveUp(slot: Int) {
-    precondition(slot == slotsMade - 1, "slots are made one after another")
+    require(slot == slotsMade - 1, "slot \(slot) is made when there are \(slotsMade)")
     slotsMade -= 1
   }
 
@@ -141,7 +141,9 @@ extension Journal {
 
   /// The open group, in which this many bytes fit.
   mutating func groupWithRoom(for bytes: Int) throws(Refusal) -> JournalGroup {
-    precondition(bytes <= options.groupBytesMax, "a frame is larger than a group")
+    require(
+      bytes <= options.groupBytesMax,
+      "a frame of \(bytes) bytes is larger than a group of \(options.groupBytesMax)")
     if let group = open {
       if group.room >= bytes { return group }
       guard waiting.count < options.groupsWaitingMax else { throw .backlog }
@@ -220,7 +222,7 @@ extension Journal {
 
   /// The group under way is on the disk.
   mutating func completed() -> JournalGroup {
-    guard let group = underWay else { preconditionFailure("no journal write was under way") }
+    guard let group = underWay else { fatalError("no journal write was under way") }
     underWay = nil
     durableThrough = group.number
     framesDurable = group.framesThrough

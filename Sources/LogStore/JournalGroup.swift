@@ -49,7 +49,8 @@ final class JournalGroup {
     fill: (UnsafeMutableRawBufferPointer) -> Void
   ) -> DiskBytes {
     let size = JournalFormat.frameBytes(payload: payloadBytes)
-    precondition(size <= room, "a frame was added to a group without room for it")
+    require(
+      size <= room, "a frame of \(size) bytes does not fit into a group with room for \(room)")
     let first = start + used + JournalFormat.frameHeaderBytes
     let payload = unsafe UnsafeMutableRawBufferPointer(
       rebasing: memory.bytes[first..<first + payloadBytes])

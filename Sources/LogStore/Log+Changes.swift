@@ -35,7 +35,8 @@ extension Log {
       work.append((.create(files), false))
     }
     for header in headers {
-      precondition(header.baseOffset == end, "a batch does not begin where its log ends")
+      require(
+        header.baseOffset == end, "a batch begins at \(header.baseOffset), its log ends at \(end)")
       epochs.begin(header.partitionLeaderEpoch, at: header.baseOffset)
       segments[active].add(header, interval: options.indexIntervalBytes, now: now)
       end = header.nextOffset
@@ -72,7 +73,7 @@ extension Log {
     resolveDoubts(outside: .zero..<max(.zero, target.offset))
     guard target.offset < end else { return [] }
     guard let place = truncationPlace(target.offset) else {
-      preconditionFailure("truncating to \(target.offset), where no uncommitted batch ends")
+      fatalError("truncating to \(target.offset), where no uncommitted batch ends")
     }
     var work: Work = []
     // A segment that begins at the target stays, empty: the one before it may be durable and its

@@ -106,12 +106,12 @@ struct Log {
   /// Raises the high watermark to `offset`, which is the end of a batch.
   mutating func commit(through offset: Offset) {
     guard offset > highWatermark else { return }
-    precondition(offset <= end, "committing \(offset) of a log that ends at \(end)")
+    require(offset <= end, "committing \(offset) of a log that ends at \(end)")
     while firstPlace < places.count, places[firstPlace].end <= offset {
       committed = places[firstPlace]
       firstPlace += 1
     }
-    precondition(committed.end == offset, "the high watermark \(offset) is inside a batch")
+    require(committed.end == offset, "the high watermark \(offset) is inside a batch")
     highWatermark = offset
     producers.commit(through: offset)
     if firstPlace > 256, firstPlace * 2 > places.count {

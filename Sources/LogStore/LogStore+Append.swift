@@ -60,7 +60,7 @@ extension LogStore {
     let slot = try appendable(log)
     var headers = try headers(of: batches)
     guard let first = headers.first else { throw .invalidBatch("there is no batch") }
-    precondition(patch == nil || headers.count == 1, "a patch is for one batch")
+    require(patch == nil || headers.count == 1, "one patch for \(headers.count) batches")
     var next = withLog(slot) { $0.end }
     let latest = withLog(slot) { $0.epochs.latest }
     guard epoch >= latest else {
@@ -242,7 +242,7 @@ extension LogStore {
     } catch {
       throw refuse(error)
     }
-    guard let group = journal.open else { preconditionFailure("a frame goes to the open group") }
+    guard let group = journal.open else { fatalError("a frame goes to the open group") }
     if rolls { closeTail(slot) }
     let work = withLog(slot) { $0.append(headers, bytes: count, now: now) }
     _ = finish(slot, log, group, work)
@@ -280,7 +280,7 @@ extension LogStore {
     } catch {
       throw refuse(error)
     }
-    guard let group = journal.open else { preconditionFailure("a frame goes to the open group") }
+    guard let group = journal.open else { fatalError("a frame goes to the open group") }
     return group
   }
 

@@ -214,7 +214,7 @@ extension LogStore {
       _ = try? disk.perform(.close(file))
       checkpointDone(run)
     case (.open, _):
-      preconditionFailure("open answers with a file")
+      fatalError("open answers with a file")
     }
   }
 

@@ -27,7 +27,7 @@ extension LogStore {
   /// Takes in what became of a disk operation.
   package func complete(_ completion: DiskCompletion) {
     guard let purpose = pending.removeValue(forKey: completion.token) else {
-      preconditionFailure("the disk completed an operation nobody submitted")
+      fatalError("the disk completed an operation nobody submitted")
     }
     switch purpose {
     case .journalWrite: journalWritten(completion.result)
@@ -37,6 +37,7 @@ extension LogStore {
       if let file, case .failure = completion.result { syncFailed(file) }
       checkpointStep(step, number, completion.result)
     case .reserve: reserveMade(completion.result)
+    case .readAhead(let read, _): readAheadDone(read)
     }
   }
 

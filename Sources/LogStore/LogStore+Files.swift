@@ -86,7 +86,7 @@ extension LogStore {
         _ = try? disk.perform(.delete(Segment.path(id, base, "log")))
         if hasIndex { _ = try? disk.perform(.delete(Segment.path(id, base, "index"))) }
       case .removeDirectory: removeContents(slot)
-      default: preconditionFailure("only removals are taken out of their order")
+      default: fatalError("only removals are taken out of their order")
       }
     }
   }

@@ -256,7 +256,7 @@ extension LogStore {
       withLog(slot) { $0.segments[index].index = rebuilt.index }
     }
     readers.add(key, file, mapped)
-    guard let reader = readers.find(key) else { preconditionFailure("a reader was just added") }
+    guard let reader = readers.find(key) else { fatalError("a reader was just added") }
     return reader
   }
 

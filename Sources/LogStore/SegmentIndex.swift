@@ -127,7 +127,7 @@ struct MappedIndex: IndexTable {
   }
 
   func entry(_ index: Int) -> SegmentIndex.Entry {
-    precondition(index >= 0 && index < count, "an entry of the index")
+    require(index >= 0 && index < count, "entry \(index) of an index of \(count)")
     return unsafe mapping.withBytes { bytes in
       let at = index * SegmentIndex.Entry.size
       return unsafe SegmentIndex.Entry(

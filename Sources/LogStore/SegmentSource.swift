@@ -55,6 +55,17 @@ struct SegmentSource {
     return pieces
   }
 
+  /// The first run of bytes in the range that is only in the file.
+  func firstInFile(
+    _ range: Range<Int64>
+  ) throws(DiskError) -> (file: OpenFile, range: Range<Int64>)? {
+    for piece in try pieces(range) {
+      guard case .file(let file) = piece.place else { continue }
+      return (file, piece.position..<piece.position + Int64(piece.count))
+    }
+    return nil
+  }
+
   private func place(
     at position: Int64, limit: Int64
   ) throws(DiskError) -> (LogSlice.Place, end: Int64) {

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Platform
 
 /// The newest bytes of a segment, in memory on their way to its file, and after it for a while.
@@ -114,7 +115,7 @@ extension SegmentTail {
     // Held: the new chunk may take the memory of what is kept.
     let memory = old?.memory
     let prefix = Int(end - first)
-    precondition(prefix == 0 || old != nil || missing.count == prefix, "a block has no beginning")
+    require(prefix == 0 || old != nil || missing.count == prefix, "a block has no beginning")
     let chunk = TailChunk(
       start: first, size: pool.size(for: max(wish, prefix + bytes)), pool: pool, tail: self)
     if prefix > 0, let old, let memory {

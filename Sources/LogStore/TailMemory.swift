@@ -1,3 +1,4 @@
+internal import Bytes
 internal import Platform
 
 /// The memory of all logs' tails: what was appended lately, written to its file already or not.
@@ -92,7 +93,7 @@ final class TailMemory {
 
   private func index(of size: Int) -> Int {
     guard let index = sizes.firstIndex(of: size) else {
-      preconditionFailure("chunks are of fixed sizes, not of \(size) bytes")
+      fatalError("chunks are of fixed sizes, not of \(size) bytes")
     }
     return index
   }
@@ -170,8 +171,8 @@ final class TailChunk {
 
   /// Copies from the beginning of `bytes` what there is room for. Returns how much that was.
   func add(_ bytes: UnsafeRawBufferPointer) -> Int {
-    precondition(!isFinished, "a finished chunk is not added to")
-    guard let memory else { preconditionFailure("a chunk is added to while it has memory") }
+    require(!isFinished, "a finished chunk is not added to")
+    guard let memory else { fatalError("a chunk is added to while it has memory") }
     let count = min(bytes.count, room)
     let first = Int(end - start)
     unsafe UnsafeMutableRawBufferPointer(rebasing: memory.bytes[first..<first + count])

@@ -20,6 +20,10 @@ package protocol Disk: AnyObject {
 
   /// Does the operation some time; its completion comes back through the disk's owner.
   func submit(_ operation: DiskOperation, _ token: DiskToken)
+
+  /// Whether that part of a file can be read without waiting for the device. A guess: it may be
+  /// true of a part of which some is not in memory.
+  func isInMemory(_ file: FileID, position: Int64, count: Int) -> Bool
 }
 
 /// Names a file that a disk holds open.
@@ -42,8 +46,9 @@ package struct DiskBytes: Sendable {
   package let range: Range<Int>
 
   package init(_ memory: BlockMemory, _ range: Range<Int>) {
-    precondition(range.lowerBound >= 0, "a part starts inside its memory")
-    precondition(range.upperBound <= memory.count, "a part ends inside its memory")
+    guard range.lowerBound >= 0, range.upperBound <= memory.count else {
+      fatalError("the part \(range) is outside of its memory of \(memory.count) bytes")
+    }
     self.memory = memory
     self.range = range
   }
@@ -77,6 +82,8 @@ package enum DiskOperation: Sendable {
   case write(FileID, position: Int64, [DiskBytes], durable: Bool)
   /// Reads up to `count` bytes; fewer at the end of the file.
   case read(FileID, position: Int64, count: Int)
+  /// Reads a part into memory, for whoever reads it next.
+  case readAhead(FileID, position: Int64, count: Int)
   case sync(FileID)
   case truncate(FileID, size: Int64)
   case size(FileID)
@@ -135,20 +142,20 @@ extension Disk {
     _ path: String, _ mode: OpenMode, direct: Bool = false
   ) throws(DiskError) -> FileID {
     guard case .file(let file) = try perform(.open(path, mode, direct: direct)) else {
-      preconditionFailure("open answers with a file")
+      fatalError("open answers with a file")
     }
     return file
   }
 
   package func read(_ file: FileID, _ position: Int64, _ count: Int) throws(DiskError) -> [UInt8] {
     let result = try perform(.read(file, position: position, count: count))
-    guard case .bytes(let bytes) = result else { preconditionFailure("read answers with bytes") }
+    guard case .bytes(let bytes) = result else { fatalError("read answers with bytes") }
     return bytes
   }
 
   package func size(_ file: FileID) throws(DiskError) -> Int64 {
     guard case .count(let size) = try perform(.size(file)) else {
-      preconditionFailure("size answers with a count")
+      fatalError("size answers with a count")
     }
     return size
   }
@@ -156,21 +163,21 @@ extension Disk {
   /// Names in a directory, sorted.
   package func names(in directory: String) throws(DiskError) -> [String] {
     guard case .names(let names) = try perform(.list(directory: directory)) else {
-      preconditionFailure("list answers with names")
+      fatalError("list answers with names")
     }
     return names
   }
 
   package func freeSpace() throws(DiskError) -> Int64 {
     guard case .count(let bytes) = try perform(.freeSpace) else {
-      preconditionFailure("freeSpace answers with a count")
+      fatalError("freeSpace answers with a count")
     }
     return bytes
   }
 
   package func map(_ file: FileID, count: Int) throws(DiskError) -> Mapping {
     guard case .mapping(let mapping) = try perform(.map(file, count: count)) else {
-      preconditionFailure("map answers with a mapping")
+      fatalError("map answers with a mapping")
     }
     return mapping
   }

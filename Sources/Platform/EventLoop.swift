@@ -76,7 +76,9 @@ package final class EventLoop {
     while !stopping {
       let limit = Int32(clamping: max(0, waitMilliseconds))
       let count = unsafe epoll_wait(epoll, &events, Int32(Self.eventsMax), limit)
-      precondition(count >= 0 || errno == EINTR, "waiting for events failed")
+      guard count >= 0 || errno == EINTR else {
+        fatalError("waiting for events failed: \(errorText(errno))")
+      }
       for index in 0..<Int(max(0, count)) {
         let event = unsafe events[index]
         let descriptor = unsafe event.data.fd
@@ -98,7 +100,9 @@ package final class EventLoop {
       | (interest.contains(.writable) ? EPOLLOUT.rawValue : 0)
     unsafe event.data.fd = descriptor
     let result = unsafe epoll_ctl(epoll, operation, descriptor, &event)
-    precondition(result == 0, "watching descriptor \(descriptor) failed")
+    guard result == 0 else {
+      fatalError("watching descriptor \(descriptor) failed: \(errorText(errno))")
+    }
   }
 }
 

@@ -86,6 +86,7 @@ enum Usage {
                     [--advertise HOST:PORT]           what clients are told, if not --listen
                     [--http 127.0.0.1:8080]           /health and /metrics
                     [--set NAME=VALUE]...             broker settings, by Kafka's names
+                    [--config martlet.yaml]           the same in a file; the command line wins
       martlet help | version
     """
 }

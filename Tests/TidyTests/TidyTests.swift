@@ -11,6 +11,7 @@ import Testing
     "Platform": ["CLinux", "Glibc"],
     "LogStore": ["Bytes", "Records", "Platform"],
     "KafkaWire": ["Bytes"],
+    "YAML": ["CYAML", "Glibc"],
     "Client": ["Bytes", "Records", "KafkaWire", "Platform"],
     "Capture": ["Bytes", "Records", "Platform", "Client", "CLibpq", "Glibc"],
     "Processors": ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite", "Glibc"],

@@ -68,6 +68,13 @@ extension Node {
   }
 
   private func addDurability(_ text: inout MetricsText) {
+    text.histogramFamily(
+      "martlet_append_duration_seconds", "From a batch's place in the log to its being durable.")
+    text.histogram("martlet_append_duration_seconds", [], metrics.appendLatency)
+    text.family(
+      "martlet_cold_fetches_total", "counter",
+      "Fetches that waited until what they are to get was read from the disk.")
+    text.sample("martlet_cold_fetches_total", [], "\(metrics.coldFetches)")
     guard let durable = journalLatency?() else { return }
     text.histogramFamily(
       "martlet_journal_write_duration_seconds", "One write of the journal with its fdatasync.")
@@ -115,7 +122,7 @@ struct MetricsText {
 
   mutating func sample(_ name: String, _ labels: [(String, String)], _ value: String) {
     guard let index = families.firstIndex(where: { $0.name == name }) else {
-      preconditionFailure("the sample \(name) has no family")
+      fatalError("the sample \(name) has no family")
     }
     let pairs = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
     families[index].samples.append(
@@ -130,7 +137,7 @@ struct MetricsText {
     _ name: String, _ labels: [(String, String)], _ histogram: LatencyHistogram
   ) {
     guard let index = families.firstIndex(where: { $0.name == name }) else {
-      preconditionFailure("the histogram \(name) has no family")
+      fatalError("the histogram \(name) has no family")
     }
     func line(_ suffix: String, _ labels: [(String, String)], _ value: String) -> String {
       let pairs = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")

@@ -24,8 +24,6 @@ struct OutputQueue {
 
   /// Pieces of memory sent with one call.
   private static let piecesMax = 64
-  /// Sent to one client before the others have their turn.
-  private static let turnBytesMax = 4 << 20
 
   var isEmpty: Bool { size == 0 }
 
@@ -36,7 +34,7 @@ struct OutputQueue {
       case .bytes(let bytes): add(.bytes(bytes))
       case .external(let size) where size > 0:
         guard let slice = slices.next(), slice.count == size else {
-          preconditionFailure("a hole of \(size) bytes has no records for it")
+          fatalError("a hole of \(size) bytes has no records for it")
         }
         for records in slice.pieces { add(.records(records)) }
       case .external: break
@@ -69,7 +67,7 @@ struct OutputQueue {
       guard case .bytes(let count) = transfer else { return transfer }
       advance(by: count)
       sent += count
-      if sent >= Self.turnBytesMax, first < pieces.count { return .wouldBlock }
+      if sent >= ConnectionBounds.turnBytesMax, first < pieces.count { return .wouldBlock }
     }
     pieces.removeAll(keepingCapacity: pieces.count < 1024)
     first = 0

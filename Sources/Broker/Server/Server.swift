@@ -9,8 +9,8 @@ package struct ConnectionID: Hashable, Sendable {
   package init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
 
-/// The sockets of a node and the loop they live on. It hands frames to the node and the node's
-/// answers to the connections; it decides nothing about records.
+/// The clients of a node, over sockets and from this process, and the loop they live on. It hands
+/// frames to the node and the node's answers to the connections; it decides nothing about records.
 ///
 /// (1) Bytes of requests that are not answered yet are bounded (`requestBytesMax`) for all
 ///     connections together: beyond, nobody is read from.
@@ -28,8 +28,10 @@ package final class Server {
   let loop: EventLoop
   let disk: FileDisk
   private let node: Node
+  /// For clients in this process. Usable from every thread.
+  package let localLink: LocalLink
   private var listeners: [Listener] = []
-  private var connections: [ConnectionID: Connection] = [:]
+  private var connections: [ConnectionID: any ClientConnection] = [:]
   private var nextConnection: UInt64 = 1
   private var requestBytes = 0
   private var bufferedBytes = 0
@@ -39,7 +41,7 @@ package final class Server {
   /// When clients and the disk have had their time, once it is stopping.
   private var stopDeadline: Int64?
   private var withOutput: [ConnectionID] = []
-  private var isStopping = false
+  private(set) var isStopping = false
   private let log: (String) -> Void
 
   /// Serves `node`, whose files are on `disk`, from `loop`. `log` takes lines for people.
@@ -50,8 +52,11 @@ package final class Server {
     self.disk = disk
     self.loop = loop
     self.log = log
+    localLink = LocalLink { [poster = loop.poster] in poster.wake() }
     loop.turn = { [unowned self] in turn() }
   }
+
+  deinit { localLink.end() }
 
   /// Listens for clients; the port is the one that was taken.
   package func listen(_ address: SocketAddress) throws(SocketError) -> UInt16 {
@@ -100,19 +105,18 @@ package final class Server {
     }
   }
 
-  func handle(_ frame: ArraySlice<UInt8>, _ connection: Connection, _ sequence: UInt64) {
+  func handle(_ frame: ArraySlice<UInt8>, _ connection: any ClientConnection, _ sequence: UInt64) {
     let origin = RequestOrigin(
       connection: connection.id, sequence: sequence, clientHost: connection.peer)
     node.handle(frame, from: origin, now: WallClock.milliseconds())
   }
 
-  func hasOutput(_ connection: Connection) { withOutput.append(connection.id) }
+  func hasOutput(_ connection: any ClientConnection) { withOutput.append(connection.id) }
 
-  func close(_ connection: Connection, _ why: String?) {
+  func close(_ connection: any ClientConnection, _ why: String?) {
     guard !connection.isClosed else { return }
     if let why { log("closed the connection of \(connection.peer): \(why)") }
-    let held = connection.closed()
-    loop.remove(connection.descriptor)
+    let held = connection.close(why)
     connections[connection.id] = nil
     node.connectionClosed(connection.id)
     gaveBack(bytes: held)
@@ -127,7 +131,7 @@ package final class Server {
       case .nobody: return
       case .noDescriptors: return pauseAccepting()
       }
-      let connection = Connection(
+      let connection = SocketConnection(
         id: ConnectionID(nextConnection), socket: socket, server: self)
       nextConnection += 1
       connections[connection.id] = connection
@@ -152,6 +156,7 @@ package final class Server {
 
   private func turn() -> Int64 {
     let now = WallClock.milliseconds()
+    takeLocal()
     for completion in disk.takeCompletions() { node.complete(completion) }
     let wait = node.turn(now: now)
     while true {
@@ -164,6 +169,7 @@ package final class Server {
       if answers.isEmpty && ready.isEmpty { break }
       _ = node.turn(now: now)
     }
+    for notice in node.takeNotices() { log(notice) }
     resumeAccepting()
     guard let stopDeadline else { return wait }
     finish(isLate: now >= stopDeadline)
@@ -179,7 +185,22 @@ package final class Server {
         close(connection, isLate ? "the node stops and it has not read its answers" : nil)
       }
     }
-    if connections.isEmpty { loop.stop() }
+    guard connections.isEmpty else { return }
+    localLink.end()
+    loop.stop()
+  }
+
+  /// What clients in this process want.
+  private func takeLocal() {
+    let (opened, touched) = localLink.take()
+    for connection in opened {
+      guard !isStopping, connections.count < Self.connectionsMax else {
+        connection.end(isStopping ? LocalLink.stopped : "there are too many connections")
+        continue
+      }
+      connections[connection.id] = LocalPeer(connection, server: self)
+    }
+    for id in touched { (connections[id] as? LocalPeer)?.proceed() }
   }
 
   private func deliver(_ answer: NodeAnswer) {
