@@ -4,7 +4,8 @@
     compare.py [KAFKA]
 
 KAFKA is the script that starts Apache Kafka 4.3 (`start DIR --nodes 1 --port P`, `stop DIR`); without
-it the environment variable MARTLET_KAFKA says where it is, or it is looked for beside the repository.
+it the environment variable MARTLET_KAFKA says where it is, or MARTLET_PEERS in which folder it is
+(`kafka/kafka`), or it is looked for beside the repository. `test_compare.py` runs it as a test.
 Prints each call with both answers. Exits with 1 if an answer differs and KNOWN does not say why.
 """
 
@@ -791,7 +792,7 @@ def compare(script):
             print(f"  known  {call}: Kafka {their}, Martlet {our} ({reason})")
         else:
             print(f"* DIFFER {call}: Kafka {their}, Martlet {our}")
-            failures.append(call)
+            failures.append(f"{call}: Kafka {their}, Martlet {our}")
     unused = [known for known in KNOWN if not any(re.fullmatch(known, call) for call in [*theirs, *ours])]
     print(f"{len(theirs)} calls, {len(failures)} unexplained differences")
     return failures + [f"KNOWN names no call: {known}" for known in unused]
