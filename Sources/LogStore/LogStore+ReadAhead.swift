@@ -37,9 +37,11 @@ extension LogStore {
     let (base, size) = withLog(slot) { ($0.segments[index].base, $0.segments[index].size) }
     let end = base == limit.segment ? limit.position : size
     guard
-      let position = try? withIndex(slot, index, { table in
-        IndexLookup.position(ofOffset: offset - base, in: table)
-      })
+      let position = try? withIndex(
+        slot, index,
+        { table in
+          IndexLookup.position(ofOffset: offset - base, in: table)
+        })
     else {
       // For the slice to report.
       return nil
