@@ -73,6 +73,8 @@ package final class LogStore {
     tails = TailMemory(options: options)
   }
 
+  deinit { tails.close() }
+
   /// The largest run of batches that can be appended at once, in bytes.
   package var appendBytesMax: Int {
     options.journal.groupBytesMax - JournalFormat.frameHeaderBytes - 8

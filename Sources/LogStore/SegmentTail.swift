@@ -67,7 +67,7 @@ extension SegmentTail {
     var needed = 0
     var wish = wish
     while left > 0 {
-      let size = pool.size(for: max(wish, left))
+      let size = pool.size(for: left, wish: wish)
       needed += size
       left -= size
       wish = size * 4
@@ -117,7 +117,7 @@ extension SegmentTail {
     let prefix = Int(end - first)
     require(prefix == 0 || old != nil || missing.count == prefix, "a block has no beginning")
     let chunk = TailChunk(
-      start: first, size: pool.size(for: max(wish, prefix + bytes)), pool: pool, tail: self)
+      start: first, size: pool.size(for: prefix + bytes, wish: wish), pool: pool, tail: self)
     if prefix > 0, let old, let memory {
       let from = Int(first - old.start)
       _ = unsafe chunk.add(UnsafeRawBufferPointer(rebasing: memory.bytes[from..<from + prefix]))
@@ -135,7 +135,7 @@ extension SegmentTail {
 
   private func add(start: Int64, for bytes: Int) -> TailChunk {
     let chunk = TailChunk(
-      start: start, size: pool.size(for: max(wish, bytes)), pool: pool, tail: self)
+      start: start, size: pool.size(for: bytes, wish: wish), pool: pool, tail: self)
     chunks.append(chunk)
     wish = chunk.capacity * 4
     return chunk

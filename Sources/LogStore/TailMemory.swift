@@ -54,8 +54,13 @@ final class TailMemory {
     allocated - freeBytes - keptBytes + bytes <= bytesMax
   }
 
-  /// The smallest size of a chunk that takes `bytes`, or the largest there is.
-  func size(for bytes: Int) -> Int { sizes.first { $0 >= bytes } ?? sizes[sizes.count - 1] }
+  /// How large a chunk for `bytes` is: the smallest that takes them, or the largest there is; up to
+  /// `wish`, as long as half of all is left. Many logs that grow together are to have some each.
+  func size(for bytes: Int, wish: Int) -> Int {
+    let left = bytesMax - (allocated - freeBytes - keptBytes)
+    let wanted = 2 * left < bytesMax ? bytes : max(bytes, wish)
+    return sizes.first { $0 >= wanted } ?? sizes[sizes.count - 1]
+  }
 
   /// Memory of one of the sizes, with anything in it.
   func take(_ size: Int) -> BlockMemory {
@@ -89,6 +94,13 @@ final class TailMemory {
     }
     chunk.giveUp()
     return true
+  }
+
+  /// Ends what holds this and its chunks together.
+  func close() {
+    while giveUpOldest() {}
+    kept = []
+    firstKept = 0
   }
 
   private func index(of size: Int) -> Int {

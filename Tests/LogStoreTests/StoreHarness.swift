@@ -41,7 +41,7 @@ final class StoreHarness {
     options.journal.groupBytesMax = 2048
     options.journal.blockBytes = 512
     // Blocks of 512 bytes, chunks of one and of four, and soon too many of them.
-    options.tails.bytesMax = 8192
+    options.tails.bytesMax = 16384
     options.tails.chunkBytesMax = 2048
     options.tails.writeBytes = 1024
     options.freeSpaceMin = 0

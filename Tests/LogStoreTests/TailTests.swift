@@ -176,9 +176,7 @@ import Testing
   @Test
   func `more logs than there is memory for are written out and lose nothing`() throws {
     let disk = VirtualDisk()
-    var options = StoreHarness.options()
-    options.tails.bytesMax = 16384
-    let harness = try StoreHarness(disk: disk, seed: 6, options: options)
+    let harness = try StoreHarness(disk: disk, seed: 6)
     var logs: [LogID] = []
     func add(_ action: () throws -> Void) throws {
       while true {
@@ -224,7 +222,7 @@ import Testing
       }
     }
     #expect(written > 10)
-    #expect(harness.store.tailBytes <= 8192)
+    #expect(harness.store.tailBytes <= 16384)
     harness.turn()
     harness.settle()
     #expect(harness.events.contains(.room))
