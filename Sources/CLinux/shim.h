@@ -27,12 +27,10 @@
 // built without it, and the two would disagree on fd_set.
 ssize_t pwritev2(int, const struct iovec *, int, off_t, int);
 ssize_t preadv2(int, const struct iovec *, int, off_t, int);
-int sync_file_range(int, __off64_t, __off64_t, unsigned);
 int accept4(int, struct sockaddr *__restrict, socklen_t *__restrict, int);
 extern char **environ;
 static inline char **martlet_environment(void) { return environ; }
 #define MARTLET_RWF_NOWAIT 0x8
-#define MARTLET_SYNC_FILE_RANGE_WRITE 2
 
 // Variadic or macro-only in C, and so not imported by Swift.
 static inline int martlet_open(const char *path, int flags, mode_t mode) {

@@ -2,19 +2,15 @@ internal import Bytes
 internal import Platform
 internal import Records
 
-/// Walks the batch headers of a segment's file from a given batch on, reading ahead in chunks.
+/// Walks the batch headers of a segment from a given batch on, reading ahead in chunks.
 struct BatchScan {
   private static let chunkBytes = 64 << 10
 
-  private let file: OpenFile
-  private let disk: any Disk
+  private let source: SegmentSource
   private var chunk: [UInt8] = []
   private var chunkPosition: Int64 = 0
 
-  init(_ file: OpenFile, _ disk: any Disk) {
-    self.file = file
-    self.disk = disk
-  }
+  init(_ source: SegmentSource) { self.source = source }
 
   /// The header of the batch at `position`; nil if no whole batch ends at or below `limit`.
   mutating func header(
@@ -23,7 +19,7 @@ struct BatchScan {
     guard position + Int64(RecordBatchHeader.size) <= limit else { return nil }
     let inChunk = position - chunkPosition
     if inChunk < 0 || inChunk + Int64(RecordBatchHeader.size) > chunk.count {
-      chunk = try disk.read(file.id, position, Int(min(Int64(Self.chunkBytes), limit - position)))
+      chunk = try source.read(position, Int(min(Int64(Self.chunkBytes), limit - position)))
       chunkPosition = position
     }
     guard let header = try? RecordBatchHeader(chunk[Int(position - chunkPosition)...]),
@@ -34,18 +30,18 @@ struct BatchScan {
 
   /// The whole batch at `position`, whose header was just read.
   func batch(at position: Int64, _ header: RecordBatchHeader) throws(DiskError) -> RecordBatch? {
-    let bytes = try disk.read(file.id, position, header.batchSize)
+    let bytes = try source.read(position, header.batchSize)
     return try? RecordBatch(bytes)
   }
 }
 
 extension Segment {
-  /// The same segment with its index made from the file: as far as there are whole batches.
+  /// The same segment with its index made anew: as far as there are whole batches.
   static func rebuilt(
-    _ segment: Segment, _ file: OpenFile, interval: Int, _ disk: any Disk
+    _ segment: Segment, _ source: SegmentSource, interval: Int
   ) throws(DiskError) -> Segment {
     var made = Segment(base: segment.base)
-    var scan = BatchScan(file, disk)
+    var scan = BatchScan(source)
     let appended = segment.firstAppended ?? 0
     while let header = try scan.header(at: made.size, limit: segment.size) {
       made.add(header, interval: interval, now: appended)

@@ -177,7 +177,6 @@ extension Segment {
   fileprivate init(from reader: inout ByteReader) throws(ByteError) {
     self.init(base: Offset(try reader.int64()))
     size = try reader.int64()
-    pushedOut = size
     verified.trustedFrom = size
     maxTimestamp = Timestamp(try reader.int64())
     let appended = try reader.int64()

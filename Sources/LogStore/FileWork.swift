@@ -5,9 +5,11 @@ internal import Platform
 enum FileWork {
   case makeDirectory
   case create(SegmentFiles)
+  /// Opens the file, which is there, for writing.
+  case open(SegmentFiles)
   case createIndex(SegmentFiles)
-  /// Batches, and where they end.
-  case write(SegmentFiles, position: Int64, [DiskBytes], end: Log.Place)
+  /// Whole blocks of a tail.
+  case write(SegmentFiles, position: Int64, [SegmentTail.Part])
   case writeIndex(SegmentFiles, position: Int64, DiskBytes)
   case truncate(SegmentFiles, size: Int64)
   /// Removes a segment's files, whichever of the two there are.
@@ -20,8 +22,8 @@ enum FileWork {
 
 /// The work of one log that waits, oldest first.
 ///
-/// Bounded by the journal: every piece belongs to a frame whose memory is bounded there, or to a
-/// segment.
+/// Bounded: every piece belongs to a frame whose memory is bounded by the journal, to a chunk whose
+/// memory is bounded for all tails, or to a segment.
 struct FileWorkQueue {
   struct Item {
     var work: FileWork
@@ -49,18 +51,17 @@ struct FileWorkQueue {
     let item = items[first]
     first += 1
     var work = item.work
-    if case .write(let files, let position, var parts, var end) = work {
+    if case .write(let files, let position, var parts) = work {
       var bytes = parts.reduce(0) { $0 + $1.range.count }
       while first < items.count, bytes < bytesMax, parts.count < partsMax,
-        case .write(let next, position + Int64(bytes), let more, let moreEnd) = items[first].work,
+        case .write(let next, position + Int64(bytes), let more) = items[first].work,
         next === files
       {
         parts += more
         bytes += more.reduce(0) { $0 + $1.range.count }
-        end = moreEnd
         first += 1
       }
-      work = .write(files, position: position, parts, end: end)
+      work = .write(files, position: position, parts)
     }
     if first > 32, first * 2 > items.count {
       items.removeFirst(first)

@@ -15,11 +15,12 @@ extension Log {
       for: bytes, lastOffset: lastOffset, segmentBytes: options.segmentBytes)
   }
 
-  /// Adds batches that are in `bytes`, one after another, as they are stored.
-  mutating func append(_ headers: [RecordBatchHeader], _ bytes: DiskBytes, now: Int64) -> Work {
+  /// Adds batches of `bytes` bytes together. They go to the end of the last segment, wherever its
+  /// bytes are kept.
+  mutating func append(_ headers: [RecordBatchHeader], bytes: Int, now: Int64) -> Work {
     guard let last = headers.last else { return [] }
     var work: Work = []
-    if rolls(for: bytes.range.count, lastOffset: last.lastOffset, now: now) {
+    if rolls(for: bytes, lastOffset: last.lastOffset, now: now) {
       segments[segments.count - 1].isClosed = true
       segments.append(Segment(base: end))
     }
@@ -30,9 +31,9 @@ extension Log {
     if !segments[active].hasFile {
       segments[active].hasFile = true
       hasNewNames = true
+      files.opensData = true
       work.append((.create(files), false))
     }
-    let position = segments[active].size
     for header in headers {
       require(
         header.baseOffset == end, "a batch begins at \(header.baseOffset), its log ends at \(end)")
@@ -43,8 +44,6 @@ extension Log {
       noteProducer(of: header, now: now)
     }
     isDirty = true
-    let place = Place(end: end, segment: base, position: segments[active].size)
-    work.append((.write(files, position: position, [bytes], end: place), false))
     return work
   }
 
@@ -92,7 +91,7 @@ extension Log {
     dropPlaces(after: target.offset)
     producers.truncate(to: target.offset)
     end = target.offset
-    if written.end > end { written = place }
+    noteTruncated(to: place)
     return work
   }
 

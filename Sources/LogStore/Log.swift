@@ -9,10 +9,10 @@ internal import Records
 /// same changes are made when the journal is replayed.
 ///
 ///     logStart ≤ highWatermark ≤ end          durable: what the journal has on disk
-///                                             written: what has reached the segments' files
 ///
 /// (1) `highWatermark` never falls. Nothing below it is ever truncated.
-/// (2) A reader is shown what is below both `highWatermark` and `written`.
+/// (2) A reader is shown what is below both `highWatermark` and `readable`: committed, and durable
+///     here. Whether it is in the segments' files yet does not matter.
 /// (3) `durable` is the position after the last durable frame. It may fall: after a truncation.
 struct Log {
   /// The end of a batch, and where in the log's files it is.
@@ -37,8 +37,10 @@ struct Log {
   private(set) var highWatermark = Offset.zero
   /// Where the record at the high watermark begins.
   private(set) var committed: Place
-  /// What has reached the files.
-  var written: Place
+  /// Everything before it is durable. While recovering: what has been found.
+  private(set) var readable: Place
+  /// Counts truncations: what became durable of frames before one may be gone.
+  private(set) var truncations = 0
   /// Ends of the batches above the high watermark.
   private var places: [Place] = []
   private var firstPlace = 0
@@ -57,6 +59,8 @@ struct Log {
   /// It failed while records of it were only in the journal.
   var pinsJournal = false
   var work = FileWorkQueue()
+  /// It is in the store's list of those that may have something to write.
+  var hasWaitingTail = false
   /// While recovering: records that the checkpoint claims and the files do not have. If a
   /// truncation or a new log start took them away, the journal says so too, and the doubt is
   /// resolved.
@@ -70,14 +74,34 @@ struct Log {
     end = base
     highWatermark = base
     committed = Place(end: base, segment: base, position: 0)
-    written = committed
+    readable = committed
   }
 
   /// What a leader or a candidate of another epoch is compared with.
   var position: LogPosition { LogPosition(epoch: epochs.latest, offset: end) }
 
-  /// What readers may be shown: everything before it is committed and in the files.
-  var visible: Place { written.end < committed.end ? written : committed }
+  /// The log's end, as a place.
+  var endPlace: Place {
+    let last = segments[segments.count - 1]
+    return Place(end: end, segment: last.base, position: last.size)
+  }
+
+  /// What readers may be shown: everything before it is committed and durable.
+  var visible: Place { readable.end < committed.end ? readable : committed }
+
+  /// Everything up to `place` is durable, which was the log's end after so many truncations.
+  mutating func noteDurable(_ position: LogPosition, _ place: Place, truncations: Int) {
+    durable = position
+    if truncations == self.truncations { readable = place }
+  }
+
+  /// While recovering: this is there.
+  mutating func found(_ place: Place) { readable = place }
+
+  mutating func noteTruncated(to place: Place) {
+    truncations += 1
+    if readable.end > place.end { readable = place }
+  }
 
   /// Raises the high watermark to `offset`, which is the end of a batch.
   mutating func commit(through offset: Offset) {
@@ -133,7 +157,7 @@ struct Log {
   mutating func startAt(_ place: Place) {
     highWatermark = place.end
     committed = place
-    written = place
+    readable = place
     places = []
     firstPlace = 0
   }

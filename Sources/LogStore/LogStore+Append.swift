@@ -25,7 +25,8 @@ extension LogStore {
     log.options = options
     let slot = insert(log)
     group.effects.append(.work(slot: slot, id, .makeDirectory, destroys: false))
-    group.effects.append(.position(slot: slot, id, log.position))
+    group.effects.append(
+      .position(slot: slot, id, log.position, log.endPlace, truncations: log.truncations))
     return id
   }
 
@@ -226,11 +227,15 @@ extension LogStore {
     _ slot: Int, _ log: LogID, _ headers: [RecordBatchHeader], _ batches: ArraySlice<UInt8>,
     patch: (UnsafeMutableRawBufferPointer) -> Void
   ) throws(LogError) {
-    let epoch = headers.last?.partitionLeaderEpoch ?? .none
+    guard let last = headers.last else { return }
+    let (count, now) = (batches.count, now)
+    let rolls = withLog(slot) { $0.rolls(for: count, lastOffset: last.lastOffset, now: now) }
+    let missing = try makeRoomInTail(slot, for: count, isNew: rolls)
     let bytes: DiskBytes
     do throws(Journal.Refusal) {
-      bytes = unsafe try journal.add(.append, log: log, epoch: epoch, payloadBytes: batches.count) {
-        payload in
+      bytes = unsafe try journal.add(
+        .append, log: log, epoch: last.partitionLeaderEpoch, payloadBytes: count
+      ) { payload in
         unsafe batches.withUnsafeBytes { unsafe payload.copyMemory(from: $0) }
         unsafe patch(payload)
       }
@@ -238,9 +243,10 @@ extension LogStore {
       throw refuse(error)
     }
     guard let group = journal.open else { fatalError("a frame goes to the open group") }
-    let now = now
-    let work = withLog(slot) { $0.append(headers, bytes, now: now) }
+    if rolls { closeTail(slot) }
+    let work = withLog(slot) { $0.append(headers, bytes: count, now: now) }
     _ = finish(slot, log, group, work)
+    addToTail(slot, bytes, missing: missing)
   }
 
   private func finish(_ slot: Int, _ log: LogID, _ group: JournalGroup, _ work: Log.Work)
@@ -249,8 +255,10 @@ extension LogStore {
     for (piece, destroys) in work {
       group.effects.append(.work(slot: slot, log, piece, destroys: destroys))
     }
-    let position = withLog(slot) { $0.position }
-    group.effects.append(.position(slot: slot, log, position))
+    let (position, place, truncations) = withLog(slot) {
+      ($0.position, $0.endPlace, $0.truncations)
+    }
+    group.effects.append(.position(slot: slot, log, position, place, truncations: truncations))
     return position
   }
 

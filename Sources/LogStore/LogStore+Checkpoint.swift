@@ -80,9 +80,12 @@ extension LogStore {
     var fresh: [CheckpointRun.Fresh] = []
     var records: [[UInt8]] = []
     var directories: Set<String> = []
+    // All that waits is written now.
+    forgetWaitingTails()
     for slot in logs.indices where slots[logs[slot].id] == slot {
       if logs[slot].isDirty {
         queueIndexWork(slot)
+        writeTail(slot, all: true)
         queue(.barrier(checkpointsStarted), slot)
         let log = logs[slot]
         let record = log.encodedRecord()
@@ -110,7 +113,7 @@ extension LogStore {
   }
 
   /// Adds work behind everything that was appended so far, submitted or not.
-  private func queue(_ work: FileWork, _ slot: Int) {
+  func queue(_ work: FileWork, _ slot: Int) {
     if let group = journal.lastUnsubmitted {
       group.effects.append(.work(slot: slot, logs[slot].id, work, destroys: false))
     } else {
@@ -143,7 +146,7 @@ extension LogStore {
       let item = checkpoint?.fresh(slot)
     else { return }
     for files in item.segments.compactMap(\.files) {
-      if let file = files.data { checkpoint?.files.append(file) }
+      if let file = files.anyData { checkpoint?.files.append(file) }
       if let file = files.index { checkpoint?.files.append(file) }
     }
     continueCheckpoint()

@@ -33,7 +33,6 @@ extension LogStore {
     case .journalWrite: journalWritten(completion.result)
     case .journalFile(let slot, let step): journalFile(slot, step, completion.result)
     case .fileWork(let slot, let log, _): fileWorkDone(slot, log, completion.result)
-    case .pushOut: break
     case .checkpoint(let step, let number, let file):
       if let file, case .failure = completion.result { syncFailed(file) }
       checkpointStep(step, number, completion.result)
@@ -70,10 +69,15 @@ extension LogStore {
       switch effect {
       case .work(let slot, _, _, let destroys):
         if destroys { gated.append(slot) }
-      case .position(let slot, let log, let position):
+      case .position(let slot, let log, let position, let place, let truncations):
         guard logs[slot].id == log else { continue }
-        withLog(slot) { $0.durable = position }
+        let readable = withLog(slot) { log in
+          let before = log.visible.end
+          log.noteDurable(position, place, truncations: truncations)
+          return log.visible.end > before ? log.visible.end : nil
+        }
         emit(.durable(log, position))
+        if let readable { emit(.readable(log, readable)) }
       case .deleted:
         break
       }

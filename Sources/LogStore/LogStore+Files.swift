@@ -31,17 +31,23 @@ extension LogStore {
     case .makeDirectory:
       return (.makeDirectory(Segment.directory(log)), nil)
     case .create(let files):
-      return (.open(files.dataPath, .create, direct: false), nil)
+      return (.open(files.dataPath, .create, direct: true), nil)
+    case .open(let files):
+      return (.open(files.dataPath, .existing, direct: true), nil)
     case .createIndex(let files):
       return (.open(files.indexPath, .create, direct: false), nil)
-    case .write(let files, let position, let bytes, _):
+    case .write(let files, let position, let parts):
       guard let file = files.data else { return nil }
+      let bytes = parts.compactMap { part in
+        part.chunk.memory.map { DiskBytes($0, part.range) }
+      }
+      guard bytes.count == parts.count else { return nil }
       return (.write(file.id, position: position, bytes, durable: false), file)
     case .writeIndex(let files, let position, let bytes):
       guard let file = files.index else { return nil }
       return (.write(file.id, position: position, [bytes], durable: false), file)
     case .truncate(let files, let size):
-      guard let file = files.data else { return nil }
+      guard let file = files.anyData else { return nil }
       return (.truncate(file.id, size: size), file)
     case .delete(let base, _):
       return (.delete(Segment.path(log, base, "log")), nil)
@@ -100,12 +106,15 @@ extension LogStore {
 
   private func succeeded(_ work: FileWork, _ slot: Int, _ result: DiskResult) {
     switch (work, result) {
-    case (.create(let files), .file(let file)):
+    case (.create(let files), .file(let file)), (.open(let files), .file(let file)):
       files.data = OpenFile(file, disk)
     case (.createIndex(let files), .file(let file)):
       files.index = OpenFile(file, disk)
-    case (.write(let files, _, _, let end), _):
-      written(files, slot, end)
+    case (.write(_, _, let parts), _):
+      for part in parts {
+        part.chunk.noteWritten(to: part.chunk.start + Int64(part.range.upperBound))
+      }
+      reportRoom()
     case (.delete(let base, hasIndex: true), _):
       _ = try? disk.perform(.delete(Segment.path(logs[slot].id, base, "index")))
     case (.removeDirectory, _):
@@ -115,30 +124,6 @@ extension LogStore {
       emit(.deleted(id))
     default:
       break
-    }
-  }
-
-  private func written(_ files: SegmentFiles, _ slot: Int, _ end: Log.Place) {
-    let (readable, push) = withLog(slot) { log -> (Offset?, Range<Int64>?) in
-      // A truncation may have come between; what is written beyond it is cut by its own work.
-      let index = log.segmentIndex(for: files.base)
-      guard log.segments[index].files === files, end.position <= log.segments[index].size else {
-        return (nil, nil)
-      }
-      let before = log.visible.end
-      if end.end > log.written.end { log.written = end }
-      let pushed = log.segments[index].pushedOut
-      let isDue = end.position - pushed >= options.pushOutBytes
-      if isDue { log.segments[index].pushedOut = end.position }
-      return (
-        log.visible.end > before ? log.visible.end : nil, isDue ? pushed..<end.position : nil
-      )
-    }
-    if let readable { emit(.readable(logs[slot].id, readable)) }
-    if let push, let file = files.data {
-      submit(
-        .pushOut(file.id, position: push.lowerBound, count: push.upperBound - push.lowerBound),
-        .pushOut(file))
     }
   }
 
@@ -177,7 +162,7 @@ extension LogStore {
     for slot in logs.indices {
       guard
         logs[slot].segments.contains(where: {
-          $0.files?.data === file || $0.files?.index === file
+          $0.files?.data === file || $0.files?.reading === file || $0.files?.index === file
         })
       else { continue }
       loseWrites(slot, "the disk did not take what was written to it; check the disk and restart")
@@ -186,12 +171,14 @@ extension LogStore {
 
   /// The log's files lack what was written to them. It takes no more appends, and its records since
   /// the last checkpoint stay in the journal, for the next opening to write again. Until then there
-  /// is no other checkpoint, and the store fails when the journal is full.
+  /// is no other checkpoint, and the store fails when the journal is full. What is only in memory
+  /// is let go: no other log is to go without memory for as long as this process lives.
   private func loseWrites(_ slot: Int, _ why: String) {
     failLog(slot, why)
     withLog(slot) {
       $0.pinsJournal = true
       $0.work.removeAll()
+      for segment in $0.segments { segment.tail?.lose() }
     }
     // Its record in a checkpoint under way claims what is not so.
     abandonCheckpoint()

@@ -36,14 +36,13 @@ extension LogStore {
     let index = withLog(slot) { $0.segmentIndex(for: offset) }
     let (base, size) = withLog(slot) { ($0.segments[index].base, $0.segments[index].size) }
     let end = base == limit.segment ? limit.position : size
-    let file: OpenFile
-    let position: Int64
-    do throws(DiskError) {
-      file = try dataFile(slot, index)
-      position = try withIndex(slot, index) { table in
-        IndexLookup.position(ofOffset: offset - base, in: table)
-      }
-    } catch {
+    guard
+      let position = try? withIndex(
+        slot, index,
+        { table in
+          IndexLookup.position(ofOffset: offset - base, in: table)
+        })
+    else {
       // For the slice to report.
       return nil
     }
@@ -53,10 +52,15 @@ extension LogStore {
       let regions = VerifiedRegions.bytes
       range = (range.lowerBound / regions * regions)..<min(end, range.upperBound + regions)
     }
-    guard !range.isEmpty,
-      !disk.isInMemory(file.id, position: range.lowerBound, count: range.count)
+    // What is in the tail's memory is not read from the file, which may not have it.
+    let whole = range.lowerBound..<min(end, range.upperBound + Self.extraBytes)
+    guard !range.isEmpty, let (file, part) = try? source(slot, index).firstInFile(whole),
+      part.lowerBound < range.upperBound
     else { return nil }
-    return begin(file, range.lowerBound..<min(end, range.upperBound + Self.extraBytes))
+    let asked = part.clamped(to: range)
+    guard !disk.isInMemory(file.id, position: asked.lowerBound, count: asked.count)
+    else { return nil }
+    return begin(file, part)
   }
 
   private func begin(_ file: OpenFile, _ range: Range<Int64>) -> ReadAheadID? {

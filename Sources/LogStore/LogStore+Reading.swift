@@ -2,15 +2,6 @@ package import Bytes
 internal import Platform
 package import Records
 
-/// Whole batches in a file, to be read or sent from there.
-package struct LogSlice {
-  /// Stays open for as long as it is held.
-  package let file: OpenFile
-  package let position: Int64
-  /// Bytes. The last batch may be cut short.
-  package let count: Int
-}
-
 /// A record found by its timestamp.
 package struct TimestampedOffset: Equatable, Sendable {
   package var offset: Offset
@@ -21,7 +12,7 @@ package struct TimestampedOffset: Equatable, Sendable {
 /// Where a log begins and ends.
 package struct LogBounds: Equatable, Sendable {
   package var start: Offset
-  /// Readers may be shown what is below: committed, and in the files.
+  /// Readers may be shown what is below: committed, and durable.
   package var readable: Offset
   package var highWatermark: Offset
   package var end: Offset
@@ -73,19 +64,18 @@ extension LogStore {
     let (base, size) = withLog(slot) { ($0.segments[index].base, $0.segments[index].size) }
     let limitPosition = base == limit.segment ? limit.position : size
     do throws(DiskError) {
-      let (file, found) = try position(of: offset, slot, index, limitPosition, bytesMax)
+      let source = source(slot, index)
+      let found = try position(of: offset, slot, index, source, limitPosition, bytesMax)
       guard let position = found else {
         throw DiskError.failed("finding offset \(offset.rawValue) in its segment", errno: 0)
       }
       let available = Int(limitPosition - position)
       var count = min(bytesMax, available)
-      if wholeFirst, count < available {
-        var scan = BatchScan(file, disk)
-        if let first = try scan.header(at: position, limit: limitPosition) {
-          count = max(count, first.batchSize)
-        }
+      if wholeFirst, count < available, let first = try source.header(at: position) {
+        count = min(max(count, first.batchSize), available)
       }
-      return count > 0 ? LogSlice(file: file, position: position, count: count) : nil
+      guard count > 0 else { return nil }
+      return LogSlice(pieces: try source.pieces(position..<position + Int64(count)), count: count)
     } catch {
       if let failure = logs[slot].failure { throw .logFailed(failure) }
       throw .disk("\(error)")
@@ -95,7 +85,7 @@ extension LogStore {
   /// The bytes of a slice.
   package func bytes(of slice: LogSlice) throws(LogError) -> [UInt8] {
     do throws(DiskError) {
-      return try disk.read(slice.file.id, slice.position, slice.count)
+      return try slice.bytes(disk)
     } catch {
       throw .disk("\(error)")
     }
@@ -131,7 +121,7 @@ extension LogStore {
       for index in logs[slot].segments.indices where logs[slot].segments[index].base < limit.end {
         let segment = logs[slot].segments[index]
         let end = segment.base == limit.segment ? limit.position : segment.size
-        var scan = BatchScan(try dataFile(slot, index), disk)
+        var scan = BatchScan(source(slot, index))
         var position: Int64 = 0
         while let header = try scan.header(at: position, limit: end) {
           best = max(best ?? header.maxTimestamp, header.maxTimestamp)
@@ -155,12 +145,12 @@ extension LogStore {
         let segment = logs[slot].segments[index]
         guard segment.base < limit.end, segment.maxTimestamp >= reaching(segment) else { continue }
         let end = segment.base == limit.segment ? limit.position : segment.size
-        let file = try dataFile(slot, index)
-        var scan = BatchScan(file, disk)
+        let source = source(slot, index)
+        var scan = BatchScan(source)
         var position = try withIndex(slot, index) { table in
           IndexLookup.position(ofTimestamp: reaching(segment).rawValue, in: table)
         }
-        try verify(slot, index, position..<end, file)
+        try verify(slot, index, position..<end, source)
         while let header = try scan.header(at: position, limit: end) {
           if matches(header.maxTimestamp), header.lastOffset >= start,
             let batch = try scan.batch(at: position, header),
@@ -198,40 +188,50 @@ extension LogStore {
 // MARK: - Looking up
 
 extension LogStore {
-  /// The position of the batch with `offset` in it, in the segment's file.
+  /// The position of the batch with `offset` in it, in its segment.
   private func position(
-    of offset: Offset, _ slot: Int, _ index: Int, _ limit: Int64, _ bytesMax: Int
-  ) throws(DiskError) -> (OpenFile, Int64?) {
-    let file = try dataFile(slot, index)
+    of offset: Offset, _ slot: Int, _ index: Int, _ source: SegmentSource, _ limit: Int64,
+    _ bytesMax: Int
+  ) throws(DiskError) -> Int64? {
     let base = logs[slot].segments[index].base
     func verify(from start: Int64) throws(DiskError) {
       let end = start + Int64(bytesMax) + VerifiedRegions.bytes
-      try self.verify(slot, index, start..<min(limit, end), file)
+      try self.verify(slot, index, start..<min(limit, end), source)
     }
     if offset == base {
       try verify(from: 0)
-      return (file, 0)
+      return 0
     }
     if let place = withLog(slot, { $0.recentPlace(endingAt: offset) }), place.segment == base {
       try verify(from: place.position)
-      return (file, place.position)
+      return place.position
     }
     var position = try withIndex(slot, index) { table in
       IndexLookup.position(ofOffset: offset - base, in: table)
     }
     // From the entry on: a damaged header in between could lead past the batch.
     try verify(from: position)
-    var scan = BatchScan(file, disk)
+    var scan = BatchScan(source)
     while let header = try scan.header(at: position, limit: limit) {
-      if header.lastOffset >= offset { return (file, position) }
+      if header.lastOffset >= offset { return position }
       position += Int64(header.batchSize)
     }
-    return (file, nil)
+    return nil
   }
 
-  func dataFile(_ slot: Int, _ index: Int) throws(DiskError) -> OpenFile {
-    if let file = logs[slot].segments[index].files?.data { return file }
-    return try reader(slot, index).file
+  /// The bytes of a segment, from where they are.
+  func source(_ slot: Int, _ index: Int) -> SegmentSource {
+    let segment = logs[slot].segments[index]
+    if let files = segment.files {
+      return SegmentSource(disk, segment.tail, files) { [disk] () throws(DiskError) in
+        try files.forReading(disk)
+      }
+    }
+    return SegmentSource(
+      disk, segment.tail, SegmentFiles(log: logs[slot].id, base: segment.base)
+    ) { [self] () throws(DiskError) in
+      try reader(slot, index).file
+    }
   }
 
   /// Opens a closed segment that is not open, and its index.
@@ -251,7 +251,8 @@ extension LogStore {
     if mapped == nil, segment.index.count == 0 {
       // Missing or damaged: made again from the segment and kept in memory.
       let interval = logs[slot].options.indexIntervalBytes
-      let rebuilt = try Segment.rebuilt(segment, file, interval: interval, disk)
+      let rebuilt = try Segment.rebuilt(
+        segment, SegmentSource(file, disk), interval: interval)
       withLog(slot) { $0.segments[index].index = rebuilt.index }
     }
     readers.add(key, file, mapped)

@@ -35,13 +35,13 @@ extension LogStore {
   /// Checks what of this part of a segment was not checked before. Throws if it is damaged; the log
   /// is failed then.
   func verify(
-    _ slot: Int, _ index: Int, _ range: Range<Int64>, _ file: OpenFile
+    _ slot: Int, _ index: Int, _ range: Range<Int64>, _ source: SegmentSource
   ) throws(DiskError) {
     while let region = logs[slot].segments[index].verified.firstUnverified(in: range) {
       let first = Int64(region) * VerifiedRegions.bytes
       let segment = logs[slot].segments[index]
       let end = min(first + VerifiedRegions.bytes, segment.verified.trustedFrom)
-      guard try isWhole(slot, index, from: first, to: end, file) else {
+      guard try isWhole(slot, index, from: first, to: end, source) else {
         let why = "its segment \(segment.dataPath(logs[slot].id)) is damaged near byte \(first)"
         failLog(slot, why + "; restore it from a backup or a replica")
         throw .failed("reading a damaged segment", errno: 5)
@@ -53,7 +53,7 @@ extension LogStore {
   /// Whether the batches from the last index entry at or before `first` up to `end` are what was
   /// written: each with its CRC, following the one before, of the epoch the log knows.
   private func isWhole(
-    _ slot: Int, _ index: Int, from first: Int64, to end: Int64, _ file: OpenFile
+    _ slot: Int, _ index: Int, from first: Int64, to end: Int64, _ source: SegmentSource
   ) throws(DiskError) -> Bool {
     let segment = logs[slot].segments[index]
     let entry = try withIndex(slot, index) { table in
@@ -61,7 +61,7 @@ extension LogStore {
     }
     var position = entry.map { Int64($0.position) } ?? 0
     var next = segment.base + (entry.map { Int64($0.relativeOffset) } ?? 0)
-    var scan = BatchScan(file, disk)
+    var scan = BatchScan(source)
     while position < end {
       guard let header = try scan.header(at: position, limit: segment.size),
         header.baseOffset == next,

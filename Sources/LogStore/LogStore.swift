@@ -8,8 +8,8 @@ internal import Records
 /// from one thread, `flush`es at the end of a turn, hands in every completion of the disk, `tick`s
 /// it with the time now and then, and takes the events that say what became durable or readable.
 ///
-///     append ──▶ journal group ──flush──▶ disk ──complete──▶ event .durable
-///                     └──────────────────▶ segment file ───▶ event .readable
+///     append ──▶ journal group ──flush──▶ disk ──complete──▶ event .durable, .readable
+///                     └─▶ tail in memory ──now and then──▶ segment file
 ///
 /// What may go wrong, and what then holds:
 /// (1) Power fails: after recovery every log holds exactly what was durable, in order.
@@ -49,6 +49,12 @@ package final class LogStore {
   /// The last attempt to make one failed: not again before the next tick.
   var journalFileFailed = false
   var readers = ReaderCache()
+  let tails: TailMemory
+  /// Logs with a tail of which something is not on the way to its file, oldest first, those below
+  /// `firstWaiting` left out. At most one entry for each log that was appended to since the last
+  /// checkpoint began.
+  var waitingTails: [(slot: Int, log: LogID)] = []
+  var firstWaiting = 0
   /// Reads into memory that are under way, and what they read.
   var readsAhead: [ReadAheadID: ReadAhead] = [:]
   var nextReadAhead: UInt64 = 0
@@ -64,7 +70,10 @@ package final class LogStore {
     self.journal = journal
     checkpointThrough = through
     readers.filesMax = options.openFilesMax
+    tails = TailMemory(options: options)
   }
+
+  deinit { tails.close() }
 
   /// The largest run of batches that can be appended at once, in bytes.
   package var appendBytesMax: Int {
@@ -94,6 +103,9 @@ package final class LogStore {
   package var frames: (added: UInt64, durable: UInt64) {
     (journal.framesAdded, journal.framesDurable)
   }
+
+  /// Memory that the newest records of all logs are in, and what of it is free.
+  package var tailBytes: Int { tails.allocated }
 
   func emit(_ event: LogStoreEvent) { events.append(event) }
 
@@ -128,6 +140,11 @@ package final class LogStore {
           + "disk and restart")
       return .storeFailed(failure ?? "")
     }
+    return refuse()
+  }
+
+  /// As above, for want of memory: there is room when something has been written.
+  func refuse() -> LogError {
     refused = true
     return .busy
   }
@@ -166,7 +183,6 @@ enum Pending {
   case journalWrite
   case journalFile(slot: Int, JournalFileStep)
   case fileWork(slot: Int, LogID, OpenFile?)
-  case pushOut(OpenFile)
   case checkpoint(CheckpointRun.Step, UInt64, OpenFile?)
   case reserve(OpenFile)
   case readAhead(ReadAheadID, OpenFile)
@@ -187,6 +203,7 @@ enum JournalFileStep {
 /// What is to be done with the logs when a group is submitted and when it is durable.
 enum GroupEffect {
   case work(slot: Int, LogID, FileWork, destroys: Bool)
-  case position(slot: Int, LogID, LogPosition)
+  /// The log's end after a frame, by epoch and by place, after so many truncations of it.
+  case position(slot: Int, LogID, LogPosition, Log.Place, truncations: Int)
   case deleted(slot: Int, LogID)
 }

@@ -4,9 +4,8 @@ public struct LogStoreOptions: Sendable {
   public var journal = JournalOptions()
   /// Syncs under way at once during a checkpoint: together they cost little more than one.
   public var checkpointSyncsMax = 32
-  /// Bytes written to a segment before the kernel is told to start writing them out. Small enough
-  /// that with many logs little is left for the checkpoint to write.
-  public var pushOutBytes: Int64 = 512 << 10
+  /// The newest records, in memory on their way to the segments' files and after it.
+  public var tails = TailOptions()
   /// Files of closed segments kept open for readers.
   public var openFilesMax = 512
   /// Below this much free space the store takes no more records, so that a checkpoint and the
@@ -14,6 +13,20 @@ public struct LogStoreOptions: Sendable {
   public var freeSpaceMin: Int64 = 128 << 20
   /// Size of the file whose deletion makes room for a checkpoint on a full disk.
   public var reserveBytes: Int64 = 8 << 20
+
+  /// A server's options.
+  public init() {}
+}
+
+/// How much of the newest records is in memory, and when they are written to their files.
+public struct TailOptions: Sendable {
+  /// Memory of all logs' tails at most, written or not: readers that are not further behind are
+  /// served from it. Appends wait when all of it is full of what is not written.
+  public var bytesMax = 64 << 20
+  /// A log's memory comes in pieces of a block at first and of this size if it grows fast.
+  public var chunkBytesMax = 256 << 10
+  /// What of one log is written to its file at once.
+  public var writeBytes: Int64 = 1 << 20
 
   /// A server's options.
   public init() {}
@@ -32,7 +45,7 @@ public struct JournalOptions: Sendable {
   /// Groups that may be full and waiting for the flush before them.
   public var groupsWaitingMax = 2
   /// Memories for small groups, 64 KiB each.
-  public var smallMemoriesMax = 128
+  public var smallMemoriesMax = 8
   /// Memories for large groups, `groupBytesMax` each.
   public var largeMemoriesMax = 5
 

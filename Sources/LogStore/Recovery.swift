@@ -139,7 +139,7 @@ struct Recovery {
     for var log in logs {
       log.isDirty = false
       log.record = log.encodedRecord()
-      log.durable = log.position
+      log.noteDurable(log.position, log.endPlace, truncations: log.truncations)
       _ = store.insert(log)
     }
     store.hasReserve = try disk.names(in: ".").contains(LogStore.reservePath)
@@ -184,7 +184,7 @@ extension Recovery {
         _ = try disk.perform(.truncate(file.id, size: log.segments[index].size))
       }
       let files = SegmentFiles(log: log.id, base: base)
-      files.data = file
+      files.reading = file
       log.segments[index].files = files
       try loadIndex(&log, index, file)
     }
@@ -210,13 +210,13 @@ extension Recovery {
     // Made again from the segment, and written anew at the next checkpoint.
     if segment.hasIndexFile { _ = try? disk.perform(.delete(path)) }
     log.segments[number] = try Segment.rebuilt(
-      segment, file, interval: log.options.indexIntervalBytes, disk)
+      segment, SegmentSource(file, disk), interval: log.options.indexIntervalBytes)
   }
 
   /// The batches between the high watermark and the end, which are known to nobody else. Where the
   /// files do not have them, there is doubt: until the replay says that they went.
   private func addUncommitted(_ log: inout Log) throws(DiskError) {
-    var place = log.written
+    var place = log.readable
     for (index, segment) in log.segments.enumerated() where segment.base >= place.segment {
       let isLast = index == log.segments.count - 1
       let end = isLast ? log.end : log.segments[index + 1].base
@@ -224,16 +224,16 @@ extension Recovery {
       if segment.base > place.segment {
         place = Log.Place(end: segment.base, segment: segment.base, position: 0)
       }
-      if let file = segment.files?.data { try addBatches(&log, segment, file, &place, end) }
+      if let file = segment.files?.reading { try addBatches(&log, segment, file, &place, end) }
       if place.end < end { log.doubts.append(place.end..<end) }
     }
-    log.written = Log.Place(end: log.end, segment: place.segment, position: place.position)
+    log.found(Log.Place(end: log.end, segment: place.segment, position: place.position))
   }
 
   private func addBatches(
     _ log: inout Log, _ segment: Segment, _ file: OpenFile, _ place: inout Log.Place, _ end: Offset
   ) throws(DiskError) {
-    var scan = BatchScan(file, disk)
+    var scan = BatchScan(SegmentSource(file, disk))
     while place.end < end,
       let header = try scan.header(at: place.position, limit: segment.size),
       header.baseOffset == place.end, header.nextOffset <= end,
@@ -324,8 +324,14 @@ extension Recovery {
     }
     let memory = BlockMemory(count: max(payload.count, 1))
     unsafe payload.withUnsafeBytes { unsafe memory.bytes.copyMemory(from: $0) }
-    try perform(
-      logs[slot].append(headers, DiskBytes(memory, 0..<payload.count), now: now), slot)
+    let work = logs[slot].append(headers, bytes: payload.count, now: now)
+    try perform(work, slot)
+    // Through the page cache: it is synced at once, and then begins the time of tails.
+    guard let segment = logs[slot].segments.last, let file = segment.files?.reading else { return }
+    _ = try disk.perform(
+      .write(
+        file.id, position: segment.size - Int64(payload.count),
+        [DiskBytes(memory, 0..<payload.count)], durable: false))
   }
 
   private mutating func perform(_ work: Log.Work, _ slot: Int) throws(DiskError) {
@@ -342,15 +348,13 @@ extension Recovery {
       if try disk.names(in: Segment.directory(log)).contains(Self.fileName(files.dataPath)) {
         _ = try disk.perform(.delete(files.dataPath))
       }
-      files.data = OpenFile(try disk.openFile(files.dataPath, .create), disk)
-    case .write(let files, let position, let bytes, let end):
-      guard let file = files.data else { return }
-      _ = try disk.perform(.write(file.id, position: position, bytes, durable: false))
-      logs[slot].written = end
+      files.reading = OpenFile(try disk.openFile(files.dataPath, .create), disk)
+      files.opensData = false
     case .truncate(let files, let size):
-      guard let file = files.data else { return }
+      guard let file = files.reading else { return }
       _ = try disk.perform(.truncate(file.id, size: size))
-    case .delete, .makeDirectory, .createIndex, .writeIndex, .removeDirectory, .barrier:
+    case .delete, .makeDirectory, .open, .createIndex, .write, .writeIndex, .removeDirectory,
+      .barrier:
       // Files too many are removed at the end, when what replaces them is durable.
       break
     }
@@ -381,7 +385,7 @@ extension Recovery {
       log.endAtFirstDoubt()
     }
     for index in log.segments.indices {
-      guard let files = log.segments[index].files, let file = files.data else { continue }
+      guard let files = log.segments[index].files, let file = files.reading else { continue }
       try writeIndex(&log.segments[index], log.id)
       _ = try disk.perform(.sync(file.id))
       if let index = files.index { _ = try disk.perform(.sync(index.id)) }

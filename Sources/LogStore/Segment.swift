@@ -13,8 +13,6 @@ struct Segment {
   let base: Offset
   /// Bytes that belong to it, those still on their way to the file included.
   var size: Int64 = 0
-  /// Bytes at or below this were told to the kernel to write out.
-  var pushedOut: Int64 = 0
   var maxTimestamp = Timestamp(-1)
   /// When its first batch was appended, ms since 1970; nil while it is empty.
   var firstAppended: Int64?
@@ -33,6 +31,8 @@ struct Segment {
   /// The files are there, or the work that makes them is on its way.
   var hasFile = false
   var hasIndexFile = false
+  /// Its newest bytes, if any were appended since the store was opened.
+  var tail: SegmentTail?
 
   init(base: Offset) {
     self.base = base
@@ -69,7 +69,7 @@ struct Segment {
     truncations += 1
     size = position
     verified.truncate(to: position)
-    pushedOut = min(pushedOut, position)
+    tail?.truncate(to: position)
     index.truncate(to: position)
     if indexWritten > index.count {
       indexWritten = index.count
@@ -107,7 +107,12 @@ struct Segment {
 final class SegmentFiles {
   let log: LogID
   let base: Offset
+  /// For writing, past the page cache. Opened when there is something to write.
   var data: OpenFile?
+  /// `data` is open, or the work that opens it is on its way.
+  var opensData = false
+  /// For reading, through the page cache, and for recovery.
+  var reading: OpenFile?
   var index: OpenFile?
 
   init(log: LogID, base: Offset) {
@@ -117,6 +122,16 @@ final class SegmentFiles {
 
   var dataPath: String { Segment.path(log, base, "log") }
   var indexPath: String { Segment.path(log, base, "index") }
+  /// Whichever is open: for what is done to the file as a whole.
+  var anyData: OpenFile? { data ?? reading }
+
+  /// Opens the segment's file now if it is not open for reading.
+  func forReading(_ disk: any Disk) throws(DiskError) -> OpenFile {
+    if let reading { return reading }
+    let file = OpenFile(try disk.openFile(dataPath, .existing), disk)
+    reading = file
+    return file
+  }
 }
 
 /// An open file that is closed when nobody uses it any more.

@@ -85,8 +85,6 @@ package enum DiskOperation: Sendable {
   /// Reads a part into memory, for whoever reads it next.
   case readAhead(FileID, position: Int64, count: Int)
   case sync(FileID)
-  /// Starts writing out a range without waiting for it and without promising anything.
-  case pushOut(FileID, position: Int64, count: Int64)
   case truncate(FileID, size: Int64)
   case size(FileID)
   /// Maps a file that nobody will shorten for as long as it is mapped.

@@ -38,10 +38,6 @@ struct FileSystemCall: Sendable {
       try readAhead(file, position, count)
     case .sync(let file):
       try check(fdatasync(file.rawValue), "syncing a file")
-    case .pushOut(let file, let position, let count):
-      // A hint. Where the file system does not know it, the next sync does the work.
-      sync_file_range(
-        file.rawValue, Int(position), Int(count), UInt32(MARTLET_SYNC_FILE_RANGE_WRITE))
     case .truncate(let file, let size):
       try check(ftruncate(file.rawValue, Int(size)), "truncating a file to \(size) bytes")
     case .size(let file):

@@ -15,6 +15,8 @@ package import Platform
 /// (4) A sync that fails leaves the file looking written, and clean: the next sync succeeds and
 ///     makes nothing durable.
 ///
+/// (5) A direct write that is not aligned to sectors, in the file or in memory, stops the program.
+///
 /// Operations are done when the owner says so (`step`), in any order.
 package final class VirtualDisk: Disk {
   package static let sectorBytes = 512
@@ -35,6 +37,7 @@ package final class VirtualDisk: Disk {
   private let root: Directory
   private var open: [FileID: File] = [:]
   private var paths: [FileID: String] = [:]
+  private var direct: Set<FileID> = []
   private var nextFile: Int32 = 0
 
   package init() { root = Directory() }
@@ -103,8 +106,10 @@ extension VirtualDisk {
       }
       let (directory, name) = try parent(of: path)
       directory.set(name, nil)
-    case .open(let path, let mode, _):
-      return .file(try openFile(path, mode))
+    case .open(let path, let mode, let isDirect):
+      let file = try openFile(path, mode)
+      if isDirect { direct.insert(file) }
+      return .file(file)
     case .close(let file):
       precondition(open.removeValue(forKey: file) != nil, "closing a file that is not open")
       paths[file] = nil
@@ -119,11 +124,14 @@ extension VirtualDisk {
       self[file].write(0, [UInt8](repeating: 0, count: Int(bytes)))
       self[file].sync()
     case .write(let file, let position, let parts, let durable):
+      if direct.contains(file) { Self.checkAlignment(position, parts) }
       let bytes = Self.joined(parts)
       try reserve(max(0, Int(position) + bytes.count - self[file].current.count), "a write")
       self[file].write(position, bytes)
       let range = position..<position + Int64(bytes.count)
-      if let path = paths[file] { inMemory?[path, default: []].append(range) }
+      if let path = paths[file], !direct.contains(file) {
+        inMemory?[path, default: []].append(range)
+      }
       if durable { self[file].sync() }
     case .read(let file, let position, let count):
       let bytes = self[file].current
@@ -133,7 +141,6 @@ extension VirtualDisk {
       let range = position..<position + Int64(count)
       if let path = paths[file] { inMemory?[path, default: []].append(range) }
     case .sync(let file): self[file].sync()
-    case .pushOut: break
     case .truncate(let file, let size): self[file].truncate(Int(size))
     case .size(let file): return .count(Int64(self[file].current.count))
     case .map(let file, let count):
@@ -201,6 +208,17 @@ extension VirtualDisk {
     return directory
   }
 
+  private static func checkAlignment(_ position: Int64, _ parts: [DiskBytes]) {
+    guard Int(position) % sectorBytes == 0 else {
+      fatalError("a direct write at \(position), which begins no sector")
+    }
+    for part in parts {
+      guard part.range.lowerBound % sectorBytes == 0, part.range.count % sectorBytes == 0 else {
+        fatalError("a direct write of the bytes \(part.range) of its memory: no whole sectors")
+      }
+    }
+  }
+
   private static func joined(_ parts: [DiskBytes]) -> [UInt8] {
     parts.flatMap { unsafe Array($0.memory.bytes[$0.range]) }
   }
@@ -236,7 +254,7 @@ extension VirtualDisk {
       case .write(let file, let position, let parts, _):
         // Done, but whether it was also made durable is for the power cut to say.
         _ = try? copy.apply(.write(file, position: position, parts, durable: false))
-      case .sync, .close, .read, .readAhead, .list, .size, .map, .freeSpace, .pushOut: break
+      case .sync, .close, .read, .readAhead, .list, .size, .map, .freeSpace: break
       default: _ = try? copy.apply(item.operation)
       }
     }
@@ -284,8 +302,7 @@ extension VirtualDisk {
       .removeDirectory(let path), .open(let path, _, _), .delete(let path), .rename(let path, _):
       path
     case .close(let file), .allocate(let file, _), .write(let file, _, _, _), .read(let file, _, _),
-      .readAhead(let file, _, _), .sync(let file), .pushOut(let file, _, _), .truncate(let file, _),
-      .size(let file),
+      .readAhead(let file, _, _), .sync(let file), .truncate(let file, _), .size(let file),
       .map(let file, _):
       paths[file]
     case .freeSpace: nil

@@ -21,6 +21,16 @@ import Testing
     try harness.beginEpoch(b, 1)
     try harness.truncate(b, to: LogPosition(epoch: LeaderEpoch(0), offset: .zero))
     harness.settle()
+    // Now the files get what is claimed of them, a part of a block each.
+    harness.store.startCheckpoint()
+    for _ in 0..<3 { harness.turn() }
+    try harness.append(a, ["four"])
+    harness.settle()
+    // More than a segment: blocks are written, and the rest of the one that is closed.
+    try harness.append(a, ["five", String(repeating: "v", count: 600)])
+    harness.turn()
+    try harness.append(a, ["six"])
+    harness.settle()
   }
 
   @Test

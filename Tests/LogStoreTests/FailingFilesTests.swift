@@ -20,9 +20,13 @@ import Testing
   @Test(arguments: 0..<8 as Range<UInt64>)
   func `nothing is written to a file behind a write that failed`(seed: UInt64) throws {
     let disk = VirtualDisk()
-    let harness = try StoreHarness(disk: disk, seed: seed)
+    var options = StoreHarness.options()
+    options.tails.bytesMax = 64 << 10
+    let harness = try StoreHarness(disk: disk, seed: seed, options: options)
     let log = try harness.create("a")
-    try harness.append(log, ["before"])
+    // Each fills a segment, so that the one before it is written.
+    let filling = String(repeating: "x", count: 600)
+    try harness.append(log, ["before", filling])
     harness.settle()
     func isData(_ operation: DiskOperation) -> Bool {
       guard case .write(_, _, _, durable: false) = operation else { return false }
@@ -30,11 +34,11 @@ import Testing
     }
     // Some wait behind the one that fails, some are still in the journal's open group.
     harness.holdsBack = isData
-    for index in 0..<Int(1 + seed % 4) { try harness.append(log, ["group one \(index)"]) }
+    for index in 0..<Int(1 + seed % 4) { try harness.append(log, ["group one \(index)", filling]) }
     harness.settle()
-    for index in 0..<Int(1 + seed / 4) { try harness.append(log, ["group two \(index)"]) }
+    for index in 0..<Int(1 + seed / 4) { try harness.append(log, ["group two \(index)", filling]) }
     harness.settle()
-    try harness.append(log, ["open group"])
+    try harness.append(log, ["open group", filling])
     var failed = 0
     var later = 0
     disk.fault = { operation in
@@ -117,7 +121,10 @@ import Testing
       guard case .write = operation, let path = disk.path(of: operation) else { return nil }
       return path.hasPrefix(directory) ? Self.error : nil
     }
-    try harness.append(bad, ["two"])
+    // More than a segment: what is in it must be written.
+    for text in ["two", "three"] {
+      try harness.append(bad, [text, String(repeating: "x", count: 600)])
+    }
     harness.settle()
     #expect(try harness.store.failure(of: bad) != nil)
     try harness.delete(bad)

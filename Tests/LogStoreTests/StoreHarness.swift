@@ -40,6 +40,10 @@ final class StoreHarness {
     options.journal.filesMax = files
     options.journal.groupBytesMax = 2048
     options.journal.blockBytes = 512
+    // Blocks of 512 bytes, chunks of one and of four, and soon too many of them.
+    options.tails.bytesMax = 16384
+    options.tails.chunkBytesMax = 2048
+    options.tails.writeBytes = 1024
     options.freeSpaceMin = 0
     options.reserveBytes = 512
     return options

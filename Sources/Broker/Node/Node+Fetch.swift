@@ -282,8 +282,6 @@ extension Node {
       let isOld = asked.currentLeaderEpoch < partition.epoch.rawValue
       return failed(isOld ? .fencedLeaderEpoch : .unknownLeaderEpoch)
     }
-    // What is committed may be on its way to the files for a moment: it is told of, and given by
-    // the next fetch.
     answer.highWatermark = bounds.highWatermark.rawValue
     answer.lastStableOffset = bounds.highWatermark.rawValue
     answer.logStartOffset = bounds.start.rawValue

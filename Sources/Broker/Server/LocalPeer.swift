@@ -133,7 +133,7 @@ final class LocalPeer: ClientConnection {
         guard let slice = slices.next(), slice.count == size else {
           fatalError("a hole of \(size) bytes has no records for it")
         }
-        guard let records = try? server.disk.read(slice.file.id, slice.position, size),
+        guard let records = try? slice.bytes(server.disk),
           records.count == size
         else { return nil }
         bytes += records

@@ -2,17 +2,17 @@ internal import KafkaWire
 internal import LogStore
 internal import Platform
 
-/// What is to be sent to one client: bytes, and parts of files that go from the page cache to the
-/// socket without passing through this process.
+/// What is to be sent to one client: bytes, and records from where the store has them, in memory or
+/// in files, whose bytes go from the page cache to the socket without passing through this process.
 struct OutputQueue {
   private enum Piece {
     case bytes(ArraySlice<UInt8>)
-    case file(OpenFile, position: Int64, count: Int)
+    case records(LogSlice.Piece)
 
     var count: Int {
       switch self {
       case .bytes(let bytes): bytes.count
-      case .file(_, _, let count): count
+      case .records(let records): records.count
       }
     }
   }
@@ -36,7 +36,7 @@ struct OutputQueue {
         guard let slice = slices.next(), slice.count == size else {
           fatalError("a hole of \(size) bytes has no records for it")
         }
-        add(.file(slice.file, position: slice.position, count: slice.count))
+        for records in slice.pieces { add(.records(records)) }
       case .external: break
       }
     }
@@ -57,11 +57,12 @@ struct OutputQueue {
     var sent = 0
     while first < pieces.count {
       let transfer: Socket.Transfer
-      switch pieces[first] {
-      case .bytes: transfer = sendBytes(to: socket)
+      switch place(of: pieces[first], disk) {
+      case .bytes, .memory: transfer = sendMemory(to: socket, disk)
       case .file(let file, let position, let count):
         transfer = socket.send(
           file: disk.descriptor(of: file.id), position: position, count: count)
+      case .nowhere: transfer = .closed
       }
       guard case .bytes(let count) = transfer else { return transfer }
       advance(by: count)
@@ -73,20 +74,51 @@ struct OutputQueue {
     return .bytes(sent)
   }
 
-  /// Sends the run of memory pieces that is next, with one call.
-  private func sendBytes(to socket: Socket) -> Socket.Transfer {
-    var run: [ArraySlice<UInt8>] = []
+  /// Where the bytes of a piece are at the moment.
+  private enum Place {
+    case bytes(ArraySlice<UInt8>)
+    case memory(BlockMemory, Range<Int>)
+    case file(OpenFile, position: Int64, count: Int)
+    /// Their log was deleted, or the disk did not take them.
+    case nowhere
+  }
+
+  private func place(of piece: Piece, _ disk: FileDisk) -> Place {
+    switch piece {
+    case .bytes(let bytes): return .bytes(bytes)
+    case .records(let records):
+      switch try? records.bytes(disk) {
+      case .memory(let memory, let range)?: return .memory(memory, range)
+      case .file(let file, let position, let count)?:
+        return .file(file, position: position, count: count)
+      case nil: return .nowhere
+      }
+    }
+  }
+
+  /// Sends the run of pieces in memory that is next, with one call.
+  private func sendMemory(to socket: Socket, _ disk: FileDisk) -> Socket.Transfer {
+    var run: [Place] = []
+    var views = unsafe [UnsafeRawBufferPointer]()
     var index = first
-    while index < pieces.count, run.count < Self.piecesMax, case .bytes(let bytes) = pieces[index] {
-      run.append(bytes)
+    collecting: while index < pieces.count, run.count < Self.piecesMax {
+      let place = place(of: pieces[index], disk)
+      switch place {
+      case .bytes(let bytes):
+        // The array stays alive in `run` while its address is used.
+        unsafe bytes.withUnsafeBytes {
+          unsafe views.append(UnsafeRawBufferPointer(rebasing: $0[...]))
+        }
+      case .memory(let memory, let range):
+        unsafe views.append(
+          UnsafeRawBufferPointer(UnsafeMutableRawBufferPointer(rebasing: memory.bytes[range])))
+      case .file, .nowhere: break collecting
+      }
+      run.append(place)
       index += 1
     }
-    // The slices stay alive in `run` while their addresses are used.
     return withExtendedLifetime(run) {
-      let views = unsafe run.map { slice in
-        unsafe slice.withUnsafeBytes { unsafe UnsafeRawBufferPointer(rebasing: $0[...]) }
-      }
-      return unsafe socket.send(views, more: index < pieces.count)
+      unsafe socket.send(views, more: index < pieces.count)
     }
   }
 
@@ -102,8 +134,7 @@ struct OutputQueue {
       }
       switch pieces[first] {
       case .bytes(let bytes): pieces[first] = .bytes(bytes.dropFirst(left))
-      case .file(let file, let position, let count):
-        pieces[first] = .file(file, position: position + Int64(left), count: count - left)
+      case .records(let records): pieces[first] = .records(records.dropFirst(left))
       }
       left = 0
     }

@@ -26,7 +26,12 @@ final class StoreThread: Sendable {
     let thread = StoreThread()
     let result = await withCheckedContinuation {
       (opened: CheckedContinuation<Result<Void, LogError>, Never>) in
-      Thread.start("martlet-store") { thread.run(directory, options, opened) }
+      Thread.start("martlet-store") {
+        thread.run(directory, options, opened)
+        // Only now is the directory another's to open: nothing of the store is left.
+        thread.inbox.withLock { $0.hasEnded = true }
+        thread.inbox.broadcast()
+      }
     }
     try result.get()
     return thread
@@ -90,8 +95,6 @@ final class StoreThread: Sendable {
       }
     }
     owner.end()
-    inbox.withLock { $0.hasEnded = true }
-    inbox.broadcast()
   }
 }
 

@@ -88,12 +88,19 @@ import Testing
 }
 
 @Suite struct `A fetch of what is not in memory` {
-  @Test func `waits for the disk without holding anybody up`() throws {
-    let harness = try NodeHarness()
-    #expect(try harness.createTopic("t") == .none)
-    let text = String(repeating: "v", count: 1000)
-    for _ in 0..<100 { try harness.produce("t", [text]) }
+  /// What an earlier process has written: nothing of it is in this one's memory.
+  private func reopened(_ before: NodeHarness) throws -> NodeHarness {
+    let harness = try NodeHarness(before.disk.afterKill { _ in true })
     harness.disk.dropCaches()
+    return harness
+  }
+
+  @Test func `waits for the disk without holding anybody up`() throws {
+    let before = try NodeHarness()
+    #expect(try before.createTopic("t") == .none)
+    let text = String(repeating: "v", count: 1000)
+    for _ in 0..<100 { try before.produce("t", [text]) }
+    let harness = try reopened(before)
     harness.holdsBack = { if case .readAhead = $0 { true } else { false } }
     // Its time is over long before the disk is done: it is answered with records all the same.
     let origin = try harness.send(Requests.fetch("t", maxWait: 100), version: 12)
@@ -126,10 +133,10 @@ import Testing
   }
 
   @Test func `is given up by a client that is gone`() throws {
-    let harness = try NodeHarness()
-    #expect(try harness.createTopic("t") == .none)
-    for _ in 0..<100 { try harness.produce("t", ["a"]) }
-    harness.disk.dropCaches()
+    let before = try NodeHarness()
+    #expect(try before.createTopic("t") == .none)
+    for _ in 0..<100 { try before.produce("t", ["a"]) }
+    let harness = try reopened(before)
     harness.holdsBack = { if case .readAhead = $0 { true } else { false } }
     let origin = try harness.send(Requests.fetch("t"), version: 12, connection: 5)
     harness.node.connectionClosed(ConnectionID(5))

@@ -12,7 +12,9 @@ enum Load {
     var options = LogStoreOptions()
     options.journal.fileBytes = 256 << 10
     options.journal.groupBytesMax = 64 << 10
-    options.pushOutBytes = 32 << 10
+    options.tails.writeBytes = 32 << 10
+    options.tails.bytesMax = 512 << 10
+    options.tails.chunkBytesMax = 16 << 10
     options.freeSpaceMin = 1 << 20
     options.reserveBytes = 64 << 10
     return options

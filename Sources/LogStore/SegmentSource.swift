@@ -1,0 +1,144 @@
+internal import Bytes
+package import Platform
+internal import Records
+
+/// The bytes of one segment: what is in memory lies over what is in its file.
+struct SegmentSource {
+  private let disk: any Disk
+  private let memory: (tail: SegmentTail, files: SegmentFiles)?
+  /// The file, open for reading through the page cache; opened when it is needed.
+  private let file: () throws(DiskError) -> OpenFile
+
+  /// A segment of which a part may be in memory. `files` are used when that goes, however late.
+  init(
+    _ disk: any Disk, _ tail: SegmentTail?, _ files: SegmentFiles,
+    file: @escaping () throws(DiskError) -> OpenFile
+  ) {
+    self.disk = disk
+    memory = tail.map { ($0, files) }
+    self.file = file
+  }
+
+  /// A segment that is only in its file.
+  init(_ file: OpenFile, _ disk: any Disk) {
+    self.disk = disk
+    memory = nil
+    self.file = { () throws(DiskError) in file }
+  }
+
+  /// Up to `count` bytes; fewer at the end of the file.
+  func read(_ position: Int64, _ count: Int) throws(DiskError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    let limit = position + Int64(count)
+    for piece in try pieces(position..<limit) {
+      let part = try piece.copied(disk)
+      if bytes.isEmpty { bytes = part } else { bytes += part }
+      if part.count < piece.count { break }
+    }
+    return bytes
+  }
+
+  /// The header at `position`, without reading ahead.
+  func header(at position: Int64) throws(DiskError) -> RecordBatchHeader? {
+    try? RecordBatchHeader(try read(position, RecordBatchHeader.size)[...])
+  }
+
+  func pieces(_ range: Range<Int64>) throws(DiskError) -> [LogSlice.Piece] {
+    var pieces: [LogSlice.Piece] = []
+    var position = range.lowerBound
+    while position < range.upperBound {
+      let (place, end) = try place(at: position, limit: range.upperBound)
+      pieces.append(
+        LogSlice.Piece(place: place, position: position, count: Int(end - position)))
+      position = end
+    }
+    return pieces
+  }
+
+  /// The first run of bytes in the range that is only in the file.
+  func firstInFile(
+    _ range: Range<Int64>
+  ) throws(DiskError) -> (file: OpenFile, range: Range<Int64>)? {
+    for piece in try pieces(range) {
+      guard case .file(let file) = piece.place else { continue }
+      return (file, piece.position..<piece.position + Int64(piece.count))
+    }
+    return nil
+  }
+
+  private func place(
+    at position: Int64, limit: Int64
+  ) throws(DiskError) -> (LogSlice.Place, end: Int64) {
+    guard let (tail, files) = memory else { return (.file(try file()), limit) }
+    let (piece, end) = try tail.piece(at: position, limit: limit)
+    switch piece {
+    case .memory(let chunk): return (.memory(chunk, files), end)
+    case .file: return (.file(try file()), end)
+    }
+  }
+}
+
+/// Batches one after another, to be read or sent from where they are.
+package struct LogSlice {
+  package let pieces: [Piece]
+  /// Bytes. The last batch may be cut short.
+  package let count: Int
+
+  enum Place {
+    /// And the files that have the bytes when the chunk's memory has gone to others.
+    case memory(TailChunk, SegmentFiles)
+    /// Stays open for as long as it is held.
+    case file(OpenFile)
+  }
+
+  /// A run of bytes that is in one place. It does not keep memory from being used for newer bytes:
+  /// those that are written are read from the file then.
+  package struct Piece {
+    let place: Place
+    let position: Int64
+    package let count: Int
+
+    /// Where the bytes are now. The answer holds until the store is called again.
+    package func bytes(_ disk: any Disk) throws(DiskError) -> LogBytes {
+      switch place {
+      case .file(let file): return .file(file, position: position, count: count)
+      case .memory(let chunk, let files):
+        if let memory = chunk.memory {
+          let first = Int(position - chunk.start)
+          return .memory(memory, first..<first + count)
+        }
+        guard !chunk.isLost else { throw .failed("reading what the disk did not take", errno: 5) }
+        return .file(try files.forReading(disk), position: position, count: count)
+      }
+    }
+
+    /// Without its first bytes.
+    package func dropFirst(_ bytes: Int) -> Piece {
+      Piece(place: place, position: position + Int64(bytes), count: count - bytes)
+    }
+
+    func copied(_ disk: any Disk) throws(DiskError) -> [UInt8] {
+      switch try bytes(disk) {
+      case .memory(let memory, let range): return unsafe Array(memory.bytes[range])
+      case .file(let file, let position, let count):
+        return try disk.read(file.id, position, count)
+      }
+    }
+  }
+
+  /// A copy of all bytes.
+  package func bytes(_ disk: any Disk) throws(DiskError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for piece in pieces {
+      let part = try piece.copied(disk)
+      if bytes.isEmpty { bytes = part } else { bytes += part }
+    }
+    return bytes
+  }
+}
+
+/// Where bytes of a log are at a moment.
+package enum LogBytes {
+  case memory(BlockMemory, Range<Int>)
+  case file(OpenFile, position: Int64, count: Int)
+}

@@ -1,0 +1,266 @@
+internal import Bytes
+internal import Platform
+
+/// The memory of all logs' tails: what was appended lately, written to its file already or not.
+///
+/// A chunk of it goes through three states; the memory in each is counted:
+///
+///     filling ──all is on the way to the file──▶ leaving ──written──▶ kept ──▶ (given up)
+///
+/// (1) All together is at most `bytesMax`. What is kept is only a cache: the oldest of it makes
+///     room for whoever needs some. If that is not enough, appends are refused until something has
+///     been written.
+/// (2) Memory is used again without being zeroed or handed back to the system in between: a page
+///     that is touched for the first time costs more than what is copied into it.
+/// (3) Chunks are of few sizes, each four times the one below: a log that gets little has little.
+final class TailMemory {
+  /// The unit of direct I/O.
+  let block: Int
+  private let bytesMax: Int
+  private let sizes: [Int]
+  /// By size.
+  private var free: [[BlockMemory]]
+  private var freeBytes = 0
+  /// All there is, free or not.
+  private(set) var allocated = 0
+  private var leavingBytes = 0
+  private var keptBytes = 0
+  /// Oldest first.
+  private var kept: [TailChunk] = []
+  private var firstKept = 0
+
+  init(options: LogStoreOptions) {
+    block = options.journal.blockBytes
+    // Below this the largest append would never find room.
+    bytesMax = max(options.tails.bytesMax, 4 * options.journal.groupBytesMax)
+    let largest = max(block, options.tails.chunkBytesMax / block * block)
+    var sizes: [Int] = []
+    var size = block
+    while size < largest {
+      sizes.append(size)
+      size *= 4
+    }
+    self.sizes = sizes + [largest]
+    free = [[BlockMemory]](repeating: [], count: sizes.count + 1)
+  }
+
+  /// Memory that appended bytes are in and that nobody writes out yet.
+  var fillingBytes: Int { allocated - freeBytes - leavingBytes - keptBytes }
+  /// More than half of it waits for being written: time to write some.
+  var isPressed: Bool { fillingBytes > bytesMax / 2 }
+
+  /// Whether there is, or can be made, room for so much more.
+  func hasRoom(for bytes: Int) -> Bool {
+    allocated - freeBytes - keptBytes + bytes <= bytesMax
+  }
+
+  /// How large a chunk for `bytes` is: the smallest that takes them, or the largest there is; up to
+  /// `wish`, as long as half of all is left. Many logs that grow together are to have some each.
+  func size(for bytes: Int, wish: Int) -> Int {
+    let left = bytesMax - (allocated - freeBytes - keptBytes)
+    let wanted = 2 * left < bytesMax ? bytes : max(bytes, wish)
+    return sizes.first { $0 >= wanted } ?? sizes[sizes.count - 1]
+  }
+
+  /// Memory of one of the sizes, with anything in it.
+  func take(_ size: Int) -> BlockMemory {
+    while true {
+      if let memory = free[index(of: size)].popLast() {
+        freeBytes -= size
+        return memory
+      }
+      guard allocated + size > bytesMax, dropFree() || giveUpOldest() else { break }
+    }
+    allocated += size
+    return BlockMemory(count: size)
+  }
+
+  /// Hands free memory of another size back to the system.
+  private func dropFree() -> Bool {
+    guard let index = free.lastIndex(where: { !$0.isEmpty }) else { return false }
+    free[index].removeLast()
+    freeBytes -= sizes[index]
+    allocated -= sizes[index]
+    return true
+  }
+
+  private func giveUpOldest() -> Bool {
+    guard firstKept < kept.count else { return false }
+    let chunk = kept[firstKept]
+    firstKept += 1
+    if firstKept > 64, firstKept * 2 > kept.count {
+      kept.removeFirst(firstKept)
+      firstKept = 0
+    }
+    chunk.giveUp()
+    return true
+  }
+
+  /// Ends what holds this and its chunks together.
+  func close() {
+    while giveUpOldest() {}
+    kept = []
+    firstKept = 0
+  }
+
+  private func index(of size: Int) -> Int {
+    guard let index = sizes.firstIndex(of: size) else {
+      fatalError("chunks are of fixed sizes, not of \(size) bytes")
+    }
+    return index
+  }
+
+  // MARK: For chunks
+
+  fileprivate func moved(_ chunk: TailChunk, from old: TailChunk.State, to new: TailChunk.State) {
+    if old == .leaving { leavingBytes -= chunk.capacity }
+    if old == .kept { keptBytes -= chunk.capacity }
+    if new == .leaving { leavingBytes += chunk.capacity }
+    if new == .kept {
+      keptBytes += chunk.capacity
+      kept.append(chunk)
+    }
+  }
+
+  /// A chunk needs its memory no more.
+  fileprivate func giveBack(_ memory: consuming BlockMemory, _ size: Int) {
+    guard isKnownUniquelyReferenced(&memory) else {
+      // An operation of the disk still has it, which will not be heard of any more.
+      allocated -= size
+      return
+    }
+    freeBytes += size
+    free[index(of: size)].append(memory)
+  }
+
+  /// A chunk is not counted any more, whoever holds it.
+  fileprivate func disown(_ size: Int) { allocated -= size }
+}
+
+/// A run of a segment's bytes in memory.
+///
+/// (1) Bytes that were given to a write never change: a chunk that was written up to the middle of
+///     a block, or cut there, is finished, and the next one begins with a copy of that block's
+///     part.
+/// (2) Its memory goes only when the file has all its bytes and no write is outstanding. So a
+///     reader who holds a chunk, and not its memory, finds the bytes in either (`LogSlice`), and
+///     pins nothing.
+final class TailChunk {
+  enum State {
+    case filling, leaving, kept, gone
+  }
+
+  /// Where in the segment it begins: at a block's beginning.
+  let start: Int64
+  let capacity: Int
+  private(set) var end: Int64
+  /// Nothing is added any more.
+  private(set) var isFinished = false
+  /// The file has the bytes before.
+  private(set) var written: Int64
+  /// Writes that are under way or wait. They may be of more than what is left after a cut.
+  private var outstanding = 0
+  private(set) var state = State.filling
+  private(set) var memory: BlockMemory?
+  private weak var tail: SegmentTail?
+  private let pool: TailMemory
+
+  init(start: Int64, size: Int, pool: TailMemory, tail: SegmentTail) {
+    self.start = start
+    self.pool = pool
+    self.tail = tail
+    capacity = size
+    end = start
+    written = start
+    memory = pool.take(size)
+  }
+
+  deinit { letGo() }
+
+  var room: Int { capacity - Int(end - start) }
+  /// Its bytes are neither in memory nor in the file: the disk did not take them.
+  var isLost: Bool { memory == nil && written < end }
+
+  /// Copies from the beginning of `bytes` what there is room for. Returns how much that was.
+  func add(_ bytes: UnsafeRawBufferPointer) -> Int {
+    require(!isFinished, "a finished chunk is not added to")
+    guard let memory else { fatalError("a chunk is added to while it has memory") }
+    let count = min(bytes.count, room)
+    let first = Int(end - start)
+    unsafe UnsafeMutableRawBufferPointer(rebasing: memory.bytes[first..<first + count])
+      .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+    end += Int64(count)
+    if room == 0 { isFinished = true }
+    return count
+  }
+
+  /// Takes nothing more.
+  func finish() {
+    isFinished = true
+    keepIfWritten()
+  }
+
+  /// Fills the rest of the last block with zeros.
+  func pad(block: Int) {
+    let used = Int(end - start)
+    let padded = (used + block - 1) / block * block
+    guard let memory, padded > used else { return }
+    unsafe UnsafeMutableRawBufferPointer(rebasing: memory.bytes[used..<padded])
+      .initializeMemory(as: UInt8.self, repeating: 0)
+  }
+
+  /// Ends at `position`, with the same bytes before it.
+  func cut(to position: Int64) {
+    end = position
+    isFinished = true
+    keepIfWritten()
+  }
+
+  /// A part of it is on the way to the file; with that all, if `all`.
+  func leaves(all: Bool) {
+    outstanding += 1
+    if all, state == .filling { move(to: .leaving) }
+  }
+
+  func noteWritten(to position: Int64) {
+    written = max(written, position)
+    outstanding -= 1
+    keepIfWritten()
+  }
+
+  private func keepIfWritten() {
+    guard isFinished, written >= end, outstanding == 0, state == .filling || state == .leaving
+    else { return }
+    if end == start { letGo() } else { move(to: .kept) }
+  }
+
+  /// What is kept makes room.
+  func giveUp() {
+    guard state == .kept else { return }
+    tail?.remove(self)
+    letGo()
+  }
+
+  /// The disk will not take its bytes, or nobody will ask for them.
+  func lose() {
+    if state == .filling || state == .leaving { letGo() }
+  }
+
+  /// Its segment is gone. Whoever reads it may do so to the end, at no one's cost.
+  func disown() {
+    guard state == .filling else { return }
+    move(to: .gone)
+    pool.disown(capacity)
+  }
+
+  private func letGo() {
+    guard state != .gone else { return }
+    move(to: .gone)
+    if let memory = memory.take() { pool.giveBack(memory, capacity) }
+  }
+
+  private func move(to new: State) {
+    pool.moved(self, from: state, to: new)
+    state = new
+  }
+}
