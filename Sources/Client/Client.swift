@@ -1,5 +1,6 @@
 internal import KafkaWire
 internal import Platform
+
 // A record's headers are part of what this module gives; who imports it need import nothing more.
 @_exported public import struct Records.RecordHeader
 
@@ -27,7 +28,8 @@ package protocol BrokerLink: Sendable {
   /// Called once. `receive` takes response frames in order, from any one thread; `closed` says why
   /// it ended, nil if there is no more to say.
   func open(
-    _ receive: @escaping @Sendable ([UInt8]) -> Void, _ closed: @escaping @Sendable (String?) -> Void
+    _ receive: @escaping @Sendable ([UInt8]) -> Void,
+    _ closed: @escaping @Sendable (String?) -> Void
   )
   func send(_ frame: [UInt8])
   func close()

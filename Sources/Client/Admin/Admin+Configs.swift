@@ -161,7 +161,8 @@ extension Client {
           guard let resource = ConfigResource(type: result.resourceType, name: result.resourceName)
           else { continue }
           outcomes[resource] = Self.outcome(
-            result.errorCode, "changing the settings of \(result.resourceName)", result.errorMessage)
+            result.errorCode, "changing the settings of \(result.resourceName)", result.errorMessage
+          )
         }
         return outcomes
       }

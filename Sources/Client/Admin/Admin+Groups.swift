@@ -6,8 +6,8 @@ public struct GroupListing: Hashable, Sendable {
   public var id: String
   /// "consumer" for consumers, "connect" for workers of Kafka Connect, empty for bare offsets.
   public var protocolType: String
-  /// Empty, PreparingRebalance, CompletingRebalance, Stable or Dead; empty where the broker does not
-  /// say.
+  /// Empty, PreparingRebalance, CompletingRebalance, Stable or Dead; empty where the broker does
+  /// not say.
   public var state: String
 }
 

@@ -46,8 +46,8 @@ extension Client {
     }
   }
 
-  /// Removes the records before the given offsets (-1: all there are). Returns the first offsets that
-  /// are left.
+  /// Removes the records before the given offsets (-1: all there are). Returns the first offsets
+  /// that are left.
   public func deleteRecords(
     before offsets: [TopicPartition: Int64]
   ) async throws(ClientError) -> Outcomes<TopicPartition, Int64> {

@@ -20,11 +20,13 @@ extension ConsumerDriver {
         self?.tell { $0.coordinatorFound(result.map { _ in () }, now: $1) }
       }
     case .join(let request):
-      ask(request, network, waitMilliseconds: options.maxPollIntervalMilliseconds) { group, now, it in
+      ask(request, network, waitMilliseconds: options.maxPollIntervalMilliseconds) {
+        group, now, it in
         group.joined(it, now: now)
       }
     case .sync(let request):
-      ask(request, network, waitMilliseconds: options.maxPollIntervalMilliseconds) { group, now, it in
+      ask(request, network, waitMilliseconds: options.maxPollIntervalMilliseconds) {
+        group, now, it in
         group.synced(it, now: now)
       }
     case .heartbeat(let request):

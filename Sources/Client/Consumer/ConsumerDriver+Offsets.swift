@@ -161,7 +161,9 @@ extension ConsumerDriver {
           attempt(committed(result))
         }
       }
-    } _: { completion($0) }
+    } _: {
+      completion($0)
+    }
   }
 
   private func committed(

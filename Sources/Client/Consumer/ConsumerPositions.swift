@@ -133,7 +133,8 @@ struct ConsumerPositions: ~Copyable {
   /// A poll begins: what earlier ones returned has been processed.
   mutating func processed() {
     for partition in order {
-      if let position = partitions[partition]?.position, partitions[partition]?.processed != position
+      if let position = partitions[partition]?.position,
+        partitions[partition]?.processed != position
       {
         update(partition) { $0.processed = position }
       }

@@ -1,4 +1,4 @@
-internal import KafkaWire
+package import KafkaWire
 
 /// How a group's leader shares partitions out (Java's ConsumerPartitionAssignor). Members must have
 /// one in common, whatever client they are.
@@ -9,23 +9,34 @@ public enum Assignor: String, Sendable, CaseIterable {
   /// taken by the other in the next rebalance (KIP-429).
   case cooperativeSticky = "cooperative-sticky"
 
-  var isCooperative: Bool { self == .cooperativeSticky }
+  package var isCooperative: Bool { self == .cooperativeSticky }
 }
 
 /// A member as the group's leader sees it.
-struct GroupSubscription: Equatable, Sendable {
-  var memberID: String
+package struct GroupSubscription: Equatable, Sendable {
+  package var memberID: String
   /// Of a static member.
-  var instanceID: String?
-  var topics: [String]
-  var owned: [TopicPartition] = []
+  package var instanceID: String?
+  package var topics: [String]
+  package var owned: [TopicPartition] = []
   /// In which `owned` was assigned; -1 where the member does not say.
-  var generation: Int32 = -1
+  package var generation: Int32 = -1
+
+  package init(
+    memberID: String, instanceID: String? = nil, topics: [String], owned: [TopicPartition] = [],
+    generation: Int32 = -1
+  ) {
+    self.memberID = memberID
+    self.instanceID = instanceID
+    self.topics = topics
+    self.owned = owned
+    self.generation = generation
+  }
 }
 
 extension Assignor {
   /// Each member's partitions, sorted. `counts` has the topics that exist.
-  func assign(
+  package func assign(
     _ members: [GroupSubscription], counts: [String: Int32]
   ) -> [String: [TopicPartition]] {
     switch self {
@@ -35,7 +46,7 @@ extension Assignor {
   }
 
   /// The user data of this assignor's subscription: for cooperative-sticky the generation (V0).
-  func userData(generation: Int32) -> [UInt8]? {
+  package func userData(generation: Int32) -> [UInt8]? {
     guard self == .cooperativeSticky else { return nil }
     return withBigEndian(generation)
   }
@@ -47,7 +58,7 @@ extension Assignor {
 
   /// The generation in which a member's partitions were assigned: in its subscription since
   /// version 2, before that in the user data.
-  static func generation(of subscription: ConsumerProtocolSubscription) -> Int32 {
+  package static func generation(of subscription: ConsumerProtocolSubscription) -> Int32 {
     if subscription.generationId >= 0 { return subscription.generationId }
     guard let data = subscription.userData, data.count == 4 else { return -1 }
     return Int32(bitPattern: data.reduce(0 as UInt32) { $0 << 8 | UInt32($1) })
@@ -55,11 +66,12 @@ extension Assignor {
 }
 
 /// Java's RangeAssignor, for members without racks.
-enum RangeAssignment {
-  static func assign(
+package enum RangeAssignment {
+  package static func assign(
     _ members: [GroupSubscription], _ counts: [String: Int32]
   ) -> [String: [TopicPartition]] {
-    var assigned = Dictionary(uniqueKeysWithValues: members.map { ($0.memberID, [TopicPartition]()) })
+    var assigned = Dictionary(
+      uniqueKeysWithValues: members.map { ($0.memberID, [TopicPartition]()) })
     let topics = Set(members.flatMap(\.topics)).sorted()
     let sorted = members.sorted(by: isBefore)
     for topic in topics {
@@ -93,12 +105,13 @@ enum RangeAssignment {
 ///
 /// (1) A member keeps what it owns, subscribes to and nobody else claims in a newer generation. Two
 ///     that claim the same in the same generation both lose it.
-/// (2) What nobody has goes to whoever has least. Then partitions move, one at a time, from a member
-///     to one that would still have fewer: each move makes the sum of squares smaller, so it ends.
-/// (3) A partition that a member still owns is given to nobody else: it is left out, its owner gives
-///     it up, and the rebalance that follows assigns it.
-enum StickyAssignment {
-  static func assign(
+/// (2) What nobody has goes to whoever has least. Then partitions move, one at a time, from a
+///     member to one that would still have fewer: each move makes the sum of squares smaller, so
+///     it ends.
+/// (3) A partition that a member still owns is given to nobody else: it is left out, its owner
+///     gives it up, and the rebalance that follows assigns it.
+package enum StickyAssignment {
+  package static func assign(
     _ members: [GroupSubscription], _ counts: [String: Int32]
   ) -> [String: [TopicPartition]] {
     var table = Table(members, counts)

@@ -1,4 +1,4 @@
-internal import KafkaWire
+package import KafkaWire
 
 /// A member of a classic consumer group, as a core: it is told what was answered and what time it
 /// is, and says what to send and what to give up. (KIP-62, KIP-345, KIP-429; Java's
@@ -10,25 +10,27 @@ internal import KafkaWire
 ///
 /// (1) Partitions are given up, and the group is joined, only while somebody polls: what an earlier
 ///     poll returned has been processed then. Heartbeats go on meanwhile.
-/// (2) Eager members give up everything before they join. Cooperative ones keep what they have, give
-///     up what the assignment takes from them, and join again so that others get it.
+/// (2) Eager members give up everything before they join. Cooperative ones keep what they have,
+///     give up what the assignment takes from them, and join again so that others get it.
 /// (3) A member that was told that it is none any more has lost its partitions: they are not
 ///     committed, only dropped.
-struct GroupMember {
-  struct Settings: Sendable {
-    var groupID = ""
-    var instanceID: String?
-    var sessionTimeoutMilliseconds: Int64 = 45_000
-    var heartbeatMilliseconds: Int64 = 3000
-    var maxPollMilliseconds: Int64 = 300_000
-    var retryBackoffMilliseconds: Int64 = 100
-    var assignors: [Assignor] = [.range, .cooperativeSticky]
+package struct GroupMember {
+  package struct Settings: Sendable {
+    package var groupID = ""
+    package var instanceID: String?
+    package var sessionTimeoutMilliseconds: Int64 = 45_000
+    package var heartbeatMilliseconds: Int64 = 3000
+    package var maxPollMilliseconds: Int64 = 300_000
+    package var retryBackoffMilliseconds: Int64 = 100
+    package var assignors: [Assignor] = [.range, .cooperativeSticky]
+
+    package init() {}
 
     /// All assignors must be able to; so a group changes over by a list of both, then of one.
-    var isCooperative: Bool { assignors.allSatisfy(\.isCooperative) }
+    package var isCooperative: Bool { assignors.allSatisfy(\.isCooperative) }
   }
 
-  enum Effect: Equatable {
+  package enum Effect: Equatable {
     case findCoordinator
     case join(JoinGroupRequest)
     /// The leader needs to know how many partitions these topics have.
@@ -44,7 +46,7 @@ struct GroupMember {
     case failed(ClientError)
   }
 
-  enum State: Equatable {
+  package enum State: Equatable {
     case apart
     /// The coordinator is being found; then the group is joined.
     case finding
@@ -57,15 +59,15 @@ struct GroupMember {
     case ended
   }
 
-  static let protocolType = "consumer"
+  package static let protocolType = "consumer"
 
-  let settings: Settings
-  private(set) var state = State.apart
-  private(set) var memberID = ""
-  private(set) var generation: Int32 = -1
-  private(set) var owned: [TopicPartition] = []
-  private(set) var topics: [String] = []
-  private(set) var hasCoordinator = false
+  package let settings: Settings
+  package private(set) var state = State.apart
+  package private(set) var memberID = ""
+  package private(set) var generation: Int32 = -1
+  package private(set) var owned: [TopicPartition] = []
+  package private(set) var topics: [String] = []
+  package private(set) var hasCoordinator = false
   private var needsJoin = false
   /// What is owned was taken away by the coordinator.
   private var hasLost = false
@@ -80,44 +82,44 @@ struct GroupMember {
   /// Of the leader, while it assigns and afterwards.
   private var subscriptions: [GroupSubscription] = []
   private var counts: [String: Int32] = [:]
-  private(set) var isLeader = false
+  package private(set) var isLeader = false
   /// Added partitions that are announced when others have been given up.
   private var pendingAdded: [TopicPartition] = []
   /// What the group gave while nobody polled, where it takes something away.
   private var pendingAssignment: [TopicPartition]?
-  private(set) var effects: [Effect] = []
+  package private(set) var effects: [Effect] = []
 
-  init(_ settings: Settings) { self.settings = settings }
+  package init(_ settings: Settings) { self.settings = settings }
 
-  mutating func takeEffects() -> [Effect] {
+  package mutating func takeEffects() -> [Effect] {
     defer { effects = [] }
     return effects
   }
 
   /// Whether offsets can be committed as a member.
-  var isMember: Bool { generation >= 0 && !memberID.isEmpty && !hasLost }
+  package var isMember: Bool { generation >= 0 && !memberID.isEmpty && !hasLost }
 
   // MARK: What the application does
 
-  mutating func subscribe(_ topics: [String], now: Int64) {
+  package mutating func subscribe(_ topics: [String], now: Int64) {
     self.topics = Array(Set(topics)).sorted()
     needsJoin = true
     advance(now)
   }
 
-  mutating func pollBegan(now: Int64) {
+  package mutating func pollBegan(now: Int64) {
     isPolling = true
     lastPoll = now
     advance(now)
   }
 
-  mutating func pollEnded(now: Int64) {
+  package mutating func pollEnded(now: Int64) {
     isPolling = false
     lastPoll = now
   }
 
   /// The application knows of the partitions that were to be given up.
-  mutating func revoked(_ partitions: [TopicPartition], now: Int64) {
+  package mutating func revoked(_ partitions: [TopicPartition], now: Int64) {
     guard case .revoking(let thenJoin) = state else { return }
     owned.removeAll { partitions.contains($0) }
     if owned.isEmpty { hasLost = false }
@@ -134,7 +136,7 @@ struct GroupMember {
   }
 
   /// Ends membership. A static member only goes silent: it is expected back.
-  mutating func leave() {
+  package mutating func leave() {
     guard state != .ended else { return }
     state = .ended
     guard !memberID.isEmpty, settings.instanceID == nil, hasCoordinator else { return }
@@ -158,7 +160,7 @@ struct GroupMember {
 
   // MARK: Time
 
-  mutating func tick(_ now: Int64) {
+  package mutating func tick(_ now: Int64) {
     guard state != .ended else { return }
     let isAlive = state == .member || isRevoking
     if isAlive, generation >= 0 {
@@ -188,7 +190,7 @@ struct GroupMember {
   }
 
   /// When `tick` has something to do again.
-  func nextDue(_ now: Int64) -> Int64 {
+  package func nextDue(_ now: Int64) -> Int64 {
     var due = Int64.max
     if state == .member || isRevoking {
       due = min(due, isHeartbeatOpen ? .max : heartbeatDue)
@@ -286,7 +288,7 @@ struct GroupMember {
     return subscription
   }
 
-  mutating func coordinatorFound(_ result: Result<Void, ClientError>, now: Int64) {
+  package mutating func coordinatorFound(_ result: Result<Void, ClientError>, now: Int64) {
     isFinding = false
     guard state == .finding else {
       if case .success = result { hasCoordinator = true }
@@ -304,7 +306,7 @@ struct GroupMember {
     }
   }
 
-  mutating func joined(_ result: Result<JoinGroupResponse, ClientError>, now: Int64) {
+  package mutating func joined(_ result: Result<JoinGroupResponse, ClientError>, now: Int64) {
     guard state == .joining else { return }
     state = .apart
     switch result {
@@ -348,7 +350,7 @@ struct GroupMember {
   }
 
   /// How many partitions the topics of `count` have; those that do not exist are left out.
-  mutating func counted(_ result: Result<[String: Int32], ClientError>, now: Int64) {
+  package mutating func counted(_ result: Result<[String: Int32], ClientError>, now: Int64) {
     switch result {
     case .failure(let error):
       guard state == .counting else { return }
@@ -357,7 +359,8 @@ struct GroupMember {
     case .success(let counts):
       guard state == .counting else {
         // Later: the leader sees to it that new partitions are assigned.
-        let isChanged = self.counts.contains { counts[$0.key] != nil && counts[$0.key] != $0.value }
+        let isChanged =
+          self.counts.contains { counts[$0.key] != nil && counts[$0.key] != $0.value }
           || counts.contains { self.counts[$0.key] == nil }
         guard isLeader, state == .member, isChanged else { return }
         needsJoin = true
@@ -374,7 +377,8 @@ struct GroupMember {
       sync(
         subscriptions.map { member in
           var assignment = ConsumerProtocolAssignment()
-          assignment.assignedPartitions = (assigned[member.memberID] ?? []).byTopic { topic, numbers in
+          assignment.assignedPartitions = (assigned[member.memberID] ?? []).byTopic {
+            topic, numbers in
             .with {
               $0.topic = topic
               $0.partitions = numbers
@@ -401,7 +405,7 @@ struct GroupMember {
     effects.append(.sync(request))
   }
 
-  mutating func synced(_ result: Result<SyncGroupResponse, ClientError>, now: Int64) {
+  package mutating func synced(_ result: Result<SyncGroupResponse, ClientError>, now: Int64) {
     guard state == .syncing else { return }
     state = .apart
     switch result {
@@ -460,7 +464,7 @@ struct GroupMember {
 
   // MARK: Membership
 
-  mutating func heartbeatAnswered(_ result: Result<ErrorCode, ClientError>, now: Int64) {
+  package mutating func heartbeatAnswered(_ result: Result<ErrorCode, ClientError>, now: Int64) {
     isHeartbeatOpen = false
     guard state == .member || isRevoking else { return }
     switch result {
@@ -479,14 +483,15 @@ struct GroupMember {
         hasCoordinator = false
         refind()
       case .coordinatorLoadInProgress: break
-      default: if !code.isRetriable { fail(ClientError(code, "a heartbeat of \(settings.groupID)")) }
+      default:
+        if !code.isRetriable { fail(ClientError(code, "a heartbeat of \(settings.groupID)")) }
       }
     }
     advance(now)
   }
 
   /// A commit was refused because the group has moved on.
-  mutating func commitRefused(_ code: ErrorCode, now: Int64) {
+  package mutating func commitRefused(_ code: ErrorCode, now: Int64) {
     switch code {
     case .unknownMemberId: lose(keepsMemberID: false)
     case .illegalGeneration: lose(keepsMemberID: true)

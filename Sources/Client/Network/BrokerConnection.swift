@@ -7,8 +7,8 @@ internal import Platform
 ///      ▲                     │               │            │
 ///      └──────── waiting ◀───┴── failed ─────┴────────────┘
 ///
-/// (1) At most `inFlightMax` requests wait for answers, and at most `unsentBytesMax` bytes wait to be
-///     sent, beyond one frame; the rest waits here, in order.
+/// (1) At most `inFlightMax` requests wait for answers, and at most `unsentBytesMax` bytes wait to
+///     be sent, beyond one frame; the rest waits here, in order.
 /// (2) When a connection ends, everything in flight fails at once as disconnected; whoever asked
 ///     decides what may be sent again. What was not sent yet fails too: its broker may be gone.
 /// (3) An answer that is late ends the connection: those behind it would be late as well.
@@ -142,7 +142,8 @@ final class BrokerConnection: TransportOwner {
       failures = 0
       sendWaiting()
     } catch {
-      fail(ClientError(.corruptData, "the answer to ApiVersions is malformed: \(error)"), network.now)
+      fail(
+        ClientError(.corruptData, "the answer to ApiVersions is malformed: \(error)"), network.now)
     }
   }
 

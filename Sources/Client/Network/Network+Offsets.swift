@@ -179,7 +179,7 @@ extension Network {
 
 extension [TopicPartition] {
   /// One element for each topic, with the numbers of its partitions. Sorted by topic.
-  func byTopic<Topic>(_ make: (String, [Int32]) -> Topic) -> [Topic] {
+  package func byTopic<Topic>(_ make: (String, [Int32]) -> Topic) -> [Topic] {
     var numbers: [String: [Int32]] = [:]
     for partition in self { numbers[partition.topic, default: []].append(partition.partition) }
     return numbers.keys.sorted().map { make($0, (numbers[$0] ?? []).sorted()) }

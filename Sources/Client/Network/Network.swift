@@ -94,6 +94,7 @@ final class Network {
     for connection in ready { connection.work(now) }
     if now >= nextCheck {
       nextCheck = now + Self.checkMilliseconds
+      metadata.checkAge()
       for connection in connections.values {
         connection.check(now)
         connection.work(now)

@@ -10,7 +10,6 @@ internal import Records
 ///     else filled costs as much as reading it once, and one of ours a single fetch.
 final class LastPositionSearch {
   private static let fetchBytes: Int32 = 4 << 20
-  private static let emptyFetchesMax = 100
 
   private let network: Network
   private let partition: TopicPartition
@@ -25,7 +24,6 @@ final class LastPositionSearch {
   private var next: Int64
   private var step: Int64 = 1
   private var found: Position?
-  private var emptyFetches = 0
 
   init(
     _ network: Network, _ partition: TopicPartition, start: Int64, end: Int64,
@@ -83,13 +81,15 @@ final class LastPositionSearch {
   }
 
   private func goOn(isEmpty: Bool) {
-    // Nothing more before the end: compaction removed it, or files lag behind for a moment.
-    emptyFetches = isEmpty ? emptyFetches + 1 : 0
-    if next < bound, bound < end || emptyFetches < Self.emptyFetchesMax {
-      if isEmpty {
-        if bound < end { next = bound } else { return again() }
+    if next < bound {
+      guard isEmpty else { return read() }
+      // What is committed and not there yet is only late: to take an older position for the last
+      // would repeat records. A compacted log keeps its last batch, if only as a header.
+      guard network.now < deadline else {
+        let why = "the records of \(partition) up to \(end) did not become readable in time"
+        return completion(.failure(ClientError(.timedOut, why)))
       }
-      if next < bound { return read() }
+      return again()
     }
     if let found { return completion(.success(found)) }
     guard from > start else { return completion(.success(nil)) }

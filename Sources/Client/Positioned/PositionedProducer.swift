@@ -10,8 +10,8 @@ internal import Records
 /// (2) Records are given in the order of their positions, which increase strictly within each
 ///     partition, and the same record goes to the same partition every time: name the partition or
 ///     give a key. The number of an output's partitions must stay as it is.
-/// (3) A failed record ends the producer: what comes after it must not be written without it. Open a
-///     new one, which finds out how far this one got.
+/// (3) A failed record ends the producer: what comes after it must not be written without it. Open
+///     a new one, which finds out how far this one got.
 package final class PositionedProducer: Sendable {
   /// A partition as it was found.
   package struct Output: Sendable, Hashable {

@@ -8,7 +8,7 @@ package enum Murmur2 {
     unsafe bytes.withUnsafeBytes { unsafe hash($0) }
   }
 
-  static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+  package static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
     var hash = seed ^ UInt32(truncatingIfNeeded: bytes.count)
     var position = 0
     while bytes.count - position >= 4 {
@@ -42,12 +42,12 @@ package enum Murmur2 {
 
 /// A reproducible sequence of numbers (SplitMix64), for cores, which have no randomness of their
 /// own.
-struct SeededGenerator: RandomNumberGenerator {
+package struct SeededGenerator: RandomNumberGenerator {
   private var state: UInt64
 
-  init(seed: UInt64) { state = seed }
+  package init(seed: UInt64) { state = seed }
 
-  mutating func next() -> UInt64 {
+  package mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     var mixed = state
     mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
@@ -58,12 +58,14 @@ struct SeededGenerator: RandomNumberGenerator {
 
 /// Where records without a key go: to one partition until a batch's worth of bytes went there, then
 /// to another, so that batches fill and partitions share the load (KIP-480, KIP-794).
-struct StickyPartitioner {
+package struct StickyPartitioner {
   private var partition: Int32?
   private var bytes = 0
 
+  package init() {}
+
   /// `available` are the partitions with a leader.
-  mutating func partition(
+  package mutating func partition(
     size: Int, stickyBytes: Int, available: [Int32], _ generator: inout SeededGenerator
   ) -> Int32 {
     if let partition, bytes < stickyBytes, available.contains(partition) {

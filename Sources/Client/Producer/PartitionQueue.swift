@@ -7,39 +7,39 @@ internal import Records
 ///     before all that have none.
 /// (2) While a batch with a sequence waits to be sent again, only the lowest of all is sent: the
 ///     broker would refuse the others, and nothing new may pass them.
-final class PartitionQueue {
-  let partition: TopicPartition
+package final class PartitionQueue {
+  package let partition: TopicPartition
   /// Being filled.
-  var open: ProducerBatch?
+  package var open: ProducerBatch?
   /// Full, or given back by a failure; in the order in which they are to be appended.
   private(set) var waiting: [ProducerBatch] = []
   /// Sent, in order of their sequences.
   private(set) var inFlight: [ProducerBatch] = []
   /// Not sent before that time.
-  var retryAt: Int64 = .min
+  package var retryAt: Int64 = .min
   private(set) var identity = ProducerIdentity.none
   private(set) var nextSequence: Int32 = 0
   /// The last offset that was acknowledged here.
-  var lastOffset: Int64 = -1
+  package var lastOffset: Int64 = -1
   /// In the core's list of partitions with something to do.
-  var isActive = false
+  package var isActive = false
 
-  init(_ partition: TopicPartition) { self.partition = partition }
+  package init(_ partition: TopicPartition) { self.partition = partition }
 
-  var isEmpty: Bool { open == nil && waiting.isEmpty && inFlight.isEmpty }
+  package var isEmpty: Bool { open == nil && waiting.isEmpty && inFlight.isEmpty }
 
   /// Every batch, oldest first.
-  var all: [ProducerBatch] { inFlight + waiting + (open.map { [$0] } ?? []) }
+  package var all: [ProducerBatch] { inFlight + waiting + (open.map { [$0] } ?? []) }
 
   /// Closes the batch that is being filled.
-  func closeOpen() {
+  package func closeOpen() {
     guard let batch = open else { return }
     open = nil
     waiting.append(batch)
   }
 
   /// The next batch that may be sent, if there is one, leaving it where it is.
-  func nextToSend(_ now: Int64, inFlightMax: Int) -> ProducerBatch? {
+  package func nextToSend(_ now: Int64, inFlightMax: Int) -> ProducerBatch? {
     guard let first = waiting.first, now >= retryAt, inFlight.count < inFlightMax else {
       return nil
     }
@@ -57,7 +57,7 @@ final class PartitionQueue {
   }
 
   /// Takes the batch that `nextToSend` returned, numbered.
-  func send(_ batch: ProducerBatch, _ identity: ProducerIdentity?) {
+  package func send(_ batch: ProducerBatch, _ identity: ProducerIdentity?) {
     precondition(waiting.first === batch, "batches are sent in order")
     waiting.removeFirst()
     if let identity, batch.sequence == nil {
@@ -81,20 +81,20 @@ final class PartitionQueue {
 
   /// Whether an identity that has changed must wait, because numbered batches of the old one are
   /// not done.
-  func mustFinish(before identity: ProducerIdentity) -> Bool {
+  package func mustFinish(before identity: ProducerIdentity) -> Bool {
     identity != self.identity && self.identity != .none
       && (inFlight.contains { $0.sequence != nil } || waiting.contains { $0.sequence != nil })
   }
 
   /// The batch is done, well or not.
-  func remove(_ batch: ProducerBatch) {
+  package func remove(_ batch: ProducerBatch) {
     inFlight.removeAll { $0 === batch }
     waiting.removeAll { $0 === batch }
     if open === batch { open = nil }
   }
 
   /// Puts a batch that is to be sent again in its place.
-  func giveBack(_ batch: ProducerBatch) {
+  package func giveBack(_ batch: ProducerBatch) {
     inFlight.removeAll { $0 === batch }
     let index = waiting.firstIndex { other in
       guard let its = other.sequence, let mine = batch.sequence else {
@@ -106,7 +106,7 @@ final class PartitionQueue {
   }
 
   /// Puts two batches in the place of one that waits.
-  func replace(_ batch: ProducerBatch, by first: ProducerBatch, _ second: ProducerBatch) {
+  package func replace(_ batch: ProducerBatch, by first: ProducerBatch, _ second: ProducerBatch) {
     giveBack(batch)
     guard let index = waiting.firstIndex(where: { $0 === batch }) else { return }
     if let sequence = batch.sequence {
@@ -119,7 +119,7 @@ final class PartitionQueue {
   }
 
   /// Whether a lower sequence than this batch's is not done yet.
-  func hasBefore(_ batch: ProducerBatch) -> Bool {
+  package func hasBefore(_ batch: ProducerBatch) -> Bool {
     guard let sequence = batch.sequence else { return false }
     return (inFlight + waiting).contains { other in
       guard other !== batch, let its = other.sequence else { return false }
@@ -129,7 +129,7 @@ final class PartitionQueue {
 
   /// A batch was rejected for good and will never be appended: those behind it move up, so that the
   /// broker sees no gap.
-  func closeGap(of batch: ProducerBatch) {
+  package func closeGap(of batch: ProducerBatch) {
     guard let gap = batch.sequence, batch.identity == identity else { return }
     for other in inFlight + waiting where other !== batch {
       guard let sequence = other.sequence, Self.isBefore(gap, sequence) else { continue }
@@ -139,19 +139,19 @@ final class PartitionQueue {
   }
 
   /// Every batch that was numbered and is not done.
-  func numbered() -> [ProducerBatch] {
+  package func numbered() -> [ProducerBatch] {
     (inFlight + waiting).filter { $0.sequence != nil }
   }
 
   /// The next batch begins a new sequence, in an epoch that the broker has not seen here.
-  func restart() {
+  package func restart() {
     identity = .none
     nextSequence = 0
     for batch in waiting { batch.unnumber() }
   }
 
   /// Sequences wrap after 2147483647; never are more than a few thousand of them unanswered.
-  static func isBefore(_ a: Int32, _ b: Int32) -> Bool {
+  package static func isBefore(_ a: Int32, _ b: Int32) -> Bool {
     let distance = (Int64(b) - Int64(a)) & Int64(Int32.max)
     return distance != 0 && distance < 1 << 30
   }

@@ -1,19 +1,19 @@
-internal import Bytes
+package import Bytes
 internal import Records
 
 /// One call's records, and who waits for them. Used on the client's thread only, once enqueued.
-final class Delivery {
-  typealias Completion = @Sendable (Result<[RecordMetadata], ClientError>) -> Void
+package final class Delivery {
+  package typealias Completion = @Sendable (Result<[RecordMetadata], ClientError>) -> Void
 
   /// Of `Producer.flush`: what was enqueued between two flushes shares it.
-  var flushEpoch = 0
+  package var flushEpoch = 0
   private var left: Int
   private var metadata: [RecordMetadata]
   private let wantsMetadata: Bool
-  private(set) var error: ClientError?
+  package private(set) var error: ClientError?
   private let completion: Completion
 
-  init(count: Int, wantsMetadata: Bool, _ completion: @escaping Completion) {
+  package init(count: Int, wantsMetadata: Bool, _ completion: @escaping Completion) {
     left = count
     self.wantsMetadata = wantsMetadata
     self.completion = completion
@@ -25,65 +25,70 @@ final class Delivery {
   }
 
   /// True when these were the last records.
-  func acknowledge(_ count: Int) -> Bool {
+  package func acknowledge(_ count: Int) -> Bool {
     left -= count
     return left == 0
   }
 
-  func place(_ index: Int, _ make: () -> RecordMetadata) {
+  package func place(_ index: Int, _ make: () -> RecordMetadata) {
     if wantsMetadata { metadata[index] = make() }
   }
 
-  func fail(_ count: Int, _ error: ClientError) -> Bool {
+  package func fail(_ count: Int, _ error: ClientError) -> Bool {
     if self.error == nil { self.error = error }
     left -= count
     return left == 0
   }
 
-  func complete() {
+  package func complete() {
     completion(error.map { .failure($0) } ?? .success(metadata))
   }
 }
 
 /// Who a batch is from, as the broker knows it (KIP-98).
-struct ProducerIdentity: Hashable {
-  var id: ProducerID
-  var epoch: ProducerEpoch
+package struct ProducerIdentity: Hashable {
+  package var id: ProducerID
+  package var epoch: ProducerEpoch
 
-  static let none = ProducerIdentity(id: .none, epoch: .none)
+  package init(id: ProducerID, epoch: ProducerEpoch) {
+    self.id = id
+    self.epoch = epoch
+  }
+
+  package static let none = ProducerIdentity(id: .none, epoch: .none)
 }
 
 /// Records of one partition that are sent together, from the first record to the answer.
-final class ProducerBatch {
+package final class ProducerBatch {
   /// Records of one call that lie next to each other, here and there.
-  struct Run {
-    let delivery: Delivery
-    let firstIndex: Int
-    var count: Int
+  package struct Run {
+    package let delivery: Delivery
+    package let firstIndex: Int
+    package var count: Int
   }
 
-  let partition: TopicPartition
+  package let partition: TopicPartition
   /// When its first record came, in milliseconds of the monotonic clock.
-  let createdAt: Int64
+  package let createdAt: Int64
   private var builder: RecordBatchBuilder?
-  private(set) var bytes: [UInt8] = []
-  private(set) var runs: [Run]
-  private(set) var timestamps: [Int64]
+  package private(set) var bytes: [UInt8] = []
+  package private(set) var runs: [Run]
+  package private(set) var timestamps: [Int64]
   /// What its records count for against the buffer's bound.
-  private(set) var bufferedSize = 0
+  package private(set) var bufferedSize = 0
   /// Its place in its producer's sequence; nil until it is first sent, or without idempotence.
-  var sequence: Int32?
-  var identity = ProducerIdentity.none
+  package var sequence: Int32?
+  package var identity = ProducerIdentity.none
   /// What it was last sent with: differs from `sequence` after one before it was rejected.
-  var sentSequence: Int32?
-  var attempts = 0
+  package var sentSequence: Int32?
+  package var attempts = 0
   /// How often it left, whatever was forgotten since: tells an answer from a late one.
-  var sendings = 0
+  package var sendings = 0
   /// Answered for, one way or the other. An answer that comes later is of no interest.
-  var isDone = false
+  package var isDone = false
 
   /// An empty batch, to be filled.
-  init(
+  package init(
     _ partition: TopicPartition, now: Int64, codec: Codec, level: Int?, bytesMax: Int
   ) {
     self.partition = partition
@@ -106,13 +111,13 @@ final class ProducerBatch {
     self.bufferedSize = bufferedSize
   }
 
-  var count: Int { timestamps.count }
+  package var count: Int { timestamps.count }
   /// Before compression while it is open, as sent afterwards.
-  var size: Int { builder?.size ?? bytes.count }
-  var isSealed: Bool { builder == nil }
+  package var size: Int { builder?.size ?? bytes.count }
+  package var isSealed: Bool { builder == nil }
 
   /// False if it is full.
-  func append(
+  package func append(
     _ record: borrowing ProducerRecord, timestamp: Int64, _ delivery: Delivery, index: Int
   ) -> Bool {
     do throws(RecordError) {
@@ -135,14 +140,14 @@ final class ProducerBatch {
   }
 
   /// Makes the batch's bytes; nothing can be appended any more.
-  func seal(_ compressor: inout Compressor) {
+  package func seal(_ compressor: inout Compressor) {
     guard let builder else { return }
     bytes = builder.build(&compressor)
     self.builder = nil
   }
 
   /// Writes identity and sequence into the bytes.
-  func number() {
+  package func number() {
     guard let sequence, sentSequence != sequence || attempts == 0 else { return }
     sentSequence = sequence
     unsafe bytes.withUnsafeMutableBytes { memory in
@@ -152,14 +157,14 @@ final class ProducerBatch {
   }
 
   /// Forgets its number: it will be sent as if for the first time.
-  func unnumber() {
+  package func unnumber() {
     sequence = nil
     sentSequence = nil
     attempts = 0
   }
 
   /// Two batches with the same records; nil if there is only one record.
-  func halves(
+  package func halves(
     codec: Codec, level: Int?, _ decompressor: inout Decompressor
   ) -> (ProducerBatch, ProducerBatch)? {
     guard count > 1, let records = try? RecordBatch(bytes).records(&decompressor),

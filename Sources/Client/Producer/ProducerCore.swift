@@ -1,5 +1,5 @@
 internal import Bytes
-internal import KafkaWire
+package import KafkaWire
 internal import Records
 
 /// What a producer decides: which record goes into which batch, which batch is sent when, and what
@@ -15,14 +15,16 @@ internal import Records
 /// (4) A producer that was shut out by another stops for good. One that fences (it has a
 ///     transactional id) stops with its first failure: what comes after a record that is missing
 ///     must not be written, because whoever resumes goes by the last one that is there.
-final class ProducerCore {
-  struct Settings {
-    var options = Producer.Options()
-    var inFlightMax: Int { options.isIdempotent ? 5 : 1 }
+package final class ProducerCore {
+  package struct Settings {
+    package var options: Producer.Options
+    package init(options: Producer.Options) { self.options = options }
+
+    package var inFlightMax: Int { options.isIdempotent ? 5 : 1 }
   }
 
   /// What became of a batch that was sent.
-  enum Outcome {
+  package enum Outcome {
     case appended(baseOffset: Int64, logAppendTime: Int64)
     /// The broker's word on it.
     case refused(ErrorCode, logStartOffset: Int64, message: String?)
@@ -41,8 +43,8 @@ final class ProducerCore {
     init(_ name: String) { self.name = name }
   }
 
-  static let retryBackoffMilliseconds: Int64 = 50
-  static let retryBackoffMaxMilliseconds: Int64 = 1000
+  package static let retryBackoffMilliseconds: Int64 = 50
+  package static let retryBackoffMaxMilliseconds: Int64 = 1000
 
   private let settings: Settings
   private var options: Producer.Options { settings.options }
@@ -54,52 +56,53 @@ final class ProducerCore {
   /// Partitions with anything in them, in the order in which they got it.
   private var active: [PartitionQueue] = []
   private var identity: ProducerIdentity?
-  private(set) var fatalError: ClientError?
+  package private(set) var fatalError: ClientError?
 
   // What the driver takes.
-  private(set) var finished: [Delivery] = []
+  package private(set) var finished: [Delivery] = []
   /// Bytes of records that are done.
-  private(set) var freedBytes = 0
+  package private(set) var freedBytes = 0
   /// Topics that were first seen.
-  private(set) var newTopics: [String] = []
+  package private(set) var newTopics: [String] = []
   /// An answer showed that what is known of the cluster is wrong.
-  private(set) var needsMetadata = false
+  package private(set) var needsMetadata = false
   /// Send what there is without waiting for more.
-  var isFlushing = false
+  package var isFlushing = false
 
-  init(_ settings: Settings, seed: UInt64) {
+  package init(_ settings: Settings, seed: UInt64) {
     self.settings = settings
     generator = SeededGenerator(seed: seed)
   }
 
-  func setIdentity(_ identity: ProducerIdentity) { self.identity = identity }
+  package func setIdentity(_ identity: ProducerIdentity) { self.identity = identity }
 
-  func takeFinished() -> [Delivery] {
+  package func takeFinished() -> [Delivery] {
     defer { finished = [] }
     return finished
   }
 
-  func takeFreedBytes() -> Int {
+  package func takeFreedBytes() -> Int {
     defer { freedBytes = 0 }
     return freedBytes
   }
 
-  func takeNewTopics() -> [String] {
+  package func takeNewTopics() -> [String] {
     defer { newTopics = [] }
     return newTopics
   }
 
-  func takeNeedsMetadata() -> Bool {
+  package func takeNeedsMetadata() -> Bool {
     defer { needsMetadata = false }
     return needsMetadata
   }
 
-  var isIdle: Bool { active.isEmpty && topics.values.allSatisfy { $0.pending.isEmpty } }
+  package var isIdle: Bool { active.isEmpty && topics.values.allSatisfy { $0.pending.isEmpty } }
 
   // MARK: Records
 
   /// Takes records; `wallClock` is the time of those that have none, in milliseconds since 1970.
-  func add(_ records: [ProducerRecord], _ delivery: Delivery, now: Int64, wallClock: Int64) {
+  package func add(_ records: [ProducerRecord], _ delivery: Delivery, now: Int64, wallClock: Int64)
+  {
     for index in records.indices {
       add(records[index], delivery, index, now, wallClock)
     }
@@ -157,10 +160,12 @@ final class ProducerCore {
       if open.append(record, timestamp: timestamp, delivery, index: index) { return }
       queue.closeOpen()
     }
+    // What counts for a record in the buffer is never less than it takes in a batch of its own, but
+    // for the batch's header; only a record that needs it makes a batch larger.
+    let alone = record.bufferedSize + 256
     let batch = ProducerBatch(
       queue.partition, now: now, codec: options.compression.codec,
-      level: options.compressionLevel,
-      bytesMax: max(options.batchBytesMax, record.bufferedSize + 256))
+      level: options.compressionLevel, bytesMax: max(options.batchBytesMax, alone))
     guard batch.append(record, timestamp: timestamp, delivery, index: index) else {
       let why = "a record of \(record.bufferedSize) bytes for \(queue.partition) is too large"
       return fail(delivery, 1, record.bufferedSize, ClientError(.invalidArgument, why))
@@ -175,7 +180,7 @@ final class ProducerCore {
   // MARK: Metadata
 
   /// Says how many partitions a topic has, and which of them have leaders.
-  func know(_ name: String, partitionCount: Int, available: [Int32], now: Int64) {
+  package func know(_ name: String, partitionCount: Int, available: [Int32], now: Int64) {
     guard let topic = topics[name], partitionCount > 0 else { return }
     for number in topic.queues.count..<max(partitionCount, topic.queues.count) {
       topic.queues.append(PartitionQueue(TopicPartition(name, Int32(number))))
@@ -190,7 +195,7 @@ final class ProducerCore {
   }
 
   /// The records that wait for a topic fail: it will not come.
-  func refuse(_ name: String, _ error: ClientError) {
+  package func refuse(_ name: String, _ error: ClientError) {
     guard let topic = topics[name] else { return }
     let pending = topic.pending
     topic.pending = []
@@ -201,7 +206,7 @@ final class ProducerCore {
 
   /// The batches of one produce request to one broker, or nil when there is nothing to send now.
   /// Call again until then.
-  func takeRequest(
+  package func takeRequest(
     _ now: Int64, leader: (TopicPartition) -> Int32?
   ) -> (node: Int32, batches: [ProducerBatch])? {
     guard fatalError == nil, !options.isIdempotent || identity != nil else { return nil }
@@ -236,7 +241,7 @@ final class ProducerCore {
   }
 
   /// When there is something to do next: a batch that has lingered, a retry, a deadline.
-  func nextDue(_ now: Int64) -> Int64 {
+  package func nextDue(_ now: Int64) -> Int64 {
     var due = Int64.max
     for queue in active {
       let first = queue.inFlight.first ?? queue.waiting.first ?? queue.open
@@ -261,7 +266,7 @@ final class ProducerCore {
 
   /// Says what became of a batch that `takeRequest` returned; `sending` is what its `sendings` was
   /// then. An answer to an earlier sending than the last means nothing any more.
-  func answered(_ batch: ProducerBatch, sending: Int, _ outcome: Outcome, now: Int64) {
+  package func answered(_ batch: ProducerBatch, sending: Int, _ outcome: Outcome, now: Int64) {
     guard !batch.isDone, batch.sendings == sending, let queue = queue(of: batch) else { return }
     switch outcome {
     case .appended(let baseOffset, let logAppendTime):
@@ -348,9 +353,9 @@ final class ProducerCore {
     drop(batch, queue, error)
   }
 
-  /// The broker lost the sequence: it has a gap, or knows nothing of the producer. What was numbered
-  /// is numbered anew in the next epoch, in the same order; the broker has just said that it has
-  /// none of it.
+  /// The broker lost the sequence: it has a gap, or knows nothing of the producer. What was
+  /// numbered is numbered anew in the next epoch, in the same order; the broker has just said that
+  /// it has none of it.
   private func restart(
     _ batch: ProducerBatch, _ queue: PartitionQueue, _ error: ClientError, _ now: Int64
   ) {
@@ -373,12 +378,12 @@ final class ProducerCore {
   }
 
   /// Whether the driver has to get a producer id.
-  var needsIdentity: Bool { options.isIdempotent && identity == nil && fatalError == nil }
+  package var needsIdentity: Bool { options.isIdempotent && identity == nil && fatalError == nil }
 
   // MARK: Failing
 
   /// Fails what has taken too long.
-  func expire(_ now: Int64) {
+  package func expire(_ now: Int64) {
     let limit = now - options.deliveryTimeoutMilliseconds
     for queue in active {
       while let batch = queue.all.first, batch.createdAt <= limit, fatalError == nil {
@@ -411,7 +416,7 @@ final class ProducerCore {
   }
 
   /// Nothing more is sent; everything fails.
-  func stop(_ error: ClientError) {
+  package func stop(_ error: ClientError) {
     guard fatalError == nil else { return }
     fatalError = error
     for queue in active {

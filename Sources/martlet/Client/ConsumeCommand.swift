@@ -57,7 +57,8 @@ struct ConsumeCommand {
       case .beginning: break
       case .end: options.autoOffsetReset = .latest
       default:
-        throw UsageError("With --group, --from is beginning or end: where nothing is committed yet.")
+        throw UsageError(
+          "With --group, --from is beginning or end: where nothing is committed yet.")
       }
     }
     if let name = try words.value("assignor") {
@@ -161,8 +162,8 @@ struct RecordFormatter {
     parts = try Self.parse(format ?? (separator.map { "%k\($0)%s" } ?? "%s") + delimiter)
   }
 
-  /// kcat's: %t topic, %p partition, %o offset, %k key, %s value, %K and %S their sizes (-1: null), %T
-  /// timestamp, %h headers, %% a percent sign.
+  /// kcat's: %t topic, %p partition, %o offset, %k key, %s value, %K and %S their sizes (-1:
+  /// null), %T timestamp, %h headers, %% a percent sign.
   private static func parse(_ format: String) throws -> [Part] {
     var parts: [Part] = []
     var text = ""

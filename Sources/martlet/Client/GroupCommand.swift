@@ -58,7 +58,8 @@ enum GroupCommand {
     print(
       "group \(id) is \(group.state), \(group.members.count) members"
         + (group.assignor.isEmpty ? "" : ", assignor \(group.assignor)"))
-    var columns = Columns("  topic", "partition", "offset", "end", "lag", "member", "client", "host")
+    var columns = Columns(
+      "  topic", "partition", "offset", "end", "lag", "member", "client", "host")
     for partition in partitions {
       let lag = offsets[partition].flatMap { offset in ends[partition].map { max(0, $0 - offset) } }
       let owner = owners[partition]
@@ -124,7 +125,8 @@ enum Place {
   case time(Int64)
 
   init(_ text: String, _ option: String) throws {
-    let time = text.hasPrefix("s@") ? text.dropFirst(2) : text.hasPrefix("@") ? text.dropFirst() : nil
+    let time =
+      text.hasPrefix("s@") ? text.dropFirst(2) : text.hasPrefix("@") ? text.dropFirst() : nil
     if text == "beginning" {
       self = .beginning
     } else if text == "end" {

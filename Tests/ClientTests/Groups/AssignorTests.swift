@@ -1,7 +1,6 @@
+import Client
 import KafkaWire
 import Testing
-
-@testable import Client
 
 @Suite struct `Assignors` {
   private func member(
@@ -29,7 +28,8 @@ import Testing
     let assigned = Assignor.range.assign(
       [member("a", ["x"]), member("z", ["x"], instance: "1"), member("y", ["x"], instance: "2")],
       counts: ["x": 3])
-    #expect(assigned == ["z": partitions("x", 0), "y": partitions("x", 1), "a": partitions("x", 2)])
+    #expect(
+      assigned == ["z": partitions("x", 0), "y": partitions("x", 1), "a": partitions("x", 2)])
   }
 
   @Test func `sticky keeps what members have and moves as little as balance needs`() {
@@ -80,7 +80,9 @@ import Testing
           owned: all.filter { _ in Int.random(in: 0..<3, using: &generator) == 0 },
           generation: .random(in: 0...2, using: &generator))
       }
-      let wanted = all.filter { partition in members.contains { $0.topics.contains(partition.topic) } }
+      let wanted = all.filter { partition in
+        members.contains { $0.topics.contains(partition.topic) }
+      }
       // Cooperative rebalancing ends: each time what was let go of is assigned.
       for round in 0..<3 {
         let assigned = Assignor.cooperativeSticky.assign(members, counts: counts)

@@ -1,7 +1,6 @@
+import Client
 import KafkaWire
 import Testing
-
-@testable import Client
 
 /// A conversation with a `GroupMember`: what it wants is named in short.
 private struct GroupConversation {
@@ -28,7 +27,8 @@ private struct GroupConversation {
       case .leave(let request): "leave \(request.members.first?.memberId ?? "")"
       case .revoke(let partitions, let isLost):
         "\(isLost ? "lost" : "revoke") \(partitions.map(\.partition))"
-      case .assigned(let all, let added): "have \(all.map(\.partition)) new \(added.map(\.partition))"
+      case .assigned(let all, let added):
+        "have \(all.map(\.partition)) new \(added.map(\.partition))"
       case .failed(let error): "failed \(error.code)"
       }
     }

@@ -13,8 +13,10 @@ import Testing
     let failures = Total()
     for number in 0..<count {
       let record = ProducerRecord(
-        topic: topic, partition: Int32(number % 3), key: number % 5 == 0 ? nil : [UInt8(number % 7)],
-        value: Array("value \(number)".utf8), headers: [.init(key: "n", value: Array("\(number)".utf8))])
+        topic: topic, partition: Int32(number % 3),
+        key: number % 5 == 0 ? nil : [UInt8(number % 7)],
+        value: Array("value \(number)".utf8),
+        headers: [.init(key: "n", value: Array("\(number)".utf8))])
       _ = producer.enqueue([record]) { if case .failure = $0 { failures.add(1) } }
     }
     try await producer.flush()

@@ -14,7 +14,8 @@ import Testing
     for number in positions {
       let record = ProducerRecord(
         topic: "out", partition: Int32(number % 3), value: Array("\(number)".utf8))
-      let error = await withCheckedContinuation { (done: CheckedContinuation<ClientError?, Never>) in
+      let error = await withCheckedContinuation {
+        (done: CheckedContinuation<ClientError?, Never>) in
         _ = producer.enqueue([(record, Position(number, 1))]) { done.resume(returning: $0) }
       }
       if let error { throw error }

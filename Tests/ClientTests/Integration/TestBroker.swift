@@ -55,7 +55,8 @@ final class InProcessLink: BrokerLink {
   init(_ link: LocalLink) { self.link = link }
 
   func open(
-    _ receive: @escaping @Sendable ([UInt8]) -> Void, _ closed: @escaping @Sendable (String?) -> Void
+    _ receive: @escaping @Sendable ([UInt8]) -> Void,
+    _ closed: @escaping @Sendable (String?) -> Void
   ) {
     let opened = link.connect(receive: receive, closed: closed)
     connection.withLock { $0 = opened }

@@ -1,8 +1,7 @@
 import Bytes
+import Client
 import KafkaWire
 import Records
-
-@testable import Client
 
 /// A conversation with a `ProducerCore`: records in, batches out, answers in; one topic "t" of one
 /// partition on node 1, unless said otherwise.
@@ -17,7 +16,7 @@ final class ProducerConversation {
   ) {
     var options = Producer.Options()
     options.lingerMilliseconds = 0
-    // Each record of the tests fills a batch.
+    // Smaller than any record of the tests, so that each has a batch of its own.
     options.batchBytesMax = 256
     adjust(&options)
     core = ProducerCore(ProducerCore.Settings(options: options), seed: 7)
@@ -38,7 +37,7 @@ final class ProducerConversation {
   }
   private var notes: [ObjectIdentifier: (Note, Int)] = [:]
 
-  /// Adds a record of 150 bytes that carries a number.
+  /// Adds a record of 500 bytes that carries a number.
   func add(_ number: Int, partition: Int32? = 0) {
     let note = Note()
     let delivery = Delivery(count: 1, wantsMetadata: true) { result in
@@ -48,15 +47,17 @@ final class ProducerConversation {
       }
     }
     notes[ObjectIdentifier(delivery)] = (note, number)
-    let record = ProducerRecord(
-      topic: "t", partition: partition, value: [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: 150))
+    let value = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: 500)
+    let record = ProducerRecord(topic: "t", partition: partition, value: value)
     core.add([record], delivery, now: now, wallClock: 1000)
   }
 
   /// Everything that may be sent now.
   func take(leader: Int32? = 1) -> [ProducerBatch] {
     var batches: [ProducerBatch] = []
-    while let request = core.takeRequest(now, leader: { _ in leader }) { batches += request.batches }
+    while let request = core.takeRequest(now, leader: { _ in leader }) {
+      batches += request.batches
+    }
     return batches
   }
 
@@ -90,6 +91,7 @@ final class ProducerConversation {
     try parsed.checkCRC()
     let values = try parsed.records(&decompressor).map { "\($0.value?.first ?? 0)" }
     let header = parsed.header
-    return "\(values.joined(separator: "+"))@\(header.producerEpoch.rawValue):\(header.baseSequence)"
+    return
+      "\(values.joined(separator: "+"))@\(header.producerEpoch.rawValue):\(header.baseSequence)"
   }
 }

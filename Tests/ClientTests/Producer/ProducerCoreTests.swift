@@ -1,7 +1,6 @@
+import Client
 import KafkaWire
 import Testing
-
-@testable import Client
 
 @Suite struct `What a producer decides` {
   private func describe(_ batches: [ProducerBatch]) throws -> [String] {
@@ -34,7 +33,7 @@ import Testing
       guard !next.isEmpty else { break }
       order += try describe(next)
       for batch in next {
-        talk.answer(batch, .appended(baseOffset: Int64(order.count), logAppendTime: -1))
+        talk.answer(batch, .appended(baseOffset: Int64(batch.sequence ?? -1), logAppendTime: -1))
       }
       talk.now += 2000
     }
@@ -122,7 +121,7 @@ import Testing
     for number in 1...2 { talk.add(number) }
     let sent = talk.take()
     talk.refuse(sent[0], .invalidRecord)
-    #expect(talk.finished() == ["2=broker(87)", "1=broker(87)"] || talk.core.fatalError != nil)
+    #expect(talk.finished().sorted() == ["1=broker(87)", "2=broker(87)"])
     #expect(talk.core.fatalError != nil)
   }
 
@@ -148,7 +147,7 @@ import Testing
   @Test func `a batch that lingers waits for company, one that is full does not`() throws {
     let talk = ProducerConversation { options in
       options.lingerMilliseconds = 20
-      options.batchBytesMax = 600
+      options.batchBytesMax = 1700
     }
     talk.now = 100
     talk.core.isFlushing = true
@@ -166,7 +165,7 @@ import Testing
   }
 
   @Test func `a batch too large for its topic is cut in two, in order`() throws {
-    let talk = ProducerConversation { $0.batchBytesMax = 1000 }
+    let talk = ProducerConversation { $0.batchBytesMax = 3000 }
     for number in 1...4 { talk.add(number) }
     talk.add(5)
     let sent = talk.take()
