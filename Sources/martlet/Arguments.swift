@@ -99,7 +99,7 @@ enum Usage {
                     --bootstrap HOST:PORT             of a node that runs, or
                     --data DIR [--listen ...]         with a node in this process, as for serve
                     [--check]                         say what is missing, and end
-                    [--forget]                        forget how far it is and drop the slot, and end
+                    [--forget]                        forget its position, drop its slot, and end
       martlet topic create NAME... [--partitions N] [--config NAME=VALUE]... [--if-not-exists]
       martlet topic list [--internal] | describe NAME... | delete NAME...        [--json]
       martlet topic alter NAME [--partitions N] [--config NAME=VALUE]... [--unset NAME]...

@@ -148,8 +148,8 @@ extension Node {
     var result = FetchResult()
     var budget = min(Int(max(0, operation.body.maxBytes)), fetchBytesMax)
     var topics: [FetchResponse.Topic] = []
-    // By topic, as the answer has them: what a session asks for may go from one topic to another and
-    // back, and the holes of the answer are filled in its order.
+    // By topic, as the answer has them: what a session asks for may go from one topic to another
+    // and back, and the holes of the answer are filled in its order.
     var slices: [[LogSlice]] = []
     var slots: [FetchTopic: Int] = [:]
     for fetched in operation.partitions {
