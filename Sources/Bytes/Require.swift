@@ -2,7 +2,7 @@
 /// message and the place to standard error too: where a log is in doubt, the numbers in the message
 /// are what there is to go by.
 ///
-/// Public for the same reason as `ByteReader`: the compiler inlines nothing else into other modules.
+/// Public for the same reason as `ByteReader`: the compiler inlines nothing else elsewhere.
 @inlinable
 @inline(__always)
 public func require(

@@ -38,6 +38,7 @@ extension LogStore {
       if let file, case .failure = completion.result { syncFailed(file) }
       checkpointStep(step, number, completion.result)
     case .reserve: reserveMade(completion.result)
+    case .readAhead(let read, _): readAheadDone(read)
     }
   }
 

@@ -229,7 +229,7 @@ extension LogStore {
     return (file, nil)
   }
 
-  private func dataFile(_ slot: Int, _ index: Int) throws(DiskError) -> OpenFile {
+  func dataFile(_ slot: Int, _ index: Int) throws(DiskError) -> OpenFile {
     if let file = logs[slot].segments[index].files?.data { return file }
     return try reader(slot, index).file
   }

@@ -49,6 +49,11 @@ package final class LogStore {
   /// The last attempt to make one failed: not again before the next tick.
   var journalFileFailed = false
   var readers = ReaderCache()
+  /// Reads into memory that are under way, and what they read.
+  var readsAhead: [ReadAheadID: ReadAhead] = [:]
+  var nextReadAhead: UInt64 = 0
+  /// Reads into memory that were begun since the store was opened.
+  package internal(set) var readsAheadBegun: UInt64 = 0
 
   init(
     disk: any Disk, options: LogStoreOptions, id: UInt64, journal: Journal, through: UInt64
@@ -147,6 +152,8 @@ package enum LogStoreEvent: Equatable, Sendable {
   case room
   /// The disk has become full, or has room again.
   case full(Bool)
+  /// What was read into memory is there, or cannot be read.
+  case readAhead(ReadAheadID)
   case logFailed(LogID, String)
   case storeFailed(String)
   /// A checkpoint is done; crash recovery begins after it.
@@ -162,6 +169,7 @@ enum Pending {
   case pushOut(OpenFile)
   case checkpoint(CheckpointRun.Step, UInt64, OpenFile?)
   case reserve(OpenFile)
+  case readAhead(ReadAheadID, OpenFile)
 }
 
 extension Pending {

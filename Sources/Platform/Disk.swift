@@ -20,6 +20,10 @@ package protocol Disk: AnyObject {
 
   /// Does the operation some time; its completion comes back through the disk's owner.
   func submit(_ operation: DiskOperation, _ token: DiskToken)
+
+  /// Whether that part of a file can be read without waiting for the device. A guess: it may be
+  /// true of a part of which some is not in memory.
+  func isInMemory(_ file: FileID, position: Int64, count: Int) -> Bool
 }
 
 /// Names a file that a disk holds open.
@@ -78,6 +82,8 @@ package enum DiskOperation: Sendable {
   case write(FileID, position: Int64, [DiskBytes], durable: Bool)
   /// Reads up to `count` bytes; fewer at the end of the file.
   case read(FileID, position: Int64, count: Int)
+  /// Reads a part into memory, for whoever reads it next.
+  case readAhead(FileID, position: Int64, count: Int)
   case sync(FileID)
   /// Starts writing out a range without waiting for it and without promising anything.
   case pushOut(FileID, position: Int64, count: Int64)

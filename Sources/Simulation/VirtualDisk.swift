@@ -29,6 +29,9 @@ package final class VirtualDisk: Disk {
   /// Submitted, not done yet.
   package private(set) var inFlight: [(operation: DiskOperation, token: DiskToken)] = []
 
+  /// What was written and read ahead since the caches were dropped; nil if all is in memory.
+  private var inMemory: [String: [Range<Int64>]]?
+
   private let root: Directory
   private var open: [FileID: File] = [:]
   private var paths: [FileID: String] = [:]
@@ -50,6 +53,19 @@ package final class VirtualDisk: Disk {
     } catch {
       return DiskCompletion(token, .failure(error))
     }
+  }
+
+  /// From now on nothing is in memory but what is written or read ahead.
+  package func dropCaches() { inMemory = [:] }
+
+  package func isInMemory(_ file: FileID, position: Int64, count: Int) -> Bool {
+    guard let inMemory, let path = paths[file] else { return true }
+    var covered = position
+    let ranges = inMemory[path, default: []].sorted { $0.lowerBound < $1.lowerBound }
+    for range in ranges where range.lowerBound <= covered {
+      covered = max(covered, range.upperBound)
+    }
+    return covered >= position + Int64(count)
   }
 
   package func perform(_ operation: DiskOperation) throws(DiskError) -> DiskResult {
@@ -106,11 +122,16 @@ extension VirtualDisk {
       let bytes = Self.joined(parts)
       try reserve(max(0, Int(position) + bytes.count - self[file].current.count), "a write")
       self[file].write(position, bytes)
+      let range = position..<position + Int64(bytes.count)
+      if let path = paths[file] { inMemory?[path, default: []].append(range) }
       if durable { self[file].sync() }
     case .read(let file, let position, let count):
       let bytes = self[file].current
       let first = min(Int(position), bytes.count)
       return .bytes(Array(bytes[first..<min(first + count, bytes.count)]))
+    case .readAhead(let file, let position, let count):
+      let range = position..<position + Int64(count)
+      if let path = paths[file] { inMemory?[path, default: []].append(range) }
     case .sync(let file): self[file].sync()
     case .pushOut: break
     case .truncate(let file, let size): self[file].truncate(Int(size))
@@ -215,7 +236,7 @@ extension VirtualDisk {
       case .write(let file, let position, let parts, _):
         // Done, but whether it was also made durable is for the power cut to say.
         _ = try? copy.apply(.write(file, position: position, parts, durable: false))
-      case .sync, .close, .read, .list, .size, .map, .freeSpace, .pushOut: break
+      case .sync, .close, .read, .readAhead, .list, .size, .map, .freeSpace, .pushOut: break
       default: _ = try? copy.apply(item.operation)
       }
     }
@@ -263,7 +284,8 @@ extension VirtualDisk {
       .removeDirectory(let path), .open(let path, _, _), .delete(let path), .rename(let path, _):
       path
     case .close(let file), .allocate(let file, _), .write(let file, _, _, _), .read(let file, _, _),
-      .sync(let file), .pushOut(let file, _, _), .truncate(let file, _), .size(let file),
+      .readAhead(let file, _, _), .sync(let file), .pushOut(let file, _, _), .truncate(let file, _),
+      .size(let file),
       .map(let file, _):
       paths[file]
     case .freeSpace: nil

@@ -161,17 +161,27 @@ final class StoreHarness {
   /// Hands what was added to the disk, and does one operation that is in flight, whichever.
   func turn() {
     store.flush(now: now)
-    guard !disk.inFlight.isEmpty else { return }
-    store.complete(disk.step(random.below(disk.inFlight.count)))
+    let ready = ready
+    guard !ready.isEmpty else { return }
+    store.complete(disk.step(ready[random.below(ready.count)]))
     noteOwnFrames(before: 0)
     takeEvents()
   }
 
-  /// Until nothing is in flight, and a store that has not failed is quiet.
+  /// Operations that are in flight and stay there for now.
+  var holdsBack: (DiskOperation) -> Bool = { _ in false }
+
+  /// Those in flight that may be done, by their places.
+  private var ready: [Int] {
+    disk.inFlight.indices.filter { !holdsBack(disk.inFlight[$0].operation) }
+  }
+
+  /// Until nothing is in flight but what is held back, and a store that has not failed is quiet.
   func settle() {
     repeat {
       turn()
-    } while !disk.inFlight.isEmpty || (!store.isQuiet && store.failureText == nil)
+    } while !ready.isEmpty
+      || (disk.inFlight.isEmpty && !store.isQuiet && store.failureText == nil)
   }
 
   /// As time passes: the ticks of `count` tenths of a second.

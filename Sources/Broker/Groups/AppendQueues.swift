@@ -23,6 +23,8 @@ enum OffsetAnswer: Sendable {
 struct PendingAppend: Sendable {
   let group: ExactString
   let change: GroupChange
+  /// What the group's own record says from then on, if one is among the records.
+  var metadata: [UInt8]?
   /// Nil until it is decided.
   var outcome: ErrorCode?
 }

@@ -24,7 +24,9 @@ extension Group {
       } else {
         scheduleJoin(after: initialDelayMs, &outbox)
       }
-    } else if allHaveJoined {
+    } else if allHaveJoined || members.isEmpty {
+      // With the last member gone the group is empty at once. Whoever has only an id is no member
+      // to wait for.
       completeJoin(&outbox)
     } else {
       scheduleJoin(after: members.rebalanceTimeoutMsMax, &outbox)

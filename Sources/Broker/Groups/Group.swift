@@ -65,6 +65,10 @@ struct Group: Sendable {
   var isAssigning = false
   /// There is, or will be, a record of the group's metadata in the log.
   var isRecorded = false
+  /// What the last committed record of the group's metadata says; nil if there is none.
+  var recorded: [UInt8]?
+  /// Records of the group's metadata that are not decided yet.
+  var recordsUnderWay = 0
 
   var joinDeadline: Ticket?
   var syncDeadline: Ticket?

@@ -11,9 +11,19 @@ struct GroupDeletion: Sendable {
 extension GroupCoordinator {
   mutating func describe(_ request: DescribeGroupsRequest, from source: RequestSource) {
     var response = DescribeGroupsResponse()
-    response.groups = request.groups.map { described($0, version: source.version) }
+    response.groups = request.groups.map { name in
+      var group = described(name, version: source.version)
+      if request.includeAuthorizedOperations, group.errorCode == .none {
+        group.authorizedOperations = Self.allOperations
+      }
+      return group
+    }
     outbox.reply(source.token, .describeGroups(response))
   }
+
+  /// Without authorization everybody may do everything that there is to do with a group: read,
+  /// delete, describe, describe and alter its configuration, by the bits of KIP-430.
+  private static let allOperations: Int32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
 
   private func described(_ groupID: String, version: Int16) -> DescribeGroupsResponse.Group {
     let id = ExactString(groupID)

@@ -26,10 +26,10 @@ extension GroupCoordinator {
           OffsetKey(topic: ExactString(key.topic), partition: key.partition),
           value.map(CommittedOffset.init))
       case .groupMetadata(let key):
-        let value = try value.map { (bytes) throws(WireError) in
+        let decoded = try value.map { (bytes) throws(WireError) in
           try GroupMetadataValue.decode(value: bytes)
         }
-        loadGroup(partition, ExactString(key.group), value)
+        loadGroup(partition, ExactString(key.group), decoded, value)
       case .unknown: break
       }
     } catch { unreadableRecordCount += 1 }
@@ -48,7 +48,8 @@ extension GroupCoordinator {
   }
 
   private mutating func loadGroup(
-    _ partition: Int32, _ id: ExactString, _ value: GroupMetadataValue?
+    _ partition: Int32, _ id: ExactString, _ value: GroupMetadataValue?,
+    _ encoded: ArraySlice<UInt8>?
   ) {
     guard belongs(id, to: partition) else { return }
     let offsets = groups[id]?.offsets ?? OffsetTable()
@@ -64,6 +65,7 @@ extension GroupCoordinator {
       group = loaded
     }
     group.offsets = offsets
+    group.recorded = encoded.map(Array.init)
     groups[id] = group
   }
 
@@ -116,7 +118,7 @@ extension GroupCoordinator {
   }
 
   /// In order.
-  private func ids(in partition: Int32) -> [ExactString] {
+  func ids(in partition: Int32) -> [ExactString] {
     groups.values.filter { $0.partition == partition }.map(\.id).sorted()
   }
 }

@@ -115,6 +115,10 @@ package struct GroupCoordinator: Sendable {
   }
 
   mutating func finish(_ append: PendingAppend, _ outcome: ErrorCode) {
+    if let metadata = append.metadata {
+      groups[append.group]?.recordsUnderWay -= 1
+      if outcome == .none { groups[append.group]?.recorded = metadata }
+    }
     switch append.change {
     case .none: break
     case .assignments(let generation, let assignments):

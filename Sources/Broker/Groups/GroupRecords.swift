@@ -20,6 +20,11 @@ extension GroupRecord {
     }
   }
 
+  /// The record that was written before, with its value as it was.
+  static func metadata(_ group: ExactString, encoded value: [UInt8]) -> GroupRecord {
+    GroupRecord(key: metadata(group, nil).key, value: value)
+  }
+
   static func offset(_ group: ExactString, _ key: OffsetKey, _ value: CommittedOffset?)
     -> GroupRecord
   {
@@ -94,7 +99,10 @@ extension Group {
       return entry
     }
     isRecorded = true
-    outbox.append([.metadata(id, value)], of: id, partition: partition, change: change)
+    recordsUnderWay += 1
+    let record = GroupRecord.metadata(id, value)
+    outbox.append(
+      [record], of: id, partition: partition, change: change, metadata: record.value)
   }
 
   /// The group as the log has it. Nil where the record cannot be true.

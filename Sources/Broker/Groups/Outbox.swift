@@ -21,11 +21,14 @@ struct Outbox: Sendable {
   }
 
   /// Writes `records`; what they mean takes effect when they are committed.
+  /// `metadata` is what the group's own record says, if one is among them.
   mutating func append(
-    _ records: [GroupRecord], of group: ExactString, partition: Int32, change: GroupChange
+    _ records: [GroupRecord], of group: ExactString, partition: Int32, change: GroupChange,
+    metadata: [UInt8]? = nil
   ) {
     precondition(!records.isEmpty, "an append without records would never be committed")
-    let token = appends.add(PendingAppend(group: group, change: change), partition: partition)
+    let append = PendingAppend(group: group, change: change, metadata: metadata)
+    let token = appends.add(append, partition: partition)
     effects.append(.append(token, records))
   }
 

@@ -26,11 +26,15 @@ struct FetchSession: Sendable {
   var lastUsed: Int64
 }
 
-/// All sessions of a node. Bounded: a new one takes the place of the one that was used longest ago,
-/// if that was not used for `idleMilliseconds`; otherwise the client goes without.
+/// All sessions of a node. Bounded in their number and in the partitions of all together: a new one
+/// takes the place of those that were used longest ago, if they were not used for
+/// `idleMilliseconds`; otherwise the client goes without. A session that grows beyond the bounds
+/// ends, and its client begins anew.
 struct FetchSessions: Sendable {
   static let sessionsMax = 1000
   static let partitionsMax = 10_000
+  /// Of all sessions together: some 200 bytes each.
+  static let cachedPartitionsMax = 200_000
   static let idleMilliseconds: Int64 = 120_000
 
   enum Context {
@@ -42,6 +46,10 @@ struct FetchSessions: Sendable {
   }
 
   private var sessions: [Int32: FetchSession] = [:]
+  /// Partitions of all sessions.
+  private(set) var cachedPartitions = 0
+
+  var count: Int { sessions.count }
 
   /// Takes a request in. The result says which partitions it is about; `freshID` names a new
   /// session and must not be zero.
@@ -50,14 +58,15 @@ struct FetchSessions: Sendable {
   ) -> Result<(Context, [FetchedPartition]), SessionError> {
     let asked = Self.partitions(of: request)
     if request.sessionEpoch == -1 {
-      if request.sessionId != 0 { sessions[request.sessionId] = nil }
+      remove(request.sessionId)
       return .success((.sessionless, asked))
     }
     if request.sessionEpoch == 0 {
-      if request.sessionId != 0 { sessions[request.sessionId] = nil }
+      remove(request.sessionId)
       guard !asked.isEmpty, asked.count <= Self.partitionsMax, sessions[freshID] == nil,
-        makeRoom(now)
+        makeRoom(for: asked.count, now)
       else { return .success((.sessionless, asked)) }
+      cachedPartitions += asked.count
       sessions[freshID] = FetchSession(id: freshID, epoch: 1, partitions: asked, lastUsed: now)
       return .success((.full(id: freshID), asked))
     }
@@ -69,7 +78,16 @@ struct FetchSessions: Sendable {
     }
     session.epoch = session.epoch == .max ? 1 : session.epoch + 1
     session.lastUsed = now
+    let before = session.partitions.count
     session.update(asked, forgotten: request.forgottenTopicsData)
+    let growth = session.partitions.count - before
+    guard session.partitions.count <= Self.partitionsMax,
+      cachedPartitions + growth <= Self.cachedPartitionsMax
+    else {
+      remove(session.id)
+      return .failure(.init(code: .fetchSessionIdNotFound))
+    }
+    cachedPartitions += growth
     sessions[session.id] = session
     return .success((.incremental(id: session.id), session.partitions))
   }
@@ -82,13 +100,21 @@ struct FetchSessions: Sendable {
       partitions.filter { !$0.hadRecords }.map(\.0) + partitions.filter(\.hadRecords).map(\.0)
   }
 
-  private mutating func makeRoom(_ now: Int64) -> Bool {
-    guard sessions.count >= Self.sessionsMax else { return true }
-    guard let oldest = sessions.values.min(by: { ($0.lastUsed, $0.id) < ($1.lastUsed, $1.id) }),
-      now - oldest.lastUsed >= Self.idleMilliseconds
-    else { return false }
-    sessions[oldest.id] = nil
+  private mutating func makeRoom(for count: Int, _ now: Int64) -> Bool {
+    while sessions.count >= Self.sessionsMax
+      || cachedPartitions + count > Self.cachedPartitionsMax
+    {
+      guard let oldest = sessions.values.min(by: { ($0.lastUsed, $0.id) < ($1.lastUsed, $1.id) }),
+        now - oldest.lastUsed >= Self.idleMilliseconds
+      else { return false }
+      remove(oldest.id)
+    }
     return true
+  }
+
+  private mutating func remove(_ id: Int32) {
+    guard let session = sessions.removeValue(forKey: id) else { return }
+    cachedPartitions -= session.partitions.count
   }
 
   private static func partitions(of request: FetchRequest) -> [FetchedPartition] {
@@ -127,7 +153,7 @@ extension FetchSession {
     for partition in asked {
       if let place = places[partition.key] {
         partitions[place].request = partition.request
-      } else if partitions.count < FetchSessions.partitionsMax {
+      } else {
         places[partition.key] = partitions.count
         partitions.append(partition)
       }

@@ -19,6 +19,11 @@ final class FetchOperation {
   var isDue = false
   /// What it waits for, while it is parked.
   fileprivate var logs: [LogID] = []
+  fileprivate var deadlineTicket: DeadlineQueue<UInt64>.Ticket?
+  /// Bytes that are being read into memory for it: it is not over before they are there.
+  fileprivate var reads: Set<ReadAheadID> = []
+  /// It has waited for a read, and takes what there is now, in memory or not.
+  fileprivate var hasWaitedForReads = false
 
   init(
     number: UInt64, request: Request, body: FetchRequest, context: FetchSessions.Context,
@@ -40,30 +45,63 @@ struct FetchQueue {
   private var waiting: [LogID: [UInt64: FetchOperation]] = [:]
   /// All that wait, by number.
   private var parked: [UInt64: FetchOperation] = [:]
+  /// By number.
+  private var deadlines = DeadlineQueue<UInt64>()
+  /// Who waits for bytes to be read into memory.
+  private var readers: [ReadAheadID: [FetchOperation]] = [:]
   /// Something they wait for has happened.
   var due: [FetchOperation] = []
 
   /// All that wait, in the order in which they came.
   var open: [FetchOperation] { parked.values.sorted { $0.number < $1.number } }
-  var nextDeadline: Int64? { parked.values.lazy.map(\.deadline).min() }
+  var nextDeadline: Int64? { deadlines.next }
+
+  /// One whose time is over.
+  mutating func popExpired(now: Int64) -> FetchOperation? {
+    deadlines.popDue(now: now).flatMap { parked[$0] }
+  }
 
   mutating func wake(_ log: LogID) {
     guard let operations = waiting.removeValue(forKey: log) else { return }
-    for operation in operations.values.sorted(by: { $0.number < $1.number })
-    where !operation.isDue {
-      operation.isDue = true
-      due.append(operation)
+    for operation in operations.values.sorted(by: { $0.number < $1.number }) { note(operation) }
+  }
+
+  /// Bytes are in memory, or cannot be read.
+  mutating func wake(_ read: ReadAheadID) {
+    for operation in readers.removeValue(forKey: read) ?? [] {
+      operation.reads.remove(read)
+      guard operation.reads.isEmpty, !operation.isAnswered else { continue }
+      operation.hasWaitedForReads = true
+      note(operation)
     }
+  }
+
+  private mutating func note(_ operation: FetchOperation) {
+    guard !operation.isDue else { return }
+    operation.isDue = true
+    due.append(operation)
+  }
+
+  /// Waits for reads, however long they take.
+  mutating func park(_ operation: FetchOperation, on reads: Set<ReadAheadID>) {
+    parked[operation.number] = operation
+    deadlines.cancel(&operation.deadlineTicket)
+    operation.reads = reads
+    for read in reads.sorted() { readers[read, default: []].append(operation) }
   }
 
   mutating func park(_ operation: FetchOperation, on logs: [LogID]) {
     parked[operation.number] = operation
     operation.logs = logs
+    deadlines.schedule(&operation.deadlineTicket, at: operation.deadline, for: operation.number)
     for log in logs { waiting[log, default: [:]][operation.number] = operation }
   }
 
   mutating func remove(_ operation: FetchOperation) {
     guard parked.removeValue(forKey: operation.number) != nil else { return }
+    deadlines.cancel(&operation.deadlineTicket)
+    for read in operation.reads.sorted() { readers[read]?.removeAll { $0 === operation } }
+    operation.reads = []
     for log in operation.logs {
       waiting[log]?[operation.number] = nil
       if waiting[log]?.isEmpty == true { waiting[log] = nil }
@@ -82,6 +120,8 @@ private struct FetchResult {
   var bytes = 0
   /// Not to be held back: an error, or a place where logs diverge.
   var isUrgent = false
+  /// Reads that were begun because bytes are not in memory.
+  var reads: Set<ReadAheadID> = []
 }
 
 extension Node {
@@ -116,7 +156,13 @@ extension Node {
   }
 
   func timeOutFetches() {
-    for operation in fetches.open where operation.deadline <= now || operation.isExpired {
+    while let operation = fetches.popExpired(now: now) { tryToAnswer(operation) }
+  }
+
+  /// Answers all that wait, with what there is.
+  func expireFetches() {
+    for operation in fetches.open {
+      operation.isExpired = true
       tryToAnswer(operation)
     }
   }
@@ -124,6 +170,11 @@ extension Node {
   private func tryToAnswer(_ operation: FetchOperation) {
     let result = collect(operation)
     let isEnough = result.bytes >= Int(operation.body.minBytes) && result.bytes > 0
+    if !result.reads.isEmpty, !isEnough, !result.isUrgent, !operation.isExpired {
+      metrics.coldFetches += 1
+      fetches.park(operation, on: result.reads)
+      return
+    }
     guard
       isEnough || result.isUrgent || operation.deadline <= now || operation.isExpired
         || operation.body.minBytes <= 0 || operation.partitions.isEmpty
@@ -211,11 +262,16 @@ extension Node {
     answer.highWatermark = -1
     func failed(_ code: ErrorCode) -> FetchResponse.Partition {
       answer.errorCode = code
+      // As in Kafka, an error comes without bounds: who gets them with one might go on from there.
+      answer.highWatermark = -1
+      answer.lastStableOffset = -1
+      answer.logStartOffset = -1
       result.isUrgent = true
       return answer
     }
     let version = operation.request.version
     guard let partition = find(fetched.key, version) else {
+      answer.abortedTransactions = []
       return failed(version >= 13 ? .unknownTopicId : .unknownTopicOrPartition)
     }
     guard let bounds = try? store.bounds(of: partition.log) else {
@@ -240,6 +296,13 @@ extension Node {
     }
     let bytesMax = min(budget, Int(max(0, asked.partitionMaxBytes)))
     do throws(LogError) {
+      if !operation.hasWaitedForReads, isFirst || budget > 0,
+        let read = try store.readAhead(
+          of: partition.log, from: Offset(asked.fetchOffset), bytesMax: bytesMax)
+      {
+        result.reads.insert(read)
+        return answer
+      }
       let slice = try store.slice(
         of: partition.log, from: Offset(asked.fetchOffset), bytesMax: bytesMax, wholeFirst: isFirst)
       guard let slice, isFirst || budget > 0 else { return answer }

@@ -40,8 +40,46 @@ extension Node {
     step(.offsetFetch(try request.frame.decode(OffsetFetchRequest.self)), request)
   }
 
+  /// As with commits, partitions that are not there are answered here.
   func offsetDelete(_ request: Request) throws(WireError) {
-    step(.offsetDelete(try request.frame.decode(OffsetDeleteRequest.self)), request)
+    var body = try request.frame.decode(OffsetDeleteRequest.self)
+    let asked = body.topics
+    for index in body.topics.indices {
+      let topic = topics[body.topics[index].name]
+      body.topics[index].partitions.removeAll { topic?.partition($0.partitionIndex) == nil }
+    }
+    body.topics.removeAll { $0.partitions.isEmpty }
+    let count = asked.reduce(0) { $0 + $1.partitions.count }
+    guard body.topics.reduce(0, { $0 + $1.partitions.count }) < count else {
+      step(.offsetDelete(body), request)
+      return
+    }
+    // Reserved first: the coordinator may answer at once.
+    let token = token(for: request)
+    partialDeletions[token] = asked
+    step(.offsetDelete(body), request, token)
+  }
+
+  private static func addUnknown(
+    _ asked: [OffsetDeleteRequest.Topic], to response: inout OffsetDeleteResponse
+  ) {
+    guard response.errorCode == .none else { return }
+    let answered = response.topics
+    response.topics = asked.map { topic in
+      let known = answered.filter { $0.name == topic.name }.flatMap(\.partitions)
+      var whole = OffsetDeleteResponse.Topic()
+      whole.name = topic.name
+      whole.partitions = topic.partitions.map { partition in
+        if let found = known.first(where: { $0.partitionIndex == partition.partitionIndex }) {
+          return found
+        }
+        var unknown = OffsetDeleteResponse.Partition()
+        unknown.partitionIndex = partition.partitionIndex
+        unknown.errorCode = .unknownTopicOrPartition
+        return unknown
+      }
+      return whole
+    }
   }
 
   /// Offsets of topics that are not there are refused here: the coordinator does not know topics.
@@ -61,7 +99,10 @@ extension Node {
       Self.addUnknown(asked, to: &none)
       reply(request, none)
     } else {
-      partialCommits[step(.offsetCommit(body), request)] = asked
+      // Reserved first: the coordinator may answer at once.
+      let token = token(for: request)
+      partialCommits[token] = asked
+      step(.offsetCommit(body), request, token)
     }
   }
 
@@ -69,9 +110,10 @@ extension Node {
   private static func addUnknown(
     _ asked: [OffsetCommitRequest.Topic], to response: inout OffsetCommitResponse
   ) {
-    for topic in asked {
-      let place = response.topics.firstIndex { $0.name == topic.name }
-      let answered = place.map { response.topics[$0].partitions } ?? []
+    let answers = response.topics
+    response.topics = asked.map { topic in
+      // A topic may be there twice.
+      let answered = answers.filter { $0.name == topic.name }.flatMap(\.partitions)
       var whole = OffsetCommitResponse.Topic()
       whole.name = topic.name
       whole.topicId = topic.topicId
@@ -84,18 +126,21 @@ extension Node {
         unknown.errorCode = .unknownTopicOrPartition
         return unknown
       }
-      if let place { response.topics[place] = whole } else { response.topics.append(whole) }
+      return whole
     }
   }
 
-  @discardableResult
-  private func step(_ body: GroupCoordinator.Request, _ request: Request) -> ReplyToken {
-    let token = token(for: request)
+  private func step(_ body: GroupCoordinator.Request, _ request: Request) {
+    step(body, request, token(for: request))
+  }
+
+  private func step(
+    _ body: GroupCoordinator.Request, _ request: Request, _ token: ReplyToken
+  ) {
     let source = RequestSource(
       token: token, version: request.version, clientID: request.clientId,
       clientHost: "/" + request.origin.clientHost)
     step(.request(body, from: source))
-    return token
   }
 
   func step(_ input: GroupCoordinator.Input) {
@@ -127,23 +172,43 @@ extension Node {
       }
       reply(request, body)
     case .offsetFetch(let body): reply(request, body)
-    case .offsetDelete(let body): reply(request, body)
+    case .offsetDelete(var body):
+      if let asked = partialDeletions.removeValue(forKey: token) {
+        Self.addUnknown(asked, to: &body)
+      }
+      reply(request, body)
     case .describeGroups(let body): reply(request, body)
     case .listGroups(let body): reply(request, body)
     case .deleteGroups(let body): reply(request, body)
     }
   }
 
-  /// Reads the coordinator's partitions, so that it can answer for its groups.
-  func loadGroups(_ topic: NodeTopic) throws(LogError) {
+  /// Reads the coordinator's partitions, so that it can answer for its groups. One that cannot be
+  /// read stays loading: its groups are told to try again (COORDINATOR_LOAD_IN_PROGRESS), because
+  /// an answer without its offsets would make consumers begin elsewhere.
+  func loadGroups(_ topic: NodeTopic) {
+    let unreadableBefore = groups.unreadableRecordCount
+    defer {
+      let count = groups.unreadableRecordCount - unreadableBefore
+      if count > 0 { tell("passed over \(count) records of \(topic.name) that cannot be read") }
+    }
     for (index, partition) in topic.partitions.enumerated() {
       guard let log = partition?.log else { continue }
       let partition = Int32(index)
+      machineLogs[log] = MachineLog(kind: .offsets(partition: partition))
       step(.elected(partition: partition))
-      try readAll(log) { record throws(LogError) in
-        step(.load(partition: partition, key: record.key ?? [], value: record.value))
+      do throws(LogError) {
+        try readAll(log) { record throws(LogError) in
+          step(.load(partition: partition, key: record.key ?? [], value: record.value))
+        }
+        step(.loaded(partition: partition))
+      } catch {
+        // Nothing of what was read may be taken for all there is.
+        step(.elected(partition: partition))
+        tell(
+          "\(topic.name) partition \(index) cannot be read (\(error)); its groups have no "
+            + "coordinator until the node is started with the partition restored")
       }
-      step(.loaded(partition: partition))
     }
   }
 }

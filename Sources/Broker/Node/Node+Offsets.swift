@@ -211,9 +211,11 @@ extension Node {
       guard offset > bounds.start else { return .none }
       try store.advanceStart(partition.log, to: offset)
       operation.outstanding += 1
+      // The log's end stays where it was: an earlier group may say that it is durable.
       appends[partition.log, default: []].append(
         AppendInFlight(
           position: LogPosition(epoch: partition.epoch, offset: bounds.end),
+          frame: store.frames.added,
           owner: .deleteRecords(operation, topic: topicNumber, partition: index)))
       return .none
     } catch {

@@ -49,7 +49,17 @@ struct AppendInFlight {
 
   /// Durable when the log is durable up to here.
   var position: LogPosition
+  /// And, where the log's end does not move, when this many frames of the store are.
+  var frame: UInt64?
   var owner: Owner
+  /// When it was appended, in nanoseconds of the driver's clock.
+  var since: UInt64 = 0
+
+  init(position: LogPosition, frame: UInt64? = nil, owner: Owner) {
+    self.position = position
+    self.frame = frame
+    self.owner = owner
+  }
 }
 
 /// Produce requests in the order in which they came, of which the first may be stuck because the
@@ -65,6 +75,11 @@ struct ProduceQueue {
 extension Node {
   func produce(_ request: Request) throws(WireError) {
     let body = try request.frame.decode(ProduceRequest.self)
+    guard body.topicData.allSatisfy({ $0.partitionData.allSatisfy { $0.records != nil } }) else {
+      // No client does; Kafka fails on it and closes as well.
+      answer(request, .close("its Produce request has a partition without records"))
+      return
+    }
     let operation = ProduceOperation(request: request, body: body, now: now)
     guard (-1...1).contains(body.acks) else {
       operation.fail(all: .invalidRequiredAcks)
@@ -129,7 +144,15 @@ extension Node {
         part.records ?? [], topic.config.produceRules(version: operation.request.version),
         now: Timestamp(now), &decompressor, &compressor)
     } catch {
-      operation.fail(error)
+      reject(part, partition, error, operation)
+      return
+    }
+    guard batch.header.baseOffset.rawValue == 0 else {
+      tellStart(of: partition, operation)
+      operation.fail(
+        .invalidRecord,
+        "A batch begins at offset 0, not at \(batch.header.baseOffset.rawValue): the log gives "
+          + "offsets.")
       return
     }
     // Transactions are not served: a batch of one has nobody to commit it (Kafka answers the same
@@ -149,6 +172,50 @@ extension Node {
     wait(operation, partition.log, appended.position)
   }
 
+  /// Answers for records that cannot be appended. As in Kafka: what is no batch at all is the
+  /// request's fault and gets no log start, a batch that does not hold what it should does.
+  private func reject(
+    _ part: ProduceRequest.Partition, _ partition: Partition, _ rejection: ProduceRejection,
+    _ operation: ProduceOperation
+  ) {
+    let records = part.records ?? []
+    var scan = RecordBatches(records)
+    let magic =
+      records.count > Self.magicPosition
+      ? records[records.startIndex + Self.magicPosition] : 2
+    if magic > 2 {
+      operation.fail(.corruptMessage, "There is no record batch of version \(magic).")
+      return
+    }
+    guard let header = try? scan.nextHeader() else {
+      operation.fail(rejection)
+      if rejection.reason == .corruptMessage {
+        operation.fail(.invalidRecord, "The records are not a whole record batch.")
+      }
+      return
+    }
+    operation.fail(rejection)
+    let isOnly = header.batchSize == records.count
+    // A codec that the request's version may not carry is the request's fault as well.
+    let isRequests =
+      rejection.reason == .unsupportedCompressionType
+      && (try? header.attributes.codec) != nil
+    let unstarted: [ProduceRejection.Reason] = [
+      .corruptMessage, .messageTooLarge, .recordListTooLarge,
+    ]
+    if isOnly, !isRequests, !unstarted.contains(rejection.reason) {
+      tellStart(of: partition, operation)
+    }
+  }
+
+  /// Where the version of a record batch is in it.
+  private static let magicPosition = 16
+
+  private func tellStart(of partition: Partition, _ operation: ProduceOperation) {
+    guard let bounds = try? store.bounds(of: partition.log) else { return }
+    operation.set { $0.logStartOffset = bounds.start.rawValue }
+  }
+
   /// Judges a batch of an idempotent producer. False if it is not to be appended: the operation
   /// knows why, or waits for the original to be durable.
   private func accepts(
@@ -157,6 +224,7 @@ extension Node {
     if let fenced = fencedEpochs[batch.header.producerID],
       batch.header.producerEpoch < fenced
     {
+      tellStart(of: partition, operation)
       operation.fail(
         .invalidProducerEpoch, "A producer with the newer epoch \(fenced.rawValue) is at work.")
       return false
@@ -167,7 +235,8 @@ extension Node {
     case .duplicate(let original, let committed):
       operation.set {
         $0.baseOffset = original.firstOffset.rawValue
-        $0.logAppendTimeMs = original.timestamp
+        $0.logAppendTimeMs =
+          original.timestamp >= 0 ? original.timestamp : batch.header.maxTimestamp.rawValue
       }
       if !committed {
         // The batch's own end says when it is durable; its epoch is that of this leader.
@@ -177,12 +246,14 @@ extension Node {
       }
       return false
     case .outOfOrder(let expected):
+      tellStart(of: partition, operation)
       let wanted = expected.map { "\($0)" } ?? "none"
       operation.fail(
         .outOfOrderSequenceNumber,
         "The batch begins with sequence \(batch.header.baseSequence), expected was \(wanted).")
       return false
     case .fenced(let epoch):
+      tellStart(of: partition, operation)
       operation.fail(
         .invalidProducerEpoch, "A producer with the newer epoch \(epoch.rawValue) has written.")
       return false
@@ -191,11 +262,11 @@ extension Node {
 
   private func wait(_ operation: ProduceOperation, _ log: LogID, _ position: LogPosition) {
     operation.outstanding += 1
-    appends[log, default: []].append(
-      AppendInFlight(
-        position: position,
-        owner: .produce(
-          operation, topic: operation.topic, partition: operation.partition)))
+    var append = AppendInFlight(
+      position: position,
+      owner: .produce(operation, topic: operation.topic, partition: operation.partition))
+    append.since = nanoseconds?() ?? 0
+    appends[log, default: []].append(append)
   }
 
   /// All batches are appended: answers now or when they are durable.
@@ -218,9 +289,17 @@ extension Node {
     if operation.outstanding == 0, isAppended { finish(operation) }
   }
 
-  /// Answers what is over its time. What was appended stays so.
+  /// Answers what is over its time. What was appended stays so; what was not never will be.
   func timeOutProduces() {
     produces.open.removeAll { $0.isAnswered }
+    let isStuck = !produces.stuck.isEmpty
+    for operation in produces.stuck where operation.deadline < now {
+      operation.giveUp(.requestTimedOut)
+      produces.open.append(operation)
+    }
+    produces.stuck.removeAll { $0.deadline < now }
+    // Whoever was behind the first of them has waited for nothing else, perhaps.
+    if isStuck { advanceProduces() }
     for operation in produces.open where operation.deadline < now {
       for (_, waiting) in appends.sorted(by: { $0.key < $1.key }) {
         for append in waiting {
@@ -286,6 +365,17 @@ extension ProduceOperation {
         error.batchIndexErrorMessage = fault.message
         return error
       }
+    }
+  }
+
+  /// The partitions that are not appended yet never will be.
+  func giveUp(_ code: ErrorCode) {
+    while topic < response.responses.count {
+      for index in partition..<response.responses[topic].partitionResponses.count {
+        response.responses[topic].partitionResponses[index].errorCode = code
+      }
+      partition = 0
+      topic += 1
     }
   }
 

@@ -14,6 +14,8 @@ final class RecordsAppend {
   enum Owner {
     case metadata(UInt64)
     case group(AppendToken)
+    /// A part of a machine's whole state.
+    case snapshot(SnapshotAppend)
   }
 
   let owner: Owner
@@ -58,6 +60,7 @@ extension Node {
     do throws(LogError) {
       let epoch = try max(LeaderEpoch(0), store.bounds(of: append.log).epoch)
       let appended = try store.append(append.log, append.batch[...], epoch: epoch)
+      noteGrowth(append.log, append.batch.count)
       appends[append.log, default: []].append(
         AppendInFlight(position: appended.position, owner: .records(append)))
       return true
@@ -79,6 +82,7 @@ extension Node {
       do throws(RecordError) {
         while let batch = try batches.next() {
           next = batch.header.nextOffset
+          noteGrowth(log, batch.header.batchSize)
           guard !batch.header.attributes.isControl else { continue }
           let records = try batch.records(&decompressor)
           do throws(LogError) {

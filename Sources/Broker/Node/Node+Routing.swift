@@ -115,8 +115,7 @@ extension Node {
 
   func loadGroupsIfMade() {
     guard !groupsAreLoaded, let topic = wholeOffsetsTopic else { return }
-    // What cannot be read now cannot be answered for: the coordinator stays loading.
-    try? loadGroups(topic)
+    loadGroups(topic)
     groupsAreLoaded = true
     answerCoordinators()
   }

@@ -68,6 +68,13 @@ extension Node {
   }
 
   private func addDurability(_ text: inout MetricsText) {
+    text.histogramFamily(
+      "martlet_append_duration_seconds", "From a batch's place in the log to its being durable.")
+    text.histogram("martlet_append_duration_seconds", [], metrics.appendLatency)
+    text.family(
+      "martlet_cold_fetches_total", "counter",
+      "Fetches that waited until what they are to get was read from the disk.")
+    text.sample("martlet_cold_fetches_total", [], "\(metrics.coldFetches)")
     guard let durable = journalLatency?() else { return }
     text.histogramFamily(
       "martlet_journal_write_duration_seconds", "One write of the journal with its fdatasync.")

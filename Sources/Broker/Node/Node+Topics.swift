@@ -8,17 +8,8 @@ extension Node {
   /// Loads the machines from their logs and takes over the partitions there are.
   func start() throws(NodeStartError) {
     do throws(LogError) {
-      var problem: MetadataError?
-      try readAll(metadataLog) { record throws(LogError) in
-        do throws(MetadataError) {
-          let decision = try MetadataRecord(decoding: record.value ?? [])
-          try controller.load(decision)
-          note(decision)
-        } catch {
-          problem = problem ?? error
-        }
-      }
-      if let problem { throw LogError.logFailed("\(problem)") }
+      machineLogs[metadataLog] = MachineLog(kind: .metadata)
+      try loadMetadata()
       if let offsets = controller.state.topic(named: Self.offsetsTopic) {
         // A group's partition is computed from their number, which the topic has for ever.
         options.groups.partitionCount = offsets.partitionsCount
@@ -34,13 +25,36 @@ extension Node {
         }
       }
       if let offsets = wholeOffsetsTopic {
-        try loadGroups(offsets)
+        loadGroups(offsets)
         groupsAreLoaded = true
       }
+      deleteOrphans()
     } catch {
       throw .metadata("\(error)")
     }
     if controller.state.clusterId == nil { submit(.identifyCluster(freshUUID()), 0, nil) }
+  }
+
+  private func loadMetadata() throws(LogError) {
+    var problem: MetadataError?
+    var parts = MetadataSnapshotParts()
+    try readAll(metadataLog) { record throws(LogError) in
+      do throws(MetadataError) {
+        if let key = record.key {
+          guard let state = try parts.take(key: key, value: record.value ?? []) else { return }
+          controller.load(snapshot: state)
+          for decision in state.records { note(decision) }
+        } else {
+          parts.interrupt()
+          let decision = try MetadataRecord(decoding: record.value ?? [])
+          try controller.load(decision)
+          note(decision)
+        }
+      } catch {
+        problem = problem ?? error
+      }
+    }
+    if let problem { throw LogError.logFailed("\(problem)") }
   }
 
   /// The requests that the controller answers.
@@ -101,7 +115,12 @@ extension Node {
     } else {
       metadataLoss = metadataLoss ?? code
     }
-    guard metadataAppends.isEmpty, let loss = metadataLoss else { return }
+    guard metadataAppends.isEmpty else { return }
+    guard let loss = metadataLoss else {
+      // A moment at which nothing is under way, which a tick may never meet.
+      shorten(metadataLog)
+      return
+    }
     metadataLoss = nil
     step(.appendsLost(loss))
   }
@@ -190,13 +209,46 @@ extension Node {
     guard let topic = topics[name], topic.id == id else { return }
     if let log = topic.partition(index)?.log {
       fetches.wake(log)
-      // What fails here is found without its topic at the next start.
-      try? store.deleteLog(log)
+      machineLogs[log] = nil
+      logsToDelete.append(log)
+      deleteLogs()
     }
     guard index == Int32(topic.partitions.count - 1) else { return }
     topics[name] = nil
     topicNames[id] = nil
     step(GroupCoordinator.Input.topicDeleted(name))
+  }
+
+  /// Deletes the logs whose topics are gone, as far as the journal has room to say so.
+  func deleteLogs() {
+    while let log = logsToDelete.first {
+      do throws(LogError) {
+        try store.deleteLog(log)
+      } catch .busy {
+        return
+      } catch {
+        // A failed store: what is left is found without its topic at the next start.
+      }
+      logsToDelete.removeFirst()
+    }
+  }
+
+  /// Logs whose topics were deleted when the store could not take it down any more.
+  private func deleteOrphans() {
+    // A log of decisions that has failed may not say all that was decided.
+    guard (try? store.failure(of: metadataLog)) == .some(nil) else { return }
+    // Membership only.
+    var known: Set<String> = [Self.metadataLogName]
+    for name in controller.state.names {
+      guard let topic = controller.state.topic(named: name) else { continue }
+      for index in 0..<topic.partitionsCount { known.insert(Self.logName(topic.id, index)) }
+    }
+    for log in store.logIDs {
+      guard let name = try? store.name(of: log), !known.contains(name) else { continue }
+      tell("deletes the log \(name), whose topic is gone")
+      logsToDelete.append(log)
+    }
+    deleteLogs()
   }
 
   private func reconfigure(_ name: String) {

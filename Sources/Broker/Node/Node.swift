@@ -96,6 +96,8 @@ package final class Node {
   var replies: [ReplyToken: Request] = [:]
   /// Offset commits some of whose topics are not there: what was asked.
   var partialCommits: [ReplyToken: [OffsetCommitRequest.Topic]] = [:]
+  /// The same of deletions of offsets.
+  var partialDeletions: [ReplyToken: [OffsetDeleteRequest.Topic]] = [:]
   /// FindCoordinator requests that wait for the topic of the offsets to be made.
   var waitingForOffsetsTopic: [Request] = []
   /// ListOffsets requests whose search would miss what is on its way to the files.
@@ -112,6 +114,11 @@ package final class Node {
   var metadataAppends: [UInt64: [MetadataRecord]] = [:]
   /// Records of the metadata log were refused while earlier ones were on their way.
   var metadataLoss: ErrorCode?
+  /// The logs of the machines, by how long they have grown.
+  var machineLogs: [LogID: MachineLog] = [:]
+  /// Logs without a topic, whose deletion the store had no room for, in order.
+  var logsToDelete: [LogID] = []
+  private var notices: [String] = []
   /// The epochs below which transactional producers are fenced, on all partitions.
   var fencedEpochs: [ProducerID: ProducerEpoch] = [:]
   var decompressor = Decompressor()
@@ -123,6 +130,8 @@ package final class Node {
   private var lastRetention: Int64
   /// How long the journal's writes took, if the driver knows.
   package var journalLatency: (() -> LatencyHistogram)?
+  /// The driver's clock, for metrics only.
+  package var nanoseconds: (() -> UInt64)?
 
   struct PartitionToMake {
     var topic: String
@@ -155,6 +164,8 @@ package final class Node {
       }
       if let found = store.log(named: Self.metadataLogName) {
         metadataLog = found
+        // A store that is full or failed is told when it is opened the next time.
+        try? store.configure(found, Self.metadataLogOptions)
       } else {
         metadataLog = try store.createLog(
           named: Self.metadataLogName, options: Self.metadataLogOptions)
@@ -167,9 +178,11 @@ package final class Node {
 
   static let metadataLogName = "@metadata"
 
+  /// Small segments, so that what is below the log's start takes little room.
   private static var metadataLogOptions: LogOptions {
     var options = LogOptions()
     options.retentionMilliseconds = nil
+    options.segmentBytes = 16 << 20
     return options
   }
 
@@ -209,6 +222,14 @@ package final class Node {
     answers.append(NodeAnswer(origin: request.origin, api: request.frame.api, content: content))
   }
 
+  /// Lines for people, since the last call.
+  package func takeNotices() -> [String] {
+    defer { notices = [] }
+    return notices
+  }
+
+  func tell(_ notice: String) { notices.append(notice) }
+
   // MARK: Turn
 
   package func complete(_ completion: DiskCompletion) { store.complete(completion) }
@@ -221,6 +242,8 @@ package final class Node {
       store.tick(now: now)
       step(.tick)
       timeOutProduces()
+      deleteLogs()
+      shortenMachineLogs()
       if now - lastRetention >= options.retentionCheckMilliseconds { retain() }
     }
     if fetchIsOver { timeOutFetches() }
@@ -236,8 +259,7 @@ package final class Node {
   /// Begins the end: answers fetches with what there is and writes a checkpoint.
   package func stop(now: Int64) {
     self.now = now
-    for operation in fetches.open { operation.isExpired = true }
-    timeOutFetches()
+    expireFetches()
     store.startCheckpoint()
   }
 
@@ -269,6 +291,7 @@ package final class Node {
     case .durable(let log, let position): durable(log, position)
     case .readable(let log, _): fetches.wake(log)
     case .room:
+      deleteLogs()
       advancePartitions()
       advanceRecords()
       advanceProduces()
@@ -283,6 +306,7 @@ package final class Node {
       advancePartitions()
       advanceRecords()
       advanceProduces()
+    case .readAhead(let read): fetches.wake(read)
     case .deleted, .checkpointed: break
     }
   }
@@ -290,9 +314,16 @@ package final class Node {
   private func durable(_ log: LogID, _ position: LogPosition) {
     try? store.commit(log, through: position.offset)
     guard let waiting = appends[log] else { return }
-    let done = waiting.prefix { $0.position.offset <= position.offset }
+    let durableFrames = store.frames.durable
+    let done = waiting.prefix {
+      $0.position.offset <= position.offset && ($0.frame ?? 0) <= durableFrames
+    }
     appends[log] = done.count == waiting.count ? nil : Array(waiting.dropFirst(done.count))
-    for append in done { decided(append, nil) }
+    let time = nanoseconds?() ?? 0
+    for append in done {
+      if append.since > 0 { metrics.appendLatency.add(Int64((time - append.since) / 1000)) }
+      decided(append, nil)
+    }
   }
 
   private func failAppends(_ log: LogID, _ code: ErrorCode) {
@@ -315,6 +346,7 @@ package final class Node {
     switch owner {
     case .metadata(let number): metadataDecided(number, code)
     case .group(let token): step(.appended(token, code))
+    case .snapshot(let snapshot): snapshotDecided(snapshot, code)
     }
   }
 

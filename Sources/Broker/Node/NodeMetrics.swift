@@ -15,6 +15,10 @@ package struct NodeMetrics: Sendable {
 
   package var topics: [String: Topic] = [:]
   package var bytesOut: UInt64 = 0
+  /// Fetches that waited until what they are to get was read into memory.
+  package var coldFetches: UInt64 = 0
+  /// From when a batch was appended until it was durable.
+  package var appendLatency = LatencyHistogram()
   /// Requests answered, by API and outcome.
   package var requests: [Request: UInt64] = [:]
   /// From a request's last byte to its answer, by API.

@@ -10,6 +10,9 @@ package struct NodeOptions: Sendable {
   /// Between two looks at what may be deleted (log.retention.check.interval.ms).
   package var retentionCheckMilliseconds: Int64 = 300_000
 
+  /// A machine's log that has not grown over this is not shortened.
+  package var snapshotBytesMin = MachineLog.snapshotBytesMin
+
   package init() {}
 
   /// Takes over the settings of groups, which the coordinator has as options. Values that are no

@@ -39,7 +39,8 @@ final class LocalPeer: ClientConnection {
     switch connection.wish {
     case .nothing: break
     case .close:
-      // What was sent before is done, as far as there is room for it; `handOver` asked to come again.
+      // What was sent before is done, as far as there is room for it; for what is left `handOver`
+      // has asked to come again.
       if waiting == 0 || !takesRequests { server.close(self, nil) }
     case .tooLong:
       server.close(

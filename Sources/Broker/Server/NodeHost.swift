@@ -58,6 +58,7 @@ package final class HostedNode {
         store: store, options: nodeOptions, file: options.settings,
         random: SystemRandomNumberGenerator(), now: now)
       node.journalLatency = { disk.durableWriteLatency }
+      node.nanoseconds = { MonotonicClock.nanoseconds() }
       let server = Server(node: node, disk: disk, loop: loop, log: log)
       port = try options.listen.map { try server.listen($0) }
       if let port, let listen = options.listen {

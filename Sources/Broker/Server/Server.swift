@@ -169,6 +169,7 @@ package final class Server {
       if answers.isEmpty && ready.isEmpty { break }
       _ = node.turn(now: now)
     }
+    for notice in node.takeNotices() { log(notice) }
     resumeAccepting()
     guard let stopDeadline else { return wait }
     finish(isLate: now >= stopDeadline)

@@ -115,7 +115,8 @@ package struct BrokerConfigs: Equatable, Sendable {
     }
     for broker in definition.brokerNames {
       let candidates = layers(broker.name)
-      synonyms += candidates
+      // As in Kafka, a default in another unit is not told of: it is not this setting's.
+      synonyms += broker.factor == 1 ? candidates : candidates.filter { $0.source != .builtIn }
       if value == nil { value = candidates.first.flatMap { scaled($0.value, broker.factor) } }
     }
     return EffectiveConfig(

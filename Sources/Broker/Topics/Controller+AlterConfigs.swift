@@ -169,15 +169,17 @@ extension Controller {
     }
     do throws(ConfigFault) {
       let definition = try definition(change.name, of: target)
-      var canonical = try definition.canonical(value)
-      if operation != .set {
+      let canonical: String
+      if operation == .set {
+        canonical = try definition.canonical(value)
+      } else {
         guard definition.type == .list else {
           let verb = operation == .append ? "APPEND" : "SUBTRACT"
           throw ConfigFault(
             "Can't \(verb) to key \(change.name) because its type is not LIST.")
         }
         let old = target.configs[definition.name] ?? definition.defaultValue ?? ""
-        canonical = try definition.canonical(combined(old, operation, canonical))
+        canonical = try definition.canonical(combined(old, operation, value))
       }
       target.configs[definition.name] = canonical
     } catch {

@@ -158,6 +158,13 @@ package struct Controller: Sendable {
     settle(record)
   }
 
+  /// Takes in a snapshot of the log that is replayed: what all records before it add up to.
+  package mutating func load(snapshot: MetadataState) {
+    precondition(appends.isEmpty, "the log is replayed before requests are taken")
+    state = snapshot
+    decided = snapshot
+  }
+
   /// How many unused ids have to come with a request.
   package func freshIdsCount(_ request: ControllerRequest, version: Int16) -> Int {
     switch request {

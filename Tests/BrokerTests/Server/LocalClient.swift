@@ -2,7 +2,6 @@ import Broker
 import Bytes
 import KafkaWire
 import Platform
-import Records
 
 /// A directory of its own, gone at the end.
 final class TemporaryDirectory: Sendable {
@@ -133,94 +132,5 @@ final class LocalClient: Sendable {
     let response = try ResponseFrame(frame[...], api: R.api, version: version)
     guard response.correlationId == correlation else { throw Failure.closed("out of order") }
     return try R.Response.decode(response.body, version: version)
-  }
-}
-
-/// Requests that tests send, in versions that real clients use.
-enum Requests {
-  static func batch(_ values: [String], timestamp: Int64 = 1_700_000_000_000) throws -> [UInt8] {
-    var builder = RecordBatchBuilder()
-    for value in values {
-      try builder.append(key: nil, value: Array(value.utf8)[...], timestamp: Timestamp(timestamp))
-    }
-    return builder.buildUncompressed()
-  }
-
-  static func createTopic(
-    _ name: String, partitions: Int32 = 1, configs: [String: String] = [:]
-  ) -> CreateTopicsRequest {
-    .with { request in
-      var topic = CreateTopicsRequest.Topic()
-      topic.name = name
-      topic.numPartitions = partitions
-      topic.replicationFactor = 1
-      topic.configs = configs.sorted { $0.key < $1.key }.map { name, value in
-        var config = CreateTopicsRequest.Config()
-        config.name = name
-        config.value = value
-        return config
-      }
-      request.topics = [topic]
-    }
-  }
-
-  static func produce(
-    _ topic: String, _ values: [String], partition: Int32 = 0, acks: Int16 = -1,
-    timeout: Int32 = 30_000
-  ) throws -> ProduceRequest {
-    let bytes = try batch(values)
-    return .with { request in
-      request.acks = acks
-      request.timeoutMs = timeout
-      var part = ProduceRequest.Partition()
-      part.index = partition
-      part.records = bytes[...]
-      var data = ProduceRequest.Topic()
-      data.name = topic
-      data.partitionData = [part]
-      request.topicData = [data]
-    }
-  }
-
-  static func fetch(
-    _ topic: String, from offset: Int64 = 0, partition: Int32 = 0, maxWait: Int32 = 0,
-    minBytes: Int32 = 1
-  ) -> FetchRequest {
-    .with { request in
-      request.maxWaitMs = maxWait
-      request.minBytes = minBytes
-      request.maxBytes = 50 << 20
-      var part = FetchRequest.Partition()
-      part.partition = partition
-      part.fetchOffset = offset
-      part.partitionMaxBytes = 1 << 20
-      var asked = FetchRequest.Topic()
-      asked.topic = topic
-      asked.partitions = [part]
-      request.topics = [asked]
-    }
-  }
-}
-
-extension FetchResponse {
-  /// The values of all records of the first partition.
-  func values() throws -> [String] {
-    guard let part = responses.first?.partitions.first else { return [] }
-    return try part.values()
-  }
-}
-
-extension FetchResponse.Partition {
-  func values() throws -> [String] {
-    guard case .bytes(let bytes) = records else { return [] }
-    var decompressor = Decompressor()
-    var batches = RecordBatches(bytes)
-    var values: [String] = []
-    while let batch = try batches.next() {
-      for record in try batch.records(&decompressor) {
-        values.append(String(decoding: record.value ?? [], as: UTF8.self))
-      }
-    }
-    return values
   }
 }

@@ -1,0 +1,147 @@
+import Broker
+import Bytes
+import KafkaWire
+import LogStore
+import Platform
+import Simulation
+import Testing
+
+@Suite struct `A fetch that waits` {
+  private func harness() throws -> NodeHarness {
+    let harness = try NodeHarness()
+    #expect(try harness.createTopic("t", partitions: 2) == .none)
+    return harness
+  }
+
+  private func values(_ harness: NodeHarness, _ origin: RequestOrigin) throws -> [String]? {
+    try harness.response(to: origin, FetchRequest.self, version: 12)?.values()
+  }
+
+  @Test func `is answered when its time is over, with what there is`() throws {
+    let harness = try harness()
+    let origin = try harness.send(
+      Requests.fetch("t", maxWait: 500, minBytes: 1 << 20), version: 12)
+    try harness.produce("t", ["little"])
+    #expect(try values(harness, origin) == nil)
+    harness.wait(400)
+    #expect(try values(harness, origin) == nil)
+    harness.wait(200)
+    #expect(try values(harness, origin) == ["little"])
+  }
+
+  @Test func `is answered by the append that makes it enough, and not by one elsewhere`() throws {
+    let harness = try harness()
+    let origin = try harness.send(
+      Requests.fetch("t", maxWait: 60_000, minBytes: 150), version: 12)
+    try harness.produce("t", ["elsewhere"], partition: 1)
+    try harness.produce("t", ["a"])
+    #expect(try values(harness, origin) == nil)
+    try harness.produce("t", ["b", String(repeating: "c", count: 80)])
+    #expect(try values(harness, origin)?.count == 3)
+  }
+
+  @Test func `does not wait with an error, nor without partitions, nor for no bytes`() throws {
+    let harness = try harness()
+    let unknown = try harness.call(
+      Requests.fetch("nothing", maxWait: 60_000), version: 12)
+    #expect(unknown.responses[0].partitions[0].errorCode == .unknownTopicOrPartition)
+    let beyond = try harness.call(Requests.fetch("t", from: 5, maxWait: 60_000), version: 12)
+    #expect(beyond.responses[0].partitions[0].errorCode == .offsetOutOfRange)
+    #expect(beyond.responses[0].partitions[0].highWatermark == -1)
+    let none = try harness.call(FetchRequest.with { $0.maxWaitMs = 60_000 }, version: 12)
+    #expect(none.responses.isEmpty)
+    let zero = try harness.call(
+      Requests.fetch("t", maxWait: 60_000, minBytes: 0), version: 12)
+    #expect(try zero.values() == [])
+  }
+
+  @Test func `is answered with an error when its topic is deleted`() throws {
+    let harness = try harness()
+    let origin = try harness.send(Requests.fetch("t", maxWait: 60_000), version: 12)
+    _ = try harness.call(Requests.deleteTopic("t"), version: 3, connection: 2)
+    let response = try #require(
+      try harness.response(to: origin, FetchRequest.self, version: 12))
+    #expect(response.responses[0].partitions[0].errorCode == .unknownTopicOrPartition)
+  }
+
+  @Test func `is forgotten with its connection`() throws {
+    let harness = try harness()
+    let origin = try harness.send(Requests.fetch("t", maxWait: 200), version: 12, connection: 9)
+    harness.node.connectionClosed(ConnectionID(9))
+    try harness.produce("t", ["a"])
+    harness.wait(1000)
+    #expect(try values(harness, origin) == nil)
+  }
+
+  @Test func `many that wait are answered in the order of their deadlines`() throws {
+    let harness = try harness()
+    let waits: [Int32] = [900, 100, 500, 300, 700]
+    let origins = try waits.map {
+      try harness.send(Requests.fetch("t", maxWait: $0), version: 12)
+    }
+    for step in 1...5 {
+      harness.wait(200)
+      let answered = try origins.map { try values(harness, $0) != nil }
+      #expect(answered == waits.map { Int($0) <= step * 200 })
+    }
+  }
+}
+
+@Suite struct `A fetch of what is not in memory` {
+  @Test func `waits for the disk without holding anybody up`() throws {
+    let harness = try NodeHarness()
+    #expect(try harness.createTopic("t") == .none)
+    let text = String(repeating: "v", count: 1000)
+    for _ in 0..<100 { try harness.produce("t", [text]) }
+    harness.disk.dropCaches()
+    harness.holdsBack = { if case .readAhead = $0 { true } else { false } }
+    // Its time is over long before the disk is done: it is answered with records all the same.
+    let origin = try harness.send(Requests.fetch("t", maxWait: 100), version: 12)
+    harness.wait(500)
+    #expect(try harness.response(to: origin, FetchRequest.self, version: 12) == nil)
+    #expect(harness.store.readsAheadBegun == 1)
+    #expect(try harness.produce("t", ["meanwhile"]) == 100)
+    harness.holdsBack = { _ in false }
+    harness.settle()
+    let response = try #require(
+      try harness.response(to: origin, FetchRequest.self, version: 12))
+    #expect(try response.values().count == 101)
+    #expect(harness.node.metrics.coldFetches == 1)
+    // It is in memory now.
+    _ = try harness.call(Requests.fetch("t"), version: 12)
+    #expect(harness.store.readsAheadBegun == 1)
+  }
+
+  @Test func `at the end of the log reads nothing ahead`() throws {
+    let harness = try NodeHarness()
+    #expect(try harness.createTopic("t") == .none)
+    try harness.produce("t", ["a"])
+    harness.disk.dropCaches()
+    let origin = try harness.send(Requests.fetch("t", from: 1, maxWait: 5000), version: 12)
+    try harness.produce("t", ["b"])
+    let response = try #require(
+      try harness.response(to: origin, FetchRequest.self, version: 12))
+    #expect(try response.values() == ["b"])
+    #expect(harness.store.readsAheadBegun == 0)
+  }
+
+  @Test func `is given up by a client that is gone`() throws {
+    let harness = try NodeHarness()
+    #expect(try harness.createTopic("t") == .none)
+    for _ in 0..<100 { try harness.produce("t", ["a"]) }
+    harness.disk.dropCaches()
+    harness.holdsBack = { if case .readAhead = $0 { true } else { false } }
+    let origin = try harness.send(Requests.fetch("t"), version: 12, connection: 5)
+    harness.node.connectionClosed(ConnectionID(5))
+    harness.holdsBack = { _ in false }
+    harness.settle()
+    #expect(try harness.response(to: origin, FetchRequest.self, version: 12) == nil)
+    // A node that stops answers one that waits for the disk.
+    harness.disk.dropCaches()
+    harness.holdsBack = { if case .readAhead = $0 { true } else { false } }
+    let last = try harness.send(Requests.fetch("t"), version: 12, connection: 6)
+    harness.node.stop(now: harness.now)
+    harness.wait(100)
+    #expect(try harness.response(to: last, FetchRequest.self, version: 12) != nil)
+  }
+}

@@ -1,0 +1,11 @@
+"""The same calls to Apache Kafka and to Martlet, where there is an Apache Kafka. About 20 seconds."""
+
+import compare
+import pytest
+
+
+def test_kafka_and_martlet_answer_alike():
+    script = compare.find_kafka()
+    if script is None:
+        pytest.skip("no Apache Kafka: set MARTLET_PEERS or MARTLET_KAFKA, and install java")
+    assert compare.compare(script) == []

@@ -1,0 +1,50 @@
+"""How a node is started: its configuration file, and what the command line says beside it."""
+
+import signal
+import subprocess
+
+import pytest
+from conftest import BINARY
+
+
+def serve(tmp_path, config, *options):
+    path = tmp_path / "martlet.yaml"
+    path.write_text(config)
+    command = [BINARY, "serve", "--config", str(path), *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.stderr.read()
+    return line, process.wait(timeout=30)
+
+
+def test_a_file_says_what_the_options_say_and_the_command_line_wins(tmp_path):
+    config = f"""
+data: {tmp_path}/data
+node: 4
+listen: 127.0.0.1:0
+http: 127.0.0.1:0
+settings:
+  num.partitions: 5
+  log.retention.ms: "-1"
+"""
+    line, status = serve(tmp_path, config)
+    assert f"node 4 serves {tmp_path}/data on 127.0.0.1:" in line and status == 0
+    line, status = serve(tmp_path, config, "--node", "9", "--data", f"{tmp_path}/other")
+    assert f"node 9 serves {tmp_path}/other on " in line and status == 0
+
+
+@pytest.mark.parametrize("line, number", [
+    ("lissten: 127.0.0.1:0", 2), ("node: x", 2), ("listen: nowhere", 2), ("data: again", 2),
+    ("settings:\n  no.such: 1", 3), ("settings:\n  num.partitions: many", 3), ("node: ]", 2),
+])
+def test_what_cannot_be_followed_is_refused_with_its_line(tmp_path, line, number):
+    text, status = serve(tmp_path, f"data: {tmp_path}/data\n{line}\n")
+    assert f"line {number}:" in text, text
+    assert status == 2
+
+
+def test_without_a_file_it_says_which(tmp_path):
+    command = [BINARY, "serve", "--config", str(tmp_path / "nothing.yaml")]
+    found = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert "nothing.yaml" in found.stderr and found.returncode == 2
