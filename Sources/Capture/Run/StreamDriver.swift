@@ -10,9 +10,9 @@ final class StreamDriver: ReadinessHandler {
   /// Records handed to the log in one piece. Small enough that a large transaction is not held
   /// back.
   private static let chunkRecordsMax = 1000
-  /// While so many chunks are under way, records are collected until a chunk is full or one of those
-  /// is acknowledged: a chunk for every few rows would wake four threads for each of them, and the
-  /// disk would take them one after another anyway.
+  /// While so many chunks are under way, records are collected until a chunk is full or one of
+  /// those is acknowledged: a chunk for every few rows would wake four threads for each of them,
+  /// and the disk would take them one after another anyway.
   private static let smallChunksMax = 2
   /// Frames read before acknowledgements and time get their turn.
   private static let framesPerTurnMax = 4000
