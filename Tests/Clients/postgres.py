@@ -46,7 +46,8 @@ class Postgres:
     def _run(self, *command):
         subprocess.run(
             ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *map(str, command)],
-            check=True, stdout=subprocess.DEVNULL, cwd="/",
+            check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, cwd="/",
         )
 
     def start(self):

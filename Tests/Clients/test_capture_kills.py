@@ -415,6 +415,7 @@ class Proof:
         self.capture = Capture(directory, self.postgres, self.node, merged)
         prepare(self.postgres)
         self.kills = defaultdict(int)
+        self.kinds = []
 
     def run(self, count):
         self.load = Load(self.postgres, self.random.random())
@@ -446,7 +447,11 @@ class Proof:
         return compared
 
     def kill(self, what=None):
-        what = what or self.random.choice(["capture", "capture", "postgres"] + ["broker"] * bool(self.node))
+        if not self.kinds:
+            # Each kind comes as often as the others, in any order.
+            self.kinds = ["capture", "postgres"] + ["broker", "both"] * bool(self.node)
+            self.random.shuffle(self.kinds)
+        what = what or self.kinds.pop()
         self.kills[what] += 1
         if what == "postgres":
             self.postgres.kill()
@@ -456,6 +461,13 @@ class Proof:
             self.node.kill()
             time.sleep(self.random.uniform(0, 0.3))
             self.node.start()
+        elif what == "both":
+            # Capture goes on reading, has nobody who keeps it, and dies with it.
+            self.node.kill()
+            time.sleep(self.random.uniform(0.2, 1.5))
+            self.capture.kill()
+            self.node.start()
+            self.capture.start()
         else:
             self.capture.kill()
             time.sleep(self.random.uniform(0, 0.2))

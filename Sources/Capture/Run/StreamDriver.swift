@@ -10,6 +10,10 @@ final class StreamDriver: ReadinessHandler {
   /// Records handed to the log in one piece. Small enough that a large transaction is not held
   /// back.
   private static let chunkRecordsMax = 1000
+  /// While so many chunks are under way, records are collected until a chunk is full or one of
+  /// those is acknowledged: a chunk for every few rows would wake four threads for each of them,
+  /// and the disk would take them one after another anyway.
+  private static let smallChunksMax = 2
   /// Frames read before acknowledgements and time get their turn.
   private static let framesPerTurnMax = 4000
   private static let stopMilliseconds: Int64 = 5000
@@ -112,14 +116,14 @@ final class StreamDriver: ReadinessHandler {
       switch piece {
       case .bytes(let frame): try take(frame)
       case .nothing:
-        try handOver()
+        handOverUnlessBusy()
         return
       case .end: throw PostgresError(.unavailable, "The server has ended the stream.")
       }
       frames += 1
-      if records.count >= Self.chunkRecordsMax { try handOver() }
+      if records.count >= Self.chunkRecordsMax { handOver() }
     }
-    try handOver()
+    handOverUnlessBusy()
   }
 
   private func take(_ frame: ArraySlice<UInt8>) throws {
@@ -136,7 +140,11 @@ final class StreamDriver: ReadinessHandler {
     }
   }
 
-  private func handOver() throws {
+  private func handOverUnlessBusy() {
+    if session.chunksUnderWay < Self.smallChunksMax { handOver() }
+  }
+
+  private func handOver() {
     guard refused == nil, let chunk = session.handOver() else { return }
     offer(chunk)
   }
@@ -169,6 +177,7 @@ final class StreamDriver: ReadinessHandler {
     attempt {
       if let error { throw error }
       session.acknowledged(chunk: chunk)
+      handOverUnlessBusy()
       try perform()
     }
   }

@@ -151,6 +151,9 @@ package struct CaptureSession: Sendable {
     }
   }
 
+  /// Chunks that are handed over and not acknowledged, the oldest of them at least.
+  package var chunksUnderWay: Int { chunks.count }
+
   // MARK: Durability
 
   package mutating func acknowledged(chunk id: UInt64) {

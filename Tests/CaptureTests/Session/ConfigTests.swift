@@ -119,7 +119,6 @@ import Testing
   @Test(arguments: [
     ("drop", "true", UnwrapOptions.DeleteMode.drop), ("drop", "false", .tombstone),
     ("rewrite", "true", .rewrite), ("rewrite", "false", .rewriteWithTombstone),
-    ("none", "true", .deleteToTombstone),
   ])
   func `understands the old names of how deletes are unwrapped`(
     handling: String, drops: String, mode: UnwrapOptions.DeleteMode
