@@ -33,7 +33,8 @@ final class ChangeEncoder {
 
   init(
     _ config: CaptureConfig, _ catalogue: Catalogue, _ types: TypeCatalog,
-    _ target: any PositionedLog, _ history: SnapshotHistory, _ log: @escaping @Sendable (String) -> Void
+    _ target: any PositionedLog, _ history: SnapshotHistory,
+    _ log: @escaping @Sendable (String) -> Void
   ) {
     self.config = config
     self.catalogue = catalogue
