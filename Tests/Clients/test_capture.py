@@ -262,3 +262,30 @@ def test_tables_without_keys_keep_their_order(tmp_path, database, node):
     assert found[:10] == [("r", None, n) for n in range(1, 11)]
     assert found[10:] == [("u", 1, 101), ("u", 2, 102), ("d", 10, None)]
     assert connector.stop() == 0
+
+
+def test_new_tables_and_partitions_of_a_publication_for_all(tmp_path, database, node):
+    sql(
+        database,
+        "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)",
+        "INSERT INTO p VALUES (1)",
+        "CREATE PUBLICATION dbz_publication FOR ALL TABLES WITH (publish_via_partition_root)",
+    )
+    connector = Connector(
+        tmp_path, database, node, "all", publication_autocreate_mode="all_tables"
+    ).start()
+    connector.until("streams from")
+    sql(
+        database,
+        "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20)",
+        "INSERT INTO p VALUES (2), (12)",
+        "CREATE TABLE later (id int PRIMARY KEY, t text)",
+        "INSERT INTO later VALUES (5, 'five')",
+    )
+    found = [(v["op"], v["after"]["id"]) for _, v in records(node, "all.public.p", 3)]
+    assert sorted(found) == [("c", 2), ("c", 12), ("r", 1)]
+    assert [v["after"] for _, v in records(node, "all.public.later", 1)] == [
+        {"id": 5, "t": "five"}
+    ]
+    assert connector.stop() == 0

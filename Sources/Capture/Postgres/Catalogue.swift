@@ -7,12 +7,19 @@ package struct Catalogue {
     package var identity: ReplicaIdentity
     package var hasPrimaryKey: Bool
     package var isPartitioned: Bool
+    /// The partitioned table that it is a part of, as `schema.table`.
+    package var root: String?
     package var isLogged: Bool
     package var maySelect: Bool
     package var isOwned: Bool
 
     package var fullName: String { "\(schema).\(name)" }
     package var sqlName: String { SQL.name(schema, name) }
+
+    /// Whether the changes of its rows are published, by its own name or by that of its root.
+    func isPublished(in published: Set<String>) -> Bool {
+      isPartitioned || published.contains(fullName) || root.map(published.contains) ?? false
+    }
   }
 
   /// A table as a publication has it.
@@ -50,7 +57,9 @@ package struct Catalogue {
       SELECT n.nspname, c.relname, c.relreplident, EXISTS (SELECT FROM pg_index i \
       WHERE i.indrelid = c.oid AND i.indisprimary), c.relkind = 'p', c.relpersistence = 'p', \
       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), \
-      pg_has_role(c.relowner, 'USAGE') \
+      pg_has_role(c.relowner, 'USAGE'), (SELECT m.nspname || '.' || r.relname FROM pg_class r \
+      JOIN pg_namespace m ON m.oid = r.relnamespace WHERE r.oid = pg_partition_root(c.oid) \
+      AND r.oid <> c.oid) \
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
       WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%' \
       AND n.nspname <> 'information_schema' ORDER BY 1, 2
@@ -61,7 +70,8 @@ package struct Catalogue {
       else { return nil }
       return Table(
         schema: schema, name: name, identity: identity, hasPrimaryKey: row[3] == "t",
-        isPartitioned: row[4] == "t", isLogged: row[5] == "t", maySelect: row[6] == "t",
+        isPartitioned: row[4] == "t", root: row[8], isLogged: row[5] == "t",
+        maySelect: row[6] == "t",
         isOwned: row[7] == "t")
     }
   }

@@ -43,7 +43,7 @@ package enum Preflight {
   ) throws(PostgresError) -> [Finding] {
     var findings: [Finding] = []
     let slot = try catalogue.slot(config.slotName)
-    try server(catalogue, hasSlot: slot != nil, &findings)
+    try server(catalogue, slot, &findings)
     try role(config, catalogue, &findings)
     let tables = try catalogue.tables()
     let wanted = tables.filter { config.tables.wants(schema: $0.schema, table: $0.name) }
@@ -54,7 +54,7 @@ package enum Preflight {
   }
 
   private static func server(
-    _ catalogue: Catalogue, hasSlot: Bool, _ findings: inout [Finding]
+    _ catalogue: Catalogue, _ slot: SlotState?, _ findings: inout [Finding]
   ) throws(PostgresError) {
     let version = catalogue.connection.serverVersion
     if version < 140_000 {
@@ -69,10 +69,12 @@ package enum Preflight {
           sql: "ALTER SYSTEM SET wal_level = logical;"))
     }
     try free(
-      catalogue, setting: "max_replication_slots", used: "pg_replication_slots", hasOwn: hasSlot,
+      catalogue, setting: "max_replication_slots", used: "pg_replication_slots",
+      hasOwn: slot != nil,
       &findings)
     try free(
-      catalogue, setting: "max_wal_senders", used: "pg_stat_replication", hasOwn: false, &findings)
+      catalogue, setting: "max_wal_senders", used: "pg_stat_replication",
+      hasOwn: slot?.activePID != nil, &findings)
     let keep = try catalogue.setting("max_slot_wal_keep_size")
     if keep == "-1" {
       findings.append(
@@ -206,7 +208,7 @@ package enum Preflight {
           sql: "ALTER PUBLICATION \(name) SET (publish = 'insert, update, delete, truncate');"))
     }
     let published = Set(try catalogue.publishedTables(config.publicationName).map(\.fullName))
-    for table in wanted where !published.contains(table.fullName) && !table.isPartitioned {
+    for table in wanted where !table.isPublished(in: published) {
       let isMended = config.publicationMode == .filtered && table.isOwned
       findings.append(
         Finding(

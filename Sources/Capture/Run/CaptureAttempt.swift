@@ -186,7 +186,7 @@ struct CaptureAttempt {
       record.generations = []
       record.tables = []
     }
-    let encoder = ChangeEncoder(config, catalogue, try catalogue.types(), history, log)
+    let encoder = ChangeEncoder(config, catalogue, try catalogue.types(), writer, history, log)
     var options = CaptureSession.Options()
     options.statusMilliseconds = try statusInterval()
     try replication.start(

@@ -20,6 +20,7 @@ final class ChangeEncoder {
 
   private let config: CaptureConfig
   private let catalogue: Catalogue
+  private let target: any PositionedLog
   private let history: SnapshotHistory
   private let log: @Sendable (String) -> Void
   private var encoder: EventEncoder
@@ -32,10 +33,12 @@ final class ChangeEncoder {
 
   init(
     _ config: CaptureConfig, _ catalogue: Catalogue, _ types: TypeCatalog,
-    _ history: SnapshotHistory, _ log: @escaping @Sendable (String) -> Void
+    _ target: any PositionedLog, _ history: SnapshotHistory,
+    _ log: @escaping @Sendable (String) -> Void
   ) {
     self.config = config
     self.catalogue = catalogue
+    self.target = target
     self.history = history
     self.log = log
     self.types = types
@@ -95,10 +98,12 @@ final class ChangeEncoder {
       encoder.replaceCatalog(types)
       typesAreOld = false
     }
+    let topic = config.topic(schema: namespace, table: relation.name)
+    try target.open(topic)
     tables[relation.oid] = Table(
       schema: TableSchema(relation: relation, catalogue: now),
       name: "\(namespace).\(relation.name)",
-      topic: config.topic(schema: namespace, table: relation.name))
+      topic: topic)
   }
 
   private func encode(

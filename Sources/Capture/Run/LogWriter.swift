@@ -15,11 +15,15 @@ final class LogWriter: PositionedLog, Sendable {
   private let connector: String
   private let positionTopic: String
   private let outputs: [PositionedProducer.Output]
+  private let opened: Condition<Set<String>>
+  private let config: CaptureConfig
   /// The connector's position as it was found, or as it was written last.
   private let current: Condition<PositionRecord?>
 
   init(_ client: Client, _ config: CaptureConfig, topics: [String]) throws {
     self.client = client
+    self.config = config
+    opened = Condition(Set(topics))
     connector = config.name
     positionTopic = config.positionTopic
     do {
@@ -48,6 +52,18 @@ final class LogWriter: PositionedLog, Sendable {
 
   /// The largest major of a position in any partition.
   var writtenThrough: UInt64 { outputs.compactMap { $0.last?.major }.max() ?? 0 }
+
+  /// Makes ready to write to a topic that was not known at the beginning, of a table that was made
+  /// since. Blocks.
+  func open(_ topic: String) throws(LogWriteError) {
+    guard !opened.withLock({ $0.contains(topic) }) else { return }
+    do {
+      _ = try producer.openBlocking([Self.newTopic(topic, config)])
+    } catch {
+      throw LogWriteError(error)
+    }
+    opened.withLock { _ = $0.insert(topic) }
+  }
 
   // MARK: Writing
 

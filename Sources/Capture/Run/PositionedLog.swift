@@ -28,6 +28,8 @@ package struct LogWriteError: Error, Equatable, Sendable, CustomStringConvertibl
 /// Where capture writes: topics in which each partition knows its last position, and skips what it
 /// has. Completions run on any thread.
 package protocol PositionedLog: AnyObject {
+  /// Must come before a topic's first record.
+  func open(_ topic: String) throws(LogWriteError)
   /// Takes all of the records or, when its buffer is full, none. `done` says that all of them are
   /// durable, or were already there.
   func enqueue(

@@ -39,7 +39,7 @@ struct PublicationSetup {
 
   private func add(_ name: String, _ wanted: [Catalogue.Table]) throws {
     let published = Set(try catalogue.publishedTables(name).map(\.fullName))
-    for table in wanted where !published.contains(table.fullName) && !table.isPartitioned {
+    for table in wanted where !table.isPublished(in: published) {
       try catalogue.connection.query(
         "ALTER PUBLICATION \(SQL.name(name)) ADD TABLE \(table.sqlName)")
       log(

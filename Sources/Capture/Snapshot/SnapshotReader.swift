@@ -52,8 +52,12 @@ struct SnapshotReader: Sendable {
     let schema = published(found, table.published)
     let columns = schema.columns.map { SQL.name($0.name) }.joined(separator: ", ")
     let condition = table.published.rowFilter.map { " WHERE \($0)" } ?? ""
+    // A table has rows of its own, which are not its children's; a partitioned one, published as a
+    // whole, has those of its partitions.
+    let kind = try connection.query("SELECT relkind FROM pg_class WHERE oid = \(found.oid)")
+    let only = kind.first?.first == "p" ? "" : "ONLY "
     try connection.beginCopy(
-      "COPY (SELECT \(columns) FROM ONLY \(SQL.name(found.namespace, found.name))\(condition)) "
+      "COPY (SELECT \(columns) FROM \(only)\(SQL.name(found.namespace, found.name))\(condition)) "
         + "TO STDOUT")
     let decoder = CopyTextRow()
     let source = SourceInfo(
