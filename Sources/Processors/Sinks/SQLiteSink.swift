@@ -6,6 +6,7 @@
 /// cents.
 package final class SQLiteSink: Sink {
   private let path: String
+  private let turn: SQLiteTurn
   private var database: SQLiteDatabase?
   private var processor = ""
   private var sourceTopic = ""
@@ -21,7 +22,10 @@ package final class SQLiteSink: Sink {
     var tables: [SQLiteTable]
   }
 
-  package init(path: String) { self.path = path }
+  package init(path: String) {
+    self.path = path
+    turn = SQLiteTurn.of(path: path)
+  }
 
   package func close() {
     statements = nil
@@ -35,6 +39,10 @@ package final class SQLiteSink: Sink {
     self.processor = processor
     self.sourceTopic = sourceTopic
     writer = String(UInt64.random(in: 0 ... .max), radix: 16)
+    return try turn.take { () throws(SinkError) in try takeOver(tables) }
+  }
+
+  private func takeOver(_ tables: [TableDescription]) throws(SinkError) -> StoredProgress {
     let database = try SQLiteDatabase(path: path)
     do throws(SinkError) {
       try database.run("BEGIN IMMEDIATE")
@@ -145,6 +153,10 @@ package final class SQLiteSink: Sink {
   }
 
   package func commit(_ batch: SinkBatch) throws(SinkError) {
+    try turn.take { () throws(SinkError) in try write(batch) }
+  }
+
+  private func write(_ batch: SinkBatch) throws(SinkError) {
     let (database, statements) = try opened()
     do throws(SinkError) {
       try database.run("BEGIN IMMEDIATE")
