@@ -16,7 +16,6 @@ import json
 import os
 import random
 import re
-import struct
 import subprocess
 import threading
 import time
@@ -270,7 +269,8 @@ def read(address, topics):
             assert not message.error(), message.error()
             place = message.topic(), message.partition()
             headers = dict(message.headers() or [])
-            position = struct.unpack(">QQ", headers["martlet.position"])
+            text = headers["martlet.position"].decode()
+            position = int(text[:16], 16), int(text[16:32], 16)
             value = json.loads(message.value()) if message.value() else None
             records[place].append((position, json.loads(message.key()), value))
             if message.offset() + 1 >= ends[place]:

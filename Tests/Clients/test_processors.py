@@ -239,8 +239,8 @@ def read(address, topic):
 
 
 def position(record):
-    value = dict(record.headers())["martlet.position"]
-    return int.from_bytes(value[:8], "big"), int.from_bytes(value[8:], "big")
+    value = dict(record.headers())["martlet.position"].decode()
+    return int(value[:16], 16), int(value[16:32], 16)
 
 
 def fold(address, topic):

@@ -126,7 +126,7 @@ final class LogWriter: PositionedLog, Sendable {
     do {
       for output in outputs {
         try client.readBlocking(output.partition, output.start..<output.end) { record in
-          guard let position = Position(record.headers) else { return true }
+          guard let position = Position(record.headers, of: producer.owner) else { return true }
           return take(CapturePosition(major: position.major, minor: position.minor), record.key)
         }
       }

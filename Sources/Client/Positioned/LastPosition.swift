@@ -2,8 +2,8 @@ internal import Bytes
 internal import KafkaWire
 internal import Records
 
-/// Finds the last position in a partition: reads its last batch, and where that has none, ever more
-/// of what is before it.
+/// Finds the owner's last position in a partition: reads its last batch, and where that has none,
+/// ever more of what is before it.
 ///
 /// (1) What was appended before the search began is seen, up to the end that the search is given.
 /// (2) Each step back reads twice as much as the one before, so that a partition whose end somebody
@@ -13,6 +13,7 @@ final class LastPositionSearch {
 
   private let network: Network
   private let partition: TopicPartition
+  private let owner: Position.Owner
   private let start: Int64
   private let end: Int64
   private let deadline: Int64
@@ -26,12 +27,13 @@ final class LastPositionSearch {
   private var found: Position?
 
   init(
-    _ network: Network, _ partition: TopicPartition, start: Int64, end: Int64,
-    until deadline: Int64,
+    _ network: Network, _ partition: TopicPartition, _ owner: Position.Owner, start: Int64,
+    end: Int64, until deadline: Int64,
     _ completion: @escaping (Result<Position?, ClientError>) -> Void
   ) {
     self.network = network
     self.partition = partition
+    self.owner = owner
     self.start = start
     self.end = end
     self.deadline = deadline
@@ -70,7 +72,9 @@ final class LastPositionSearch {
         guard !batch.header.attributes.isControl else { continue }
         try batch.checkCRC()
         for record in try batch.records(&decompressor) {
-          if let position = Position(record.headers) { found = max(found ?? position, position) }
+          if let position = Position(record.headers, of: owner) {
+            found = max(found ?? position, position)
+          }
         }
       }
     } catch {

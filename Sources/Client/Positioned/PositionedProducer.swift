@@ -39,28 +39,35 @@ package final class PositionedProducer: Sendable {
   package let producer: Producer
   private let state = Condition(State())
 
-  private init(_ producer: Producer) { self.producer = producer }
+  /// Whose positions these are.
+  package let owner: Position.Owner
+
+  private init(_ producer: Producer, _ owner: Position.Owner) {
+    self.producer = producer
+    self.owner = owner
+  }
 
   /// Opens under the transactional id in `options` and shuts out its predecessors.
   package static func open(
     _ client: Client, _ options: Producer.Options
   ) async throws(ClientError) -> PositionedProducer {
-    try check(options)
-    return PositionedProducer(try await Producer(client, options))
+    let owner = try owner(options)
+    return PositionedProducer(try await Producer(client, options), owner)
   }
 
   /// As `open`, for threads that may block.
   package static func openBlocking(
     _ client: Client, _ options: Producer.Options
   ) throws(ClientError) -> PositionedProducer {
-    try check(options)
-    return PositionedProducer(try Producer(blocking: client, options))
+    let owner = try owner(options)
+    return PositionedProducer(try Producer(blocking: client, options), owner)
   }
 
-  private static func check(_ options: Producer.Options) throws(ClientError) {
-    guard options.transactionalID != nil else {
+  private static func owner(_ options: Producer.Options) throws(ClientError) -> Position.Owner {
+    guard let id = options.transactionalID else {
       throw ClientError(.invalidArgument, "a positioned producer needs a transactional id")
     }
+    return Position.Owner(id)
   }
 
   // MARK: Topics
@@ -163,7 +170,7 @@ package final class PositionedProducer: Sendable {
     operation.onCompletion(completion)
     producer.client.perform(operation) { [self] network in
       let deadline = network.now + Self.openMilliseconds
-      Inspection(network, partitions, until: deadline) { result in
+      Inspection(network, partitions, owner, until: deadline) { result in
         if case .success(let outputs) = result { self.take(outputs) }
         operation.complete(result)
       }.run()
@@ -226,7 +233,7 @@ package final class PositionedProducer: Sendable {
         topics[record.topic]?[index].enqueued = position
         var copy = record
         copy.partition = Int32(index)
-        copy.headers.append(position.header)
+        copy.headers.append(position.header(of: owner))
         new.append(copy)
       }
       guard put(new, mustWait: mustWait, completion) else { return .success(false) }
@@ -275,6 +282,7 @@ package final class PositionedProducer: Sendable {
 private final class Inspection {
   private let network: Network
   private let partitions: [TopicPartition]
+  private let owner: Position.Owner
   private let deadline: Int64
   private let completion: (Result<[PositionedProducer.Output], ClientError>) -> Void
   private var outputs: [TopicPartition: PositionedProducer.Output] = [:]
@@ -282,11 +290,13 @@ private final class Inspection {
   private var failure: ClientError?
 
   init(
-    _ network: Network, _ partitions: [TopicPartition], until deadline: Int64,
+    _ network: Network, _ partitions: [TopicPartition], _ owner: Position.Owner,
+    until deadline: Int64,
     _ completion: @escaping (Result<[PositionedProducer.Output], ClientError>) -> Void
   ) {
     self.network = network
     self.partitions = partitions
+    self.owner = owner
     self.deadline = deadline
     self.completion = completion
   }
@@ -317,7 +327,9 @@ private final class Inspection {
     for partition in partitions {
       let start = starts[partition]?.offset ?? 0
       let end = ends[partition]?.offset ?? 0
-      LastPositionSearch(network, partition, start: start, end: end, until: deadline) { result in
+      LastPositionSearch(
+        network, partition, owner, start: start, end: end, until: deadline
+      ) { result in
         switch result {
         case .failure(let error): self.failure = self.failure ?? error
         case .success(let last):

@@ -49,6 +49,27 @@ import Testing
     #expect(ends.map(\.last) == [Position(18, 1), Position(19, 1), Position(20, 1)])
   }
 
+  @Test func `each of two writers of a topic goes by its own positions`() async throws {
+    let broker = try TestBroker()
+    defer { broker.remove() }
+    let client = try broker.client()
+    defer { client.close() }
+    let topics = [NewTopic("out", partitions: 3)]
+    let first = try await PositionedProducer.open(client, options("first"))
+    _ = try await first.open(topics)
+    try await write(first, 1...6)
+    let other = try await PositionedProducer.open(client, options("other"))
+    #expect(try await other.open(topics).map(\.last) == [nil, nil, nil])
+    try await write(other, 100...105)
+
+    let again = try await PositionedProducer.open(client, options("first"))
+    let found = try await again.open(topics)
+    #expect(found.map(\.last) == [Position(6, 1), Position(4, 1), Position(5, 1)])
+    // Lower than the other's, and not there yet.
+    try await write(again, 7...12)
+    #expect(try await again.open(topics).map(\.end) == [6, 6, 6])
+  }
+
   @Test func `records without a position at the end do not hide those before them`() async throws {
     let broker = try TestBroker()
     defer { broker.remove() }
