@@ -10,6 +10,8 @@ final class StreamDriver: ReadinessHandler {
   /// Records handed to the log in one piece. Small enough that a large transaction is not held
   /// back.
   private static let chunkRecordsMax = 1000
+  /// The same in bytes of keys and values.
+  private static let chunkBytesMax = 1 << 20
   /// While so many chunks are under way, records are collected until a chunk is full or one of
   /// those is acknowledged: a chunk for every few rows would wake four threads for each of them,
   /// and the disk would take them one after another anyway.
@@ -26,6 +28,7 @@ final class StreamDriver: ReadinessHandler {
   private var decoder = PgOutputDecoder(protocolVersion: 1)
   private var record: PositionRecord
   private var records: [PositionedRecord] = []
+  private var recordBytes = 0
   /// The chunk that the log had no room for: `records` are its records.
   private var refused: UInt64?
   private var mayHaveMore = true
@@ -121,7 +124,7 @@ final class StreamDriver: ReadinessHandler {
       case .end: throw PostgresError(.unavailable, "The server has ended the stream.")
       }
       frames += 1
-      if records.count >= Self.chunkRecordsMax { handOver() }
+      if records.count >= Self.chunkRecordsMax || recordBytes >= Self.chunkBytesMax { handOver() }
     }
     handOverUnlessBusy()
   }
@@ -133,6 +136,9 @@ final class StreamDriver: ReadinessHandler {
       let before = records.count
       try encoder.take(message, at: start, &session, into: &records)
       session.collected(records.count - before)
+      for record in records[before...] {
+        recordBytes += (record.event.key?.count ?? 0) + (record.event.value?.count ?? 0)
+      }
     case .keepalive(let end, _, let replyRequested):
       session.keepalive(walEnd: end, replyRequested: replyRequested)
       // At once, because the server waits for it.
@@ -157,6 +163,7 @@ final class StreamDriver: ReadinessHandler {
     }
     if isTaken {
       records.removeAll(keepingCapacity: true)
+      recordBytes = 0
       refused = nil
       return
     }
