@@ -51,6 +51,20 @@ package struct PipelineFile: Sendable {
     package var kind: Kind
     package var results: Results
 
+    var resultTopic: String {
+      switch kind {
+      case .revenue(let options): options.resultTopic
+      case .lowStock(let options): options.resultTopic
+      }
+    }
+
+    var table: String {
+      switch kind {
+      case .revenue(let options): options.table
+      case .lowStock(let options): options.table
+      }
+    }
+
     package init(name: String, kind: Kind, results: Results) {
       self.name = name
       self.kind = kind
@@ -124,6 +138,26 @@ extension PipelineFile {
     for names in [file.captures.map(\.name), file.processors.map(\.name)] {
       for (index, name) in names.enumerated() where names[..<index].contains(name) {
         throw YAMLError(line: document.line, "Two parts are named '\(name)'; name them apart.")
+      }
+    }
+    for name in file.captures.map(\.name) + file.processors.map(\.name) where name.isEmpty {
+      throw YAMLError(line: document.line, "A part has an empty name; name it.")
+    }
+    // Two that write the same would overwrite one another.
+    for (index, one) in file.processors.enumerated() {
+      for other in file.processors[..<index] {
+        if one.resultTopic == other.resultTopic {
+          throw YAMLError(
+            line: document.line,
+            "'\(other.name)' and '\(one.name)' both write to the topic \(one.resultTopic); give "
+              + "each its own.")
+        }
+        if one.results == other.results, one.table == other.table {
+          throw YAMLError(
+            line: document.line,
+            "'\(other.name)' and '\(one.name)' both write to the table \(one.table); give each its "
+              + "own.")
+        }
       }
     }
     if file.captures.isEmpty, file.processors.isEmpty {

@@ -81,6 +81,15 @@ import Testing
     ("log: {data: d}\nprocessors: [{kind: revenue, window: 99999999999999999d}]", "in bounds"),
     ("log: {data: d}\nprocessors: [{kind: low-stock, window: 5m}]", "no key 'window'"),
     ("log: {data: d}\nprocessors: [{kind: revenue}, {kind: revenue}]", "named 'revenue'"),
+    (
+      "log: {data: d}\nprocessors: [{kind: revenue}, {kind: revenue, name: b, table: c}]",
+      "both write to the topic revenue-analytics"
+    ),
+    (
+      "log: {data: d}\nprocessors: [{kind: revenue}, {kind: revenue, name: b, topic: c}]",
+      "both write to the table revenue_analytics"
+    ),
+    ("log: {data: d}\nprocessors: [{kind: revenue, name: ''}]", "empty name"),
     ("log: {data: d}\ncapture: [{}]\n", "either a file or a config"),
     ("log: {data: d}\ncapture: [{config: {name: x}}]\n", "topic.prefix"),
     ("log: {data: d}\nresults: {}\nprocessors: [{kind: revenue}]", "either postgres or sqlite"),

@@ -120,6 +120,20 @@ struct SinkPromises {
   @Test func `who opens last writes`() throws { try promises.whoOpensLastWrites() }
   @Test func `a failed batch leaves nothing`() throws { try promises.aFailedBatchLeavesNothing() }
 
+  @Test func `a result table that is gone stops it, because its rows would not come back`() throws {
+    try promises.everythingOfABatchIsThereAfterwards()
+    let path = directory.path + "/results.db"
+    let database = try SQLiteDatabase(path: path)
+    try database.run("DROP TABLE things")
+    let error = #expect(throws: SinkError.self) {
+      _ = try SQLiteSink(path: path).open(
+        processor: "a", sourceTopic: "source", tables: [SinkPromises.table])
+    }
+    #expect("\(error.map { "\($0)" } ?? "")".contains("things"))
+    // Nothing was made in its place.
+    #expect(throws: SinkError.self) { try database.prepare("SELECT * FROM things") }
+  }
+
   @Test func `a table that is there keeps its other columns`() throws {
     let database = try SQLiteDatabase(path: directory.path + "/results.db")
     try database.run(

@@ -68,11 +68,13 @@ package enum LowStock {
     let id = try row.required("product_id") { (row, name) throws(EventError) in
       try row.text(name)
     }
-    guard hasTextIDs || Int64(id) != nil else {
+    let number = Int64(id)
+    guard hasTextIDs || number != nil else {
       throw .invalid("product_id", "is not a whole number")
     }
     return Product(
-      id: id, name: try row.text("name") ?? "",
+      // One spelling for each number: it is the row's key.
+      id: hasTextIDs ? id : number.map(String.init) ?? id, name: try row.text("name") ?? "",
       stock: try row.required("stock_quantity") { (row, name) throws(EventError) in
         try row.integer(name)
       },

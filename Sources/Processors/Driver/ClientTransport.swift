@@ -9,6 +9,8 @@ internal import Records
 /// last batch may be there twice, with the same `martlet.source.*` headers. None is ever missing.
 package final class ClientTransport: RecordTransport {
   private static let deliveryMilliseconds: Int64 = 30_000
+  /// Kafka's default for a batch is 1,048,588 bytes.
+  private static let deadLetterBytesMax = 900_000
 
   private struct Delivery: Sendable {
     var open = 0
@@ -179,9 +181,17 @@ package final class ClientTransport: RecordTransport {
           ))
       } else {
         headers.append(RecordHeader(key: "martlet.processor", value: Array(processor.utf8)[...]))
+        var value = record.value
+        if (value?.count ?? 0) > Self.deadLetterBytesMax {
+          // With its headers it may be more than the topic takes, and would hold up everything.
+          // They say where it is.
+          value = nil
+          headers.append(
+            RecordHeader(key: "martlet.value.omitted", value: Array("true".utf8)[...]))
+        }
         plain.append(
           ProducerRecord(
-            topic: record.topic, key: record.key, value: record.value, headers: headers,
+            topic: record.topic, key: record.key, value: value, headers: headers,
             timestamp: record.timestamp))
       }
     }

@@ -102,6 +102,9 @@ package struct Row: Sendable {
     return time
   }
 
+  /// State is kept under it, in indices that take 2 KiB.
+  static let identityBytesMax = 1024
+
   /// The fields' texts, which name the row; nil if one of them is null.
   package func identity(_ names: [String]) throws(EventError) -> String? {
     var texts: [String] = []
@@ -109,7 +112,11 @@ package struct Row: Sendable {
       guard let text = try text(name) else { return nil }
       texts.append(text)
     }
-    return texts.joined(separator: "\u{1f}")
+    let identity = texts.joined(separator: "\u{1f}")
+    guard identity.utf8.count <= Self.identityBytesMax else {
+      throw .invalid(names.joined(separator: ", "), "is longer than a key may be, 1024 bytes")
+    }
+    return identity
   }
 
   /// As `text` and its like, for what must be there.

@@ -31,9 +31,13 @@ package final class PostgresSink: Sink {
       try connection.run("BEGIN")
       // Two processors that create the same table at the same time would fail otherwise.
       try connection.run("SELECT pg_advisory_xact_lock(7813586)")
-      for (name, sql) in Self.ownTables { try create(name, sql, connection) }
-      for table in self.tables { try create(table.name, table.creation, connection) }
+      for (name, sql) in Self.ownTables { _ = try create(name, sql, connection) }
+      var made: [String] = []
+      for table in self.tables where try create(table.name, table.creation, connection) {
+        made.append(table.name)
+      }
       let progress = try takeOver(connection)
+      try progress.check(madeTables: made, processor)
       try connection.run("COMMIT")
       try prepare(connection)
       self.connection = connection
@@ -44,13 +48,15 @@ package final class PostgresSink: Sink {
     }
   }
 
-  /// Only what is missing, because creating needs a right that writing does not.
+  /// Only what is missing, because creating needs a right that writing does not; whether it was.
   private func create(
     _ name: String, _ sql: String, _ connection: PostgresConnection
-  ) throws(SinkError) {
+  ) throws(SinkError) -> Bool {
     try connection.prepare("", "SELECT to_regclass($1)")
     let found = try connection.execute("", [.text(name)])
-    if found[0, 0] == nil { try connection.run(sql) }
+    guard found[0, 0] == nil else { return false }
+    try connection.run(sql)
+    return true
   }
 
   private static let ownTables = [

@@ -47,8 +47,16 @@ package final class SQLiteSink: Sink {
     do throws(SinkError) {
       try database.run("BEGIN IMMEDIATE")
       for sql in Self.ownTables { try database.run(sql) }
-      for table in tables { try database.run(SQLiteTable.creation(of: table)) }
+      var made: [String] = []
+      for table in tables {
+        let found = try database.prepare("SELECT 1 FROM sqlite_master WHERE lower(name) = lower(?)")
+        try found.bind([.text(table.name)])
+        if try !found.step() { made.append(table.name) }
+        found.reset()
+        try database.run(SQLiteTable.creation(of: table))
+      }
       let progress = try takeOver(database)
+      try progress.check(madeTables: made, processor)
       try database.run("COMMIT")
       statements = try prepare(database, tables)
       self.database = database

@@ -30,6 +30,16 @@ package struct StoredProgress: Hashable, Sendable {
   package var outbox: [OutboxRecord] = []
 
   package init() {}
+
+  /// Throws if result tables had to be made although batches were committed: they would come back
+  /// with only what changes from now on.
+  func check(madeTables names: [String], _ processor: String) throws(SinkError) {
+    guard sequence > 0, let name = names.first else { return }
+    throw .failed(
+      "The table \(name) of '\(processor)' is gone, though its state is there; put it back, or "
+        + "remove the processor's rows in martlet_progress, martlet_offsets and martlet_state to "
+        + "begin anew.")
+  }
 }
 
 package struct SinkBatch: Sendable {
