@@ -70,7 +70,7 @@ package struct DemoReport {
     for topic in topics {
       lines.append(
         "  \(DemoScreen.padded(topic.name, 24))\(right(topic.captured, 12)) events"
-          + "\(right(topic.source, 12)) rows and changes at the source")
+          + "\(right(topic.source, 12)) expected")
     }
     lines.append("processed \(right(processed, 28)) events, \(late) late")
     lines.append("stored    \(right(stored, 28)) rows")

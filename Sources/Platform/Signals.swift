@@ -5,6 +5,8 @@ internal import Glibc
 package final class Signals: ReadinessHandler {
   package static let terminate = SIGTERM
   package static let interrupt = SIGINT
+  /// The terminal is gone.
+  package static let hangUp = SIGHUP
 
   private let descriptor: Int32
   private let received: (Int32) -> Void

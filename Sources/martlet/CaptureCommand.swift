@@ -95,7 +95,7 @@ struct CaptureCommand {
   }
 
   private func stopping(on loop: EventLoop, _ capture: RunningCapture) throws -> Signals {
-    try Signals([Signals.terminate, Signals.interrupt], on: loop) { _ in
+    try Signals([Signals.terminate, Signals.interrupt, Signals.hangUp], on: loop) { _ in
       Terminal.log("stopping")
       capture.stop.request()
     }

@@ -33,7 +33,8 @@ struct DemoCommand {
 
   func run() throws {
     let report = try Demo(options).run { milliseconds in
-      Signals.wait(for: [Signals.terminate, Signals.interrupt], milliseconds: milliseconds)
+      Signals.wait(
+        for: [Signals.terminate, Signals.interrupt, Signals.hangUp], milliseconds: milliseconds)
     }
     guard let report else {
       Terminal.complain("stopped; everything is cleaned up.")

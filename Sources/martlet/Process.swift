@@ -36,7 +36,9 @@ struct Process {
       if runners.allSatisfy({ Self.hasFailed($0.status.phase) }) { loop.stop() }
       return 100
     }
-    let signals = try Signals([Signals.terminate, Signals.interrupt], on: loop) { _ in loop.stop() }
+    let signals = try Signals([Signals.terminate, Signals.interrupt, Signals.hangUp], on: loop) {
+      _ in loop.stop()
+    }
     loop.run()
     withExtendedLifetime(signals) {}
     for runner in runners { runner.stop() }

@@ -32,7 +32,7 @@ struct Run {
       if pipeline.hasEnded { loop.stop() }
       return 1000
     }
-    let signals = try Signals([Signals.terminate, Signals.interrupt], on: loop) {
+    let signals = try Signals([Signals.terminate, Signals.interrupt, Signals.hangUp], on: loop) {
       [unowned loop] _ in
       Terminal.log("stopping")
       loop.stop()

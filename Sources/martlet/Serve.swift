@@ -61,7 +61,9 @@ struct Serve {
 
   func run() throws {
     let node = try HostedNode(options, log: Terminal.log)
-    let signals = try Signals([Signals.terminate, Signals.interrupt], on: node.loop) { _ in
+    let signals = try Signals(
+      [Signals.terminate, Signals.interrupt, Signals.hangUp], on: node.loop
+    ) { _ in
       Terminal.log("stopping")
       node.stop()
     }

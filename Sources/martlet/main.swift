@@ -1,6 +1,6 @@
 import Platform
 
-Signals.block([Signals.terminate, Signals.interrupt])
+Signals.block([Signals.terminate, Signals.interrupt, Signals.hangUp])
 ProcessLimits.raiseOpenFiles()
 
 let arguments = Arguments(CommandLine.arguments.dropFirst())

@@ -66,7 +66,8 @@ enum ClientCommand {
   private static func watchSignals() {
     Thread.start("martlet-signals") {
       guard let loop = try? EventLoop() else { return }
-      let signals = try? Signals([Signals.terminate, Signals.interrupt], on: loop) { number in
+      let signals = try? Signals([Signals.terminate, Signals.interrupt, Signals.hangUp], on: loop) {
+        number in
         let isSecond = interrupted.withLock { state in
           defer { state.is = true }
           return state.is || !state.isHandled
