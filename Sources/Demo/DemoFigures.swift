@@ -48,8 +48,6 @@ package struct DemoFigures {
   package var captured = 0
   /// Events that went through a processor.
   package var processed = 0
-  /// Rows written to the results.
-  package var stored = 0
   package var eventsPerSecond = 0.0
   /// From the commit in Postgres to the committed result, in milliseconds.
   package var p50Milliseconds: Double?

@@ -37,18 +37,24 @@ package final class InputBytes {
 }
 
 extension Console {
-  /// Writes to standard output. False if nobody reads it any more.
-  package static func write(_ bytes: [UInt8]) -> Bool {
-    unsafe bytes.withUnsafeBytes { memory in
+  /// Writes to standard output. False if nobody reads it any more; throws if it takes nothing, as a
+  /// full disk does.
+  package static func write(_ bytes: [UInt8]) throws(ProcessError) -> Bool {
+    let failure: Int32? = unsafe bytes.withUnsafeBytes { memory in
       var sent = 0
       while sent < memory.count {
         let result = unsafe Glibc.write(
           1, memory.baseAddress.map { unsafe $0 + sent }, memory.count - sent)
         if result < 0, errno == EINTR { continue }
-        guard result > 0 else { return false }
+        guard result > 0 else { return errno }
         sent += result
       }
-      return true
+      return nil
     }
+    guard let failure else { return true }
+    guard failure == EPIPE else {
+      throw ProcessError("Standard output takes no more: \(errorText(failure)).")
+    }
+    return false
   }
 }

@@ -191,3 +191,16 @@ def test_mistakes_are_one_sentence_and_have_their_status(node, topic):
         [BINARY, "topic", "list", "-b", "127.0.0.1:1"], capture_output=True, text=True, timeout=40)
     assert done.returncode == 1
     assert "127.0.0.1:1" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_what_could_not_be_written_is_an_error_and_not_committed(node, topic):
+    subprocess.run(
+        [BINARY, "produce", topic, "-b", node.address], input="a\nb\nc\n", text=True, check=True
+    )
+    command = [BINARY, "consume", topic, "-b", node.address, "-G", f"g-{topic}", "-c", "3"]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert result.returncode == 1
+    assert "Standard output" in result.stderr
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert sorted(result.stdout.split()) == ["a", "b", "c"]

@@ -64,7 +64,9 @@ package struct CaptureRunner {
       } catch {
         let problem = try Self.retriable(error)
         // A server that is away for an hour is worth one line, not a thousand.
-        if problem != lastProblem { log("\(problem) Trying again.") }
+        if problem != lastProblem {
+          log("\(problem)\(problem.hasSuffix(".") ? "" : ".") Trying again.")
+        }
         lastProblem = problem
       }
       if MonotonicClock.milliseconds() - began > 10_000 { backoff = Self.backoffMilliseconds }

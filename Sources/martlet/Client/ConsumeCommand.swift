@@ -122,10 +122,21 @@ struct ConsumeCommand {
       let shown = records.prefix(left)
       left -= shown.count
       // What was not shown is not committed as read.
-      for record in records.dropFirst(shown.count).reversed() {
-        consumer.seek(record.topicPartition, to: .offset(record.offset))
+      goBack(consumer, to: records.dropFirst(shown.count))
+      do throws(ProcessError) {
+        guard try Console.write(shown.flatMap(output.bytes)) else {
+          return goBack(consumer, to: shown)
+        }
+      } catch {
+        goBack(consumer, to: shown)
+        throw error
       }
-      guard Console.write(shown.flatMap(output.bytes)) else { return }
+    }
+  }
+
+  private func goBack(_ consumer: Consumer, to records: ArraySlice<ConsumerRecord>) {
+    for record in records.reversed() {
+      consumer.seek(record.topicPartition, to: .offset(record.offset))
     }
   }
 
