@@ -8,4 +8,10 @@ def test_kafka_and_martlet_answer_alike():
     script = compare.find_kafka()
     if script is None:
         pytest.skip("no Apache Kafka: set MARTLET_PEERS or MARTLET_KAFKA, and install java")
-    assert compare.compare(script) == []
+    found = compare.compare(script)
+    if found:
+        # Some answers depend on who is faster (a group between two states). A difference of the two
+        # brokers is there every time.
+        again = compare.compare(script)
+        found = [difference for difference in found if difference in again]
+    assert found == []
