@@ -185,6 +185,19 @@ def test_a_slot_that_was_moved_or_dropped_stops_it_loudly(tmp_path, database, no
     assert connector.stop() == 0
 
 
+def test_a_publication_that_was_dropped_is_said_with_what_helps(tmp_path, database, node):
+    sql(database, "CREATE TABLE t (id int PRIMARY KEY)")
+    connector = Connector(tmp_path, database, node, "unpublished").start()
+    connector.until("streams from")
+    assert connector.stop() == 0
+    sql(database, "DROP PUBLICATION dbz_publication", "INSERT INTO t VALUES (1)")
+    result = connector.run("--bootstrap", node.address)
+    assert result.returncode == 1 and "--forget" in result.stderr, result.stderr
+    assert connector.run("--bootstrap", node.address, "--forget").returncode == 0
+    connector.start().until("snapshot complete: 1 tables, 1 rows")
+    assert connector.stop() == 0
+
+
 def test_who_comes_later_takes_over(tmp_path, database, node):
     sql(database, "CREATE TABLE t (id int PRIMARY KEY)")
     first = Connector(tmp_path, database, node, "twice").start()

@@ -79,12 +79,21 @@ package struct CaptureRunner {
   private static func retriable(_ error: any Error) throws(CaptureError) -> String {
     switch error {
     case let error as PostgresError where error.isRetriable: return error.description
+    case let error as PostgresError where error.sqlState == "42704" && isAboutPublication(error):
+      // Decoding looks the publication up as it was when the change was made.
+      throw CaptureError(
+        "\(error) It was dropped while changes were made, and making it again does not bring those "
+          + "back: 'martlet capture --forget' begins anew, with a snapshot.")
     case let error as LogWriteError where error.isFenced:
       throw CaptureError("Another capture of the same name has begun; this one ends. \(error)")
     case let error as LogWriteError where error.isRetriable: return error.description
     case let error as CaptureError: throw error
     default: throw CaptureError("\(error)")
     }
+  }
+
+  private static func isAboutPublication(_ error: PostgresError) -> Bool {
+    error.description.split(separator: " ").contains("publication")
   }
 
   // MARK: An attempt
