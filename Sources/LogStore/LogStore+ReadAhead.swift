@@ -21,18 +21,17 @@ extension LogStore {
     let slot = try slot(of: log)
     let (start, limit) = withLog(slot) { ($0.logStart, $0.visible) }
     guard offset >= start, offset < limit.end else { return nil }
-    // Who is at the end reads what was written a moment ago.
-    guard withLog(slot, { $0.recentPlace(endingAt: offset) }) == nil else { return nil }
     let index = withLog(slot) { $0.segmentIndex(for: offset) }
     let (base, size) = withLog(slot) { ($0.segments[index].base, $0.segments[index].size) }
     let end = base == limit.segment ? limit.position : size
-    guard
-      let position = try? withIndex(
-        slot, index,
-        { table in
-          IndexLookup.position(ofOffset: offset - base, in: table)
-        })
-    else {
+    let position: Int64
+    if let place = withLog(slot, { $0.recentPlace(endingAt: offset) }), place.segment == base {
+      position = place.position
+    } else if let entry = try? withIndex(
+      slot, index, { IndexLookup.position(ofOffset: offset - base, in: $0) })
+    {
+      position = entry
+    } else {
       // For the slice to report.
       return nil
     }
