@@ -13,8 +13,15 @@ import Testing
     "KafkaWire": ["Bytes"],
     "YAML": ["CYAML", "Glibc"],
     "Client": ["Bytes", "Records", "KafkaWire", "Platform"],
-    "Capture": ["Bytes", "Records", "Platform", "Client", "CLibpq", "CPCRE2", "Glibc"],
-    "Processors": ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite", "Glibc"],
+    // Glibc: for memcmp.
+    "JSON": ["Glibc"],
+    "ConnectData": ["JSON"],
+    "Capture": [
+      "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "CLibpq", "CPCRE2", "Glibc",
+    ],
+    "Processors": [
+      "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "CLibpq", "CSQLite", "Glibc",
+    ],
     "Pipeline": ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"],
     "Demo": ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "CLibpq"],
     "Simulation": ["Bytes", "Records", "Platform", "LogStore", "Broker"],
@@ -29,7 +36,7 @@ import Testing
     "Capture/Envelope",
   ]
   private static let pureImports: Set<String> = [
-    "Bytes", "Records", "LogStore", "KafkaWire", "Platform",
+    "Bytes", "Records", "LogStore", "KafkaWire", "Platform", "JSON", "ConnectData",
   ]
 
   private struct Source {

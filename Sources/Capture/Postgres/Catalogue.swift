@@ -1,3 +1,5 @@
+internal import JSON
+
 /// What the source database says about itself. All of it is as of now.
 package struct Catalogue {
   /// A table that a publication could have.

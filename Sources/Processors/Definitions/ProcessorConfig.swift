@@ -1,5 +1,6 @@
 package import Client
 internal import Glibc
+internal import JSON
 
 /// Processors as a configuration file names them:
 ///

@@ -1,4 +1,5 @@
 internal import Bytes
+internal import JSON
 
 /// Results in Postgres.
 ///
@@ -121,8 +122,8 @@ package final class PostgresSink: Sink {
   private static func bytes(hex: String) -> [UInt8] {
     let digits = Array(hex.utf8)
     return stride(from: 0, to: digits.count - 1, by: 2).map { index in
-      let high = JSONText.hexDigit(digits[index]) ?? 0
-      return UInt8(high << 4 | (JSONText.hexDigit(digits[index + 1]) ?? 0))
+      let high = JSONString.hexDigit(digits[index]) ?? 0
+      return high << 4 | (JSONString.hexDigit(digits[index + 1]) ?? 0)
     }
   }
 

@@ -1,3 +1,5 @@
+internal import ConnectData
+
 /// Windows of one size, one behind the other, aligned to the epoch: start inclusive, end exclusive.
 ///
 /// A record is late for its window when the window's end plus the grace is not after stream time,
