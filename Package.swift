@@ -60,21 +60,22 @@ let package = Package(
     module("KafkaWire", ["Bytes"]),
     module("JSON", []),
     module("ConnectData", ["JSON"]),
+    module("Postgres", ["CLibpq", "Platform"]),
     module("Broker", ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
     module("Client", ["Bytes", "Records", "KafkaWire", "Platform"]),
     module(
       "Capture",
       [
-        "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "CLibpq", "CPCRE2",
+        "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "Postgres", "CPCRE2",
       ]),
     module(
       "Processors",
       [
-        "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "CLibpq", "CSQLite",
+        "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "Postgres", "CSQLite",
       ]),
     module("Pipeline", ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"]),
     module(
-      "Demo", ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "CLibpq"]),
+      "Demo", ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "Postgres"]),
     module("YAML", ["CYAML"]),
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
@@ -111,12 +112,12 @@ let package = Package(
       ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Client"]),
     tests(
       "CaptureTests",
-      ["Bytes", "Records", "ConnectData", "Platform", "Broker", "Client", "Capture"],
+      ["Bytes", "Records", "ConnectData", "Platform", "Broker", "Client", "Postgres", "Capture"],
       resources: [.copy("Data")]),
     tests("JSONTests", ["JSON", "ConnectData"]),
-    tests("ProcessorsTests", ["Bytes", "Records", "Platform", "Client", "Processors"]),
+    tests("ProcessorsTests", ["Bytes", "Records", "Platform", "Client", "Postgres", "Processors"]),
     tests("PipelineTests", ["Broker", "Capture", "Pipeline", "Platform", "Processors"]),
-    tests("DemoTests", ["Demo", "Platform"]),
+    tests("DemoTests", ["Demo", "Platform", "Postgres"]),
     tests("YAMLTests", ["YAML"]),
     tests("TidyTests", []),
 

@@ -16,14 +16,17 @@ import Testing
     // Glibc: for memcmp.
     "JSON": ["Glibc"],
     "ConnectData": ["JSON"],
+    "Postgres": ["CLibpq", "Platform", "Glibc"],
     "Capture": [
-      "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "CLibpq", "CPCRE2", "Glibc",
+      "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "Postgres", "CPCRE2",
+      "Glibc",
     ],
     "Processors": [
-      "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "CLibpq", "CSQLite", "Glibc",
+      "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "Postgres", "CSQLite",
+      "Glibc",
     ],
     "Pipeline": ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"],
-    "Demo": ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "CLibpq"],
+    "Demo": ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "Postgres"],
     "Simulation": ["Bytes", "Records", "Platform", "LogStore", "Broker"],
     "Broker": [
       "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CLinux", "CMicrohttpd", "Glibc",

@@ -131,3 +131,14 @@ package struct PropertyReader {
     return notes
   }
 }
+
+extension StringProtocol {
+  /// Without spaces, tabs and line ends at both ends.
+  func trimmingSpaces() -> String {
+    let isSpace: (Character) -> Bool = { $0 == " " || $0 == "\t" || $0.isNewline }
+    guard let first = firstIndex(where: { !isSpace($0) }),
+      let last = lastIndex(where: { !isSpace($0) })
+    else { return "" }
+    return String(self[first...last])
+  }
+}

@@ -1,4 +1,5 @@
 internal import JSON
+package import Postgres
 
 /// What the source database says about itself. All of it is as of now.
 package struct Catalogue {

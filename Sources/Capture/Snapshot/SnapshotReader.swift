@@ -1,4 +1,5 @@
 internal import Platform
+internal import Postgres
 
 /// One thread of a snapshot: a connection that sees what the exported snapshot sees, and copies one
 /// table after another.
