@@ -46,7 +46,14 @@ package final class Pipeline: Sendable {
     port = node?.port
     httpPort = node?.httpPort
     let client = client
-    captures = file.captures.map { RunningCapture($0, client, log: log, ended: changed) }
+    captures = file.captures.map { config in
+      RunningCapture(config, client, log: log) { result in
+        if case .failure(let error) = result {
+          log("capture '\(config.name)' has ended: \(error)")
+        }
+        changed()
+      }
+    }
     processors = file.processors.map { $0.runner(makeClient) }
     said = Condition(processors.map { _ in nil })
     for processor in processors { processor.start() }
