@@ -2,12 +2,13 @@
 
 import json
 import re
+import signal
 import subprocess
 import time
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from conftest import BINARY, Node
 from postgres import Postgres
@@ -302,3 +303,78 @@ def test_new_tables_and_partitions_of_a_publication_for_all(tmp_path, database, 
         {"id": 5, "t": "five"}
     ]
     assert connector.stop() == 0
+
+
+def watermarks(node, topic):
+    """How many records each partition has."""
+    consumer = Consumer({"bootstrap.servers": node.address, "group.id": "x"})
+    partitions = consumer.list_topics(topic).topics[topic].partitions
+    ends = [
+        consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=20)[1] for n in partitions
+    ]
+    consumer.close()
+    return ends
+
+
+def kill(connector):
+    connector.process.kill()
+    connector.process.wait()
+
+
+def test_partitions_added_while_it_lies_dead_repeat_and_skip_nothing(tmp_path, database, node):
+    count = 120_000
+    sql(database, "CREATE TABLE t (id int PRIMARY KEY)")
+    connector = Connector(
+        tmp_path, database, node, "more", topic_creation_default_partitions="2"
+    ).start()
+    connector.until("streams from")
+    topic = "more.public.t"
+    sql(database, f"INSERT INTO t SELECT generate_series(1, {count})")
+    admin = AdminClient({"bootstrap.servers": node.address})
+    for goal, partitions in [(5_000, 3), (40_000, 7)]:
+        wait_for(lambda: sum(watermarks(node, topic)) > goal, 30)
+        kill(connector)
+        # Within the transaction, whose beginning is there and whose end is not.
+        assert goal < sum(watermarks(node, topic)) < count
+        admin.create_partitions([NewPartitions(topic, partitions)])[topic].result()
+        connector.start()
+    sql(database, "INSERT INTO t SELECT generate_series(-300, 0)")
+    wait_for(lambda: sum(watermarks(node, topic)) >= count + 301, 60)
+    found = [value["after"]["id"] for _, value in records(node, topic, count + 301)]
+    assert sorted(found) == list(range(-300, count + 1))
+    # What was written nowhere before goes by the number that there is now.
+    assert all(watermarks(node, topic))
+    assert connector.stop() == 0
+    # All is recorded: the next number holds at once.
+    admin.create_partitions([NewPartitions(topic, 8)])[topic].result()
+    connector.start()
+    sql(database, "INSERT INTO t SELECT generate_series(-1000, -301)")
+    wait_for(lambda: sum(watermarks(node, topic)) == count + 1001, 60)
+    assert all(watermarks(node, topic))
+    assert connector.stop() == 0
+
+
+def test_a_broker_that_does_not_answer_does_not_cost_the_stream(tmp_path, database):
+    node = Node(tmp_path / "node")
+    try:
+        sql(database, "CREATE TABLE t (id int PRIMARY KEY)")
+        sql(database, "CREATE PUBLICATION dbz_publication FOR ALL TABLES")
+        sql(database, "ALTER SYSTEM SET wal_sender_timeout = '2s'", "SELECT pg_reload_conf()")
+        connector = Connector(tmp_path, database, node, "patient").start()
+        connector.until("streams from")
+        walsender = sql(database, "SELECT pid FROM pg_stat_replication")
+        node.process.send_signal(signal.SIGSTOP)
+        sql(database, "CREATE TABLE fresh (id int PRIMARY KEY)", "INSERT INTO fresh VALUES (1)")
+        deadline = time.monotonic() + 6
+        while time.monotonic() < deadline:
+            assert sql(database, "SELECT pid FROM pg_stat_replication") == walsender
+            time.sleep(0.2)
+        node.process.send_signal(signal.SIGCONT)
+        found = records(node, "patient.public.fresh", 1)
+        assert [value["after"]["id"] for _, value in found] == [1]
+        assert sql(database, "SELECT pid FROM pg_stat_replication") == walsender
+        assert connector.stop() == 0
+    finally:
+        sql(database, "ALTER SYSTEM RESET wal_sender_timeout", "SELECT pg_reload_conf()")
+        node.process.send_signal(signal.SIGCONT)
+        node.kill()

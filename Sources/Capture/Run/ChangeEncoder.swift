@@ -1,7 +1,8 @@
 /// Turns replication messages into records: knows the tables of the stream, encodes their changes,
 /// gives each record its position, and leaves out what a snapshot already has.
 ///
-/// Belongs to the capture thread. Reads the catalogue when the stream announces a table.
+/// Belongs to the capture thread. When the stream announces a table, that is an `Announcement` to
+/// be seen to before the next message is taken.
 final class ChangeEncoder {
   /// A table of the stream that is wanted.
   private struct Table {
@@ -19,8 +20,6 @@ final class ChangeEncoder {
   }
 
   private let config: CaptureConfig
-  private let catalogue: Catalogue
-  private let target: any PositionedLog
   private let history: SnapshotHistory
   private let log: @Sendable (String) -> Void
   private var encoder: EventEncoder
@@ -32,24 +31,22 @@ final class ChangeEncoder {
   private var lastCommit: LSN?
 
   init(
-    _ config: CaptureConfig, _ catalogue: Catalogue, _ types: TypeCatalog,
-    _ target: any PositionedLog, _ history: SnapshotHistory,
+    _ config: CaptureConfig, _ types: TypeCatalog, _ history: SnapshotHistory,
     _ log: @escaping @Sendable (String) -> Void
   ) {
     self.config = config
-    self.catalogue = catalogue
-    self.target = target
     self.history = history
     self.log = log
     self.types = types
     encoder = EventEncoder(options: config.envelope, catalog: types)
   }
 
-  /// Takes one message into account; appends the records that it makes.
+  /// Takes one message into account; appends the records that it makes. What it returns is to be
+  /// done and handed to `announced` before the next message.
   func take(
     _ message: ReplicationMessage, at lsn: LSN, _ session: inout CaptureSession,
     into records: inout [PositionedRecord]
-  ) throws {
+  ) throws -> Announcement? {
     switch message {
     case .insert(_, let relation, let new):
       let place = try session.change()
@@ -74,7 +71,7 @@ final class ChangeEncoder {
     case .origin(let lsn, let name):
       transaction.origin = name
       transaction.originLSN = lsn
-    case .relation(let relation): try announce(relation)
+    case .relation(let relation): return announce(relation)
     case .type: typesAreOld = true
     case .message(_, let isTransactional, _, _, _):
       if isTransactional { _ = try session.change() }
@@ -83,27 +80,32 @@ final class ChangeEncoder {
       throw CaptureSession.ProtocolError(
         description: "the server sends a message of a protocol version that was not asked for")
     }
+    return nil
   }
 
-  private func announce(_ relation: RelationMessage) throws {
+  private func announce(_ relation: RelationMessage) -> Announcement? {
     let namespace = relation.namespace.isEmpty ? "pg_catalog" : relation.namespace
     guard config.tables.wants(schema: namespace, table: relation.name) else {
       tables[relation.oid] = .some(nil)
-      return
+      return nil
     }
-    let now = try catalogue.schema(oid: relation.oid)
     let unknown = relation.columns.contains { types[$0.typeOID] == nil }
-    if typesAreOld || unknown {
-      types = try catalogue.types()
+    return Announcement(
+      relation: relation, name: "\(namespace).\(relation.name)",
+      topic: config.topic(schema: namespace, table: relation.name),
+      readsTypes: typesAreOld || unknown)
+  }
+
+  func announced(_ answer: Announcement.Answer) {
+    if let new = answer.types {
+      types = new
       encoder.replaceCatalog(types)
       typesAreOld = false
     }
-    let topic = config.topic(schema: namespace, table: relation.name)
-    try target.open(topic)
-    tables[relation.oid] = Table(
-      schema: TableSchema(relation: relation, catalogue: now),
-      name: "\(namespace).\(relation.name)",
-      topic: topic)
+    let announcement = answer.announcement
+    tables[announcement.relation.oid] = Table(
+      schema: TableSchema(relation: announcement.relation, catalogue: answer.schema),
+      name: announcement.name, topic: announcement.topic)
   }
 
   private func encode(

@@ -27,9 +27,12 @@ package struct LogWriteError: Error, Equatable, Sendable, CustomStringConvertibl
 
 /// Where capture writes: topics in which each partition knows its last position, and skips what it
 /// has. Completions run on any thread.
-package protocol PositionedLog: AnyObject {
-  /// Must come before a topic's first record.
-  func open(_ topic: String) throws(LogWriteError)
+package protocol PositionedLog: AnyObject, Sendable {
+  /// Must come before a topic's first record, and `divide` behind it. Blocks. Nil for a topic that
+  /// was open already.
+  func open(_ topic: String) throws(LogWriteError) -> FoundTopic?
+  /// Says by how many a topic's keys are divided.
+  func divide(_ topic: String, by counts: PartitionCounts)
   /// Takes all of the records or, when its buffer is full, none. `done` says that all of them are
   /// durable, or were already there.
   func enqueue(

@@ -6,6 +6,7 @@ internal import Platform
 /// (1) Everything happens on the loop's thread; completions of the log are posted to it.
 /// (2) What the log has no room for waits in `records`, and nothing more is read until it is taken:
 ///     memory is bounded by the log's buffer and one chunk. Status messages go on.
+/// (3) Nor is more read while a table that was announced is asked for.
 final class StreamDriver: ReadinessHandler {
   /// Records handed to the log in one piece. Small enough that a large transaction is not held
   /// back.
@@ -24,6 +25,10 @@ final class StreamDriver: ReadinessHandler {
   private let connection: PostgresConnection
   private let target: any PositionedLog
   private let encoder: ChangeEncoder
+  private let catalogue: Catalogue
+  private let thread = CatalogueThread()
+  /// Where this stream began: changes from there on may be in the topics.
+  private let start: LSN
   private var session: CaptureSession
   private var decoder = PgOutputDecoder(protocolVersion: 1)
   private var record: PositionRecord
@@ -31,6 +36,8 @@ final class StreamDriver: ReadinessHandler {
   private var recordBytes = 0
   /// The chunk that the log had no room for: `records` are its records.
   private var refused: UInt64?
+  /// A table was announced, and its changes cannot be encoded yet.
+  private var isAnnouncing = false
   private var mayHaveMore = true
   private var wantsToSend = false
   private var stopDeadline: Int64?
@@ -38,10 +45,12 @@ final class StreamDriver: ReadinessHandler {
   private var failure: (any Error)?
 
   init(
-    _ connection: PostgresConnection, _ target: any PositionedLog, _ encoder: ChangeEncoder,
-    _ record: PositionRecord, _ options: CaptureSession.Options
+    _ connection: PostgresConnection, _ catalogue: Catalogue, _ target: any PositionedLog,
+    _ encoder: ChangeEncoder, _ record: PositionRecord, _ options: CaptureSession.Options
   ) throws {
     loop = try EventLoop()
+    self.catalogue = catalogue
+    start = record.through
     self.connection = connection
     self.target = target
     self.encoder = encoder
@@ -62,6 +71,7 @@ final class StreamDriver: ReadinessHandler {
     loop.remove(connection.descriptor)
     loop.turn = { 1000 }
     hasEnded = true
+    thread.end()
     if let failure { throw failure }
   }
 
@@ -81,7 +91,7 @@ final class StreamDriver: ReadinessHandler {
     }
     if let stopDeadline, now >= stopDeadline { loop.stop() }
     updateInterest()
-    if mayHaveMore, refused == nil { return 0 }
+    if mayHaveMore, isReading { return 0 }
     return max(0, min(session.deadline, stopDeadline ?? .max) - now)
   }
 
@@ -95,18 +105,20 @@ final class StreamDriver: ReadinessHandler {
 
   private func updateInterest() {
     var interest: Readiness = []
-    if refused == nil, stopDeadline == nil { interest.insert(.readable) }
+    if isReading { interest.insert(.readable) }
     if wantsToSend { interest.insert(.writable) }
     loop.change(connection.descriptor, interest)
   }
 
   // MARK: Reading
 
+  private var isReading: Bool { refused == nil && !isAnnouncing && stopDeadline == nil }
+
   private func pump() throws {
-    guard refused == nil, stopDeadline == nil else { return }
+    guard isReading else { return }
     var frames = 0
     mayHaveMore = false
-    while refused == nil {
+    while isReading {
       guard frames < Self.framesPerTurnMax else {
         mayHaveMore = true
         break
@@ -134,11 +146,12 @@ final class StreamDriver: ReadinessHandler {
     case .xLogData(let start, _, _, let payload):
       let message = try decoder.decode(payload)
       let before = records.count
-      try encoder.take(message, at: start, &session, into: &records)
+      let announcement = try encoder.take(message, at: start, &session, into: &records)
       session.collected(records.count - before)
       for record in records[before...] {
         recordBytes += (record.event.key?.count ?? 0) + (record.event.value?.count ?? 0)
       }
+      if let announcement { announce(announcement) }
     case .keepalive(let end, _, let replyRequested):
       session.keepalive(walEnd: end, replyRequested: replyRequested)
       // At once, because the server waits for it.
@@ -175,6 +188,53 @@ final class StreamDriver: ReadinessHandler {
     guard !hasEnded, let refused else { return }
     offer(refused)
     if self.refused == nil { mayHaveMore = true }
+  }
+
+  // MARK: Tables
+
+  private func announce(_ announcement: Announcement) {
+    isAnnouncing = true
+    let me = Owned(self)
+    let poster = loop.poster
+    let catalogue = Owned(catalogue)
+    thread.run { [target] in
+      let answer = Owned(Result { try announcement.ask(catalogue.value, target) })
+      poster.post { me.value.announced(answer.value) }
+    }
+  }
+
+  private func announced(_ result: Result<Announcement.Answer, any Error>) {
+    guard !hasEnded else { return }
+    attempt {
+      let answer = try result.get()
+      encoder.announced(answer)
+      if let topic = answer.topic, try isDividedAnew(topic) {
+        let me = Owned(self)
+        let poster = loop.poster
+        target.write(record) { error in
+          poster.post { me.value.readOn(error) }
+        }
+      } else {
+        readOn(nil)
+      }
+    }
+  }
+
+  /// True if the connector's record must say so before the topic is written to.
+  private func isDividedAnew(_ topic: FoundTopic) throws -> Bool {
+    let before = record.partitions
+    try record.partitions?.take(topic, through: start.rawValue)
+    target.divide(topic.name, by: record.partitions?[topic.name] ?? .init(topic.partitions))
+    return record.partitions != before
+  }
+
+  private func readOn(_ error: LogWriteError?) {
+    guard !hasEnded else { return }
+    attempt {
+      if let error { throw error }
+      isAnnouncing = false
+      mayHaveMore = true
+    }
   }
 
   // MARK: Writing

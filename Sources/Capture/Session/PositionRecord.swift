@@ -47,6 +47,8 @@ package struct PositionRecord: Equatable, Sendable {
   package var base: UInt64 = 0
   package var generations: [Generation] = []
   package var tables: [Table] = []
+  /// How changes are divided among partitions; nil in a record that was written before it was kept.
+  package var partitions: OutputPartitions?
 
   package init(
     phase: Phase, through: LSN, slot: String, publication: String, database: String,
@@ -92,7 +94,7 @@ extension PositionRecord {
       if table.repeats { members.append(.init("repeats", .bool(true))) }
       return JSONValue.object(members)
     }
-    return JSONValue.object([
+    var members: [JSONValue.Member] = [
       .init("version", .number("1")),
       .init("phase", .string(phase.rawValue)),
       .init("through", .string("\(through)")),
@@ -104,7 +106,9 @@ extension PositionRecord {
       .init("base", .string("\(LSN(base))")),
       .init("generations", .array(generations)),
       .init("tables", .array(tables)),
-    ]).description
+    ]
+    if let partitions { members.append(.init("partitions", partitions.json)) }
+    return JSONValue.object(members).description
   }
 
   package init(json bytes: some Sequence<UInt8>) throws(PositionRecordError) {
@@ -156,6 +160,9 @@ extension PositionRecord {
       }
       self.tables.append(
         Table(name: name, completed: completed, repeats: table["repeats"] == .bool(true)))
+    }
+    if let partitions = value["partitions"] {
+      self.partitions = try OutputPartitions(json: partitions)
     }
   }
 }
