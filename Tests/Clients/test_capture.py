@@ -8,7 +8,9 @@ import time
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import (
+    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions,
+)
 
 from conftest import BINARY, Node
 from postgres import Postgres
@@ -377,4 +379,41 @@ def test_a_broker_that_does_not_answer_does_not_cost_the_stream(tmp_path, databa
     finally:
         sql(database, "ALTER SYSTEM RESET wal_sender_timeout", "SELECT pg_reload_conf()")
         node.process.send_signal(signal.SIGCONT)
+        node.kill()
+
+
+def test_a_row_that_is_too_large_stops_it_and_is_not_lost(tmp_path, database):
+    node = Node(tmp_path / "node")
+    try:
+        sql(database, "CREATE TABLE t (id int PRIMARY KEY, body text)")
+        connector = Connector(
+            tmp_path, database, node, "large", topic_creation_default_partitions="1"
+        ).start()
+        connector.until("streams from")
+        sql(database, "INSERT INTO t VALUES (1, 'a')", "INSERT INTO t VALUES (2, repeat('b', 9500000))")
+        assert connector.process.wait(timeout=30) == 1
+        sql(database, "INSERT INTO t VALUES (3, 'c')")
+        for part in ["A row of public.t", 'key {"id":2}', "9500", "Raise max.message.bytes"]:
+            assert part in connector.log.read_text()
+        topic = "large.public.t"
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[
+            ConfigEntry("max.message.bytes", "20000000", incremental_operation=AlterConfigOpType.SET)
+        ])
+        admin = AdminClient({"bootstrap.servers": node.address})
+        admin.incremental_alter_configs([resource])[resource].result()
+        result = connector.run("--bootstrap", node.address)
+        assert result.returncode == 1 and "this node's journal takes" in result.stderr
+        assert node.stop() == 0
+        node.settings.append("message.max.bytes=20000000")
+        node.start()
+        connector.start()
+        rows = [value["after"] for _, value in records(node, topic, 3)]
+        assert [(row["id"], len(row["body"])) for row in rows] == [(1, 1), (2, 9500000), (3, 1)]
+        # It is there after a crash, too.
+        node.kill()
+        node.start()
+        assert len(records(node, topic, 3)) == 3
+        assert sum(watermarks(node, topic)) == 3
+        assert connector.stop() == 0
+    finally:
         node.kill()

@@ -61,6 +61,8 @@ package struct CaptureRunner {
       let began = MonotonicClock.milliseconds()
       do {
         if try attempt() { return }
+      } catch let error as LogWriteError where error.oversized != nil {
+        throw tooLarge(error)
       } catch {
         let problem = try Self.retriable(error)
         // A server that is away for an hour is worth one line, not a thousand.
@@ -90,6 +92,17 @@ package struct CaptureRunner {
     case let error as CaptureError: throw error
     default: throw CaptureError("\(error)")
     }
+  }
+
+  /// Names the row, as far as the source can still be asked.
+  private func tooLarge(_ error: LogWriteError) -> CaptureError {
+    guard let record = error.oversized else { return CaptureError("\(error)") }
+    let all = try? Catalogue(PostgresConnection(config.address)).tables()
+    let tables = (all ?? []).filter {
+      config.tables.wants(schema: $0.schema, table: $0.name)
+        && config.topic(schema: $0.schema, table: $0.name) == record.topic
+    }
+    return CaptureError(record.sentence(tables.map(\.fullName), why: error.description))
   }
 
   private static func isAboutPublication(_ error: PostgresError) -> Bool {

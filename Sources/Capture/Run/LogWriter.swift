@@ -171,6 +171,9 @@ extension LogWriteError {
   init(_ error: ClientError) {
     self.init(
       "The log does not take it: \(error.message).", isFenced: error.code == .fenced,
-      isRetriable: error.isRetriable || error.code == .closed)
+      isRetriable: error.isRetriable || error.code == .closed,
+      oversized: error.oversized.map {
+        Oversized(topic: $0.partition.topic, key: $0.key, size: $0.size)
+      })
   }
 }
