@@ -417,3 +417,71 @@ def test_a_row_that_is_too_large_stops_it_and_is_not_lost(tmp_path, database):
         assert connector.stop() == 0
     finally:
         node.kill()
+
+
+def ids(node, topic, count):
+    return sorted(value["after"]["id"] for _, value in records(node, topic, count))
+
+
+def test_partitioned_tables_come_under_a_name_that_is_wanted_or_are_refused(tmp_path, database, node):
+    sql(
+        database,
+        "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)",
+        "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20)",
+        "INSERT INTO p VALUES (1), (11)",
+    )
+    # The changes would have the names of partitions, which nobody wants.
+    parent = {"table_include_list": "public.p"}
+    result = Connector(tmp_path, database, node, "parent", **parent).run("--check")
+    assert result.returncode == 1 and "publish.via.partition.root=true" in result.stdout
+    # So it is when the publication is there already; the SQL mends it.
+    sql(database, "CREATE PUBLICATION dbz_publication FOR TABLE p")
+    connector = Connector(tmp_path, database, node, "parent", **parent)
+    result = connector.run("--check")
+    assert result.returncode == 1 and "(public.p1, public.p2)" in result.stdout, result.stdout
+    statement = re.search(r"^    (ALTER PUBLICATION .*root = true.*;)", result.stdout, re.M)[1]
+    sql(database, statement)
+    assert connector.run("--check").returncode == 0
+    # Now partitions have no names of their own.
+    leaf = Connector(tmp_path, database, node, "leaf", table_include_list="public.p1")
+    result = leaf.run("--check")
+    assert result.returncode == 1 and "under the name of public.p," in result.stdout, result.stdout
+    sql(database, "DROP PUBLICATION dbz_publication")
+    # Asked for, it is made so, as Debezium does.
+    connector = Connector(
+        tmp_path, database, node, "parent", publish_via_partition_root="true", **parent
+    )
+    assert connector.run("--check").returncode == 0
+    connector.start().until("streams from")
+    sql(
+        database,
+        "CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (20) TO (30)",
+        "INSERT INTO p VALUES (2), (12), (22)",
+    )
+    assert ids(node, "parent.public.p", 5) == [1, 2, 11, 12, 22]
+    assert connector.stop() == 0
+
+
+def test_some_partitions_may_be_wanted_and_a_new_one_is_followed(tmp_path, database, node):
+    sql(
+        database,
+        "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)",
+        "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20)",
+        "INSERT INTO p VALUES (1), (11)",
+    )
+    connector = Connector(
+        tmp_path, database, node, "some", table_include_list="public.p,public.p1,public.p3"
+    )
+    result = connector.run("--check")
+    assert result.returncode == 0 and re.search(r"warning: public\.p .*\(public\.p2\)", result.stdout)
+    connector.start().until("streams from")
+    sql(
+        database,
+        "CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (20) TO (30)",
+        "INSERT INTO p VALUES (2), (12), (22)",
+    )
+    assert ids(node, "some.public.p1", 2) == [1, 2]
+    assert ids(node, "some.public.p3", 1) == [22]
+    assert connector.stop() == 0

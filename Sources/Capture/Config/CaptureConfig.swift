@@ -23,6 +23,8 @@ package struct CaptureConfig: Sendable {
   package var slotName = "debezium"
   package var publicationName = "dbz_publication"
   package var publicationMode = PublicationMode.filtered
+  /// A publication that is made publishes partitions under the name of their table.
+  package var publishesViaRoot = false
   package var tables = TableFilter()
   package var snapshotMode = SnapshotMode.initial
   package var snapshotThreads = 4
@@ -136,6 +138,7 @@ extension CaptureConfig {
       }
       publicationMode = known
     }
+    publishesViaRoot = try reader.flag("publish.via.partition.root") ?? false
     tables = try TableFilter(
       includeSchemas: reader.list("schema.include.list", old: "schema.whitelist"),
       excludeSchemas: reader.list("schema.exclude.list", old: "schema.blacklist"),
