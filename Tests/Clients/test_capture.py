@@ -423,6 +423,45 @@ def ids(node, topic, count):
     return sorted(value["after"]["id"] for _, value in records(node, topic, count))
 
 
+@pytest.mark.parametrize("how", ["dropped", "renamed"])
+def test_a_table_that_is_made_again_is_captured_again(tmp_path, database, node, how):
+    sql(database, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    connector = Connector(
+        tmp_path, database, node, f"again-{how}", table_include_list="public.t"
+    ).start()
+    connector.until("streams from")
+    sql(database, "INSERT INTO t VALUES (2)")
+    sql(
+        database,
+        "DROP TABLE t" if how == "dropped" else "ALTER TABLE t RENAME TO t_old",
+        "CREATE TABLE t (id int PRIMARY KEY, body text)",
+    )
+    connector.until(r"public\.t was made, or made again")
+    sql(database, "INSERT INTO t VALUES (3, 'three')", "UPDATE t SET body = 'x' WHERE id = 3")
+    assert ids(node, f"again-{how}.public.t", 4) == [1, 2, 3, 3]
+    assert connector.stop() == 0
+    # Also while nobody looks.
+    sql(database, "DROP TABLE t", "CREATE TABLE t (id int PRIMARY KEY)")
+    connector.start().until(r"added public\.t")
+    sql(database, "INSERT INTO t VALUES (4)")
+    assert ids(node, f"again-{how}.public.t", 5) == [1, 2, 3, 3, 4]
+    assert connector.stop() == 0
+
+
+def test_a_table_that_cannot_be_published_is_said_with_what_helps(tmp_path, database, node):
+    sql(database, "CREATE TABLE t (id int PRIMARY KEY)", "CREATE PUBLICATION dbz_publication FOR TABLE t")
+    connector = Connector(
+        tmp_path, database, node, "disabled", publication_autocreate_mode="disabled"
+    ).start()
+    connector.until("streams from")
+    sql(database, "DROP TABLE t", "CREATE TABLE t (id int PRIMARY KEY)")
+    connector.until(r'NOT captured.*ALTER PUBLICATION "dbz_publication" ADD TABLE "public"."t"')
+    sql(database, 'ALTER PUBLICATION "dbz_publication" ADD TABLE "public"."t"')
+    sql(database, "INSERT INTO t VALUES (1)")
+    assert ids(node, "disabled.public.t", 1) == [1]
+    assert connector.stop() == 0
+
+
 def test_partitioned_tables_come_under_a_name_that_is_wanted_or_are_refused(tmp_path, database, node):
     sql(
         database,

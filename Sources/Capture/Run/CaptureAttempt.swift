@@ -213,7 +213,8 @@ struct CaptureAttempt {
       config.slotName, from: record.through, publication: config.publicationName)
     log("streams from \(record.through)")
     let driver = try StreamDriver(
-      replication.connection, catalogue, writer, encoder, record, options)
+      replication.connection, .init(config: config, catalogue: catalogue, log: log), writer,
+      encoder, record, options)
     try driver.run(stop)
     return stop.isRequested
   }

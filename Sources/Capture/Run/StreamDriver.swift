@@ -20,13 +20,19 @@ final class StreamDriver: ReadinessHandler {
   /// Frames read before acknowledgements and time get their turn.
   private static let framesPerTurnMax = 4000
   private static let stopMilliseconds: Int64 = 5000
+  /// So often the publication is looked at, while anything is written in the database.
+  private static let lookMilliseconds: Int64 = 1000
 
   private let loop: EventLoop
   private let connection: PostgresConnection
   private let target: any PositionedLog
   private let encoder: ChangeEncoder
   private let catalogue: Catalogue
+  private let watch: PublicationWatch
   private let thread = CatalogueThread()
+  private var isLooking = false
+  private var nextLook: Int64 = 0
+  private var lookedAt = LSN.zero
   /// Where this stream began: changes from there on may be in the topics.
   private let start: LSN
   private var session: CaptureSession
@@ -45,11 +51,12 @@ final class StreamDriver: ReadinessHandler {
   private var failure: (any Error)?
 
   init(
-    _ connection: PostgresConnection, _ catalogue: Catalogue, _ target: any PositionedLog,
+    _ connection: PostgresConnection, _ setup: PublicationSetup, _ target: any PositionedLog,
     _ encoder: ChangeEncoder, _ record: PositionRecord, _ options: CaptureSession.Options
   ) throws {
     loop = try EventLoop()
-    self.catalogue = catalogue
+    catalogue = setup.catalogue
+    watch = PublicationWatch(setup)
     start = record.through
     self.connection = connection
     self.target = target
@@ -85,6 +92,7 @@ final class StreamDriver: ReadinessHandler {
   private func turn() -> Int64 {
     let now = MonotonicClock.milliseconds()
     session.tick(now: now)
+    lookIfDue(now)
     attempt {
       if mayHaveMore { try pump() }
       try perform()
@@ -92,7 +100,8 @@ final class StreamDriver: ReadinessHandler {
     if let stopDeadline, now >= stopDeadline { loop.stop() }
     updateInterest()
     if mayHaveMore, isReading { return 0 }
-    return max(0, min(session.deadline, stopDeadline ?? .max) - now)
+    let look = session.received > lookedAt && !isLooking ? nextLook : .max
+    return max(0, min(session.deadline, stopDeadline ?? .max, look) - now)
   }
 
   private func attempt(_ body: () throws -> Void) {
@@ -226,6 +235,28 @@ final class StreamDriver: ReadinessHandler {
     try record.partitions?.take(topic, through: start.rawValue)
     target.divide(topic.name, by: record.partitions?[topic.name] ?? .init(topic.partitions))
     return record.partitions != before
+  }
+
+  private func lookIfDue(_ now: Int64) {
+    guard !isLooking, now >= nextLook, session.received > lookedAt, stopDeadline == nil else {
+      return
+    }
+    isLooking = true
+    lookedAt = session.received
+    nextLook = now + Self.lookMilliseconds
+    let me = Owned(self)
+    let poster = loop.poster
+    let watch = Owned(watch)
+    thread.run {
+      let result = Result { () throws(PostgresError) in try watch.value.look() }
+      poster.post { me.value.looked(result) }
+    }
+  }
+
+  private func looked(_ result: Result<Void, PostgresError>) {
+    guard !hasEnded else { return }
+    isLooking = false
+    attempt { try result.get() }
   }
 
   private func readOn(_ error: LogWriteError?) {
