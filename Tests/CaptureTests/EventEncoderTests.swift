@@ -231,4 +231,17 @@ import Testing
       try events(.create(new), unwrapped(.rewrite, fields: ["source.nope"]))
     }
   }
+
+  @Test func `a table of no columns has rows that are empty`() throws {
+    let rows: [[String?]] = [["9", "public", "none", "d"] + [String?](repeating: nil, count: 8)]
+    let table = try #require(try TableSchema.tables(rows: rows).first)
+    #expect(table.columns == [])
+    var encoder = Self.encoder(schemas: true)
+    for change in [Change.read([]), .create([])] {
+      let event = try #require(
+        try encoder.events(for: change, of: table, source: Self.source, now: 1).first)
+      #expect(event.key == nil)
+      #expect(try Self.json(event.value)["payload"]["after"].members.isEmpty)
+    }
+  }
 }

@@ -524,3 +524,26 @@ def test_some_partitions_may_be_wanted_and_a_new_one_is_followed(tmp_path, datab
     assert ids(node, "some.public.p1", 2) == [1, 2]
     assert ids(node, "some.public.p3", 1) == [22]
     assert connector.stop() == 0
+
+
+def test_a_table_of_no_columns_is_captured_once(tmp_path, database, node):
+    sql(
+        database,
+        "CREATE TABLE bare ()",
+        "ALTER TABLE bare REPLICA IDENTITY FULL",
+        "INSERT INTO bare DEFAULT VALUES",
+        "CREATE TABLE made (a int GENERATED ALWAYS AS (1) STORED)",
+        "INSERT INTO made DEFAULT VALUES",
+    )
+    connector = Connector(tmp_path, database, node, "bare").start()
+    connector.until("snapshot complete: 2 tables, 2 rows")
+    sql(database, "INSERT INTO bare DEFAULT VALUES", "INSERT INTO made DEFAULT VALUES")
+    for topic in ["bare.public.bare", "bare.public.made"]:
+        assert [(v["op"], v["after"]) for _, v in records(node, topic, 2)] == [("r", {}), ("c", {})]
+    assert connector.stop() == 0
+    connector.start()
+    sql(database, "INSERT INTO bare DEFAULT VALUES")
+    wait_for(lambda: sum(watermarks(node, "bare.public.bare")) > 2, 30)
+    found = records(node, "bare.public.bare", 3)
+    assert [value["op"] for _, value in found] == ["r", "c", "c"]
+    assert connector.stop() == 0
