@@ -547,3 +547,12 @@ def test_a_table_of_no_columns_is_captured_once(tmp_path, database, node):
     found = records(node, "bare.public.bare", 3)
     assert [value["op"] for _, value in found] == ["r", "c", "c"]
     assert connector.stop() == 0
+
+
+def test_a_directory_is_no_configuration(tmp_path):
+    for command in [["capture", "--config"], ["run"], ["serve", "--config"]]:
+        result = subprocess.run(
+            [BINARY, *command, tmp_path], capture_output=True, text=True, timeout=30
+        )
+        assert result.returncode != 0
+        assert f"{tmp_path} cannot be read: Is a directory." in result.stderr, result.stderr

@@ -44,6 +44,13 @@ import Testing
     #expect(!config.notes.contains { $0.contains("not known") })
   }
 
+  @Test(arguments: ["/", "/nowhere/at/all.json"])
+  func `that is no file is an error that says so`(path: String) {
+    let error = #expect(throws: CaptureConfigError.self) { try ConnectorFile.read(path: path) }
+    let reason = path == "/" ? "Is a directory" : "No such file or directory"
+    #expect(error?.description == "\(path) cannot be read: \(reason).")
+  }
+
   @Test func `never shows its password`() throws {
     let config = try config(["database.password": "s3cret"])
     #expect(!"\(config.address)".contains("s3cret"))
