@@ -232,6 +232,45 @@ import Testing
     }
   }
 
+  @Test func `what a form cannot say is null and said once, or stops capture`() throws {
+    let numeric = TableSchema(
+      oid: 8, namespace: "public", name: "prices",
+      columns: [
+        ColumnSchema(name: "id", typeOID: 1700, typeModifier: 10 << 16 | 4, isOptional: false),
+        ColumnSchema(name: "price", typeOID: 1700, typeModifier: 10 << 16 | 2 + 4),
+        ColumnSchema(name: "total", typeOID: 1700, isOptional: false),
+        ColumnSchema(name: "all", typeOID: 1231, isOptional: false),
+      ], keyColumns: [0])
+    func events(_ encoder: inout EventEncoder, _ values: String?...) throws -> JSONValue {
+      let row = values.map { $0.map { TupleColumn.text(ArraySlice($0.utf8)) } ?? .null }
+      let events = try encoder.events(
+        for: .create(row), of: numeric, source: Self.source, now: 1_700_000_000_987_654_321)
+      return try Self.json(events[0].value)["after"]
+    }
+    var encoder = Self.encoder()
+    #expect(try events(&encoder, "1", "NaN", "1.5", "{1}")["price"] == .null)
+    #expect(encoder.takeNotes().map { $0.contains("column price of public.prices") } == [true])
+    #expect(try events(&encoder, "1", "-Infinity", "1.5", "{1}")["price"] == .null)
+    #expect(encoder.takeNotes() == [])
+    // An element may be null, whatever the column is.
+    #expect(try events(&encoder, "1", "1", "1.5", "{NaN}")["all"].elements == [.null])
+    #expect(encoder.takeNotes().count == 1)
+    for row in [["1", "1", "NaN", "{}"], ["NaN", "1", "1", "{}"]] {
+      let error = #expect(throws: EventError.self) {
+        _ = try events(&encoder, row[0], row[1], row[2], row[3])
+      }
+      #expect(error.map { "\($0)".contains("NaN, which decimal.handling.mode=precise") } == true)
+    }
+    var failing = Self.encoder { $0.convertingMode = .fail }
+    #expect(throws: EventError.self) { _ = try events(&failing, "1", "NaN", "1", "{}") }
+    var silent = Self.encoder { $0.convertingMode = .skip }
+    #expect(try events(&silent, "1", "NaN", "1", "{}")["price"] == .null)
+    #expect(silent.takeNotes() == [])
+    var string = Self.encoder { $0.decimalMode = .string }
+    #expect(try events(&string, "NaN", "NaN", "Infinity", "{NaN}")["total"].text == "Infinity")
+    #expect(string.takeNotes() == [])
+  }
+
   @Test func `a table of no columns has rows that are empty`() throws {
     let rows: [[String?]] = [["9", "public", "none", "d"] + [String?](repeating: nil, count: 8)]
     let table = try #require(try TableSchema.tables(rows: rows).first)

@@ -549,6 +549,31 @@ def test_a_table_of_no_columns_is_captured_once(tmp_path, database, node):
     assert connector.stop() == 0
 
 
+def test_numbers_that_are_none_are_null_with_a_line_or_stop_it(tmp_path, database, node):
+    sql(
+        database,
+        "CREATE TABLE t (id int PRIMARY KEY, a numeric, b numeric(10,2) NOT NULL)",
+        "INSERT INTO t VALUES (1, 'NaN', 1)",
+    )
+    connector = Connector(
+        tmp_path, database, node, "nan", topic_creation_default_partitions="1"
+    ).start()
+    connector.until("column a of public.t has the value NaN")
+    connector.until("streams from")
+    sql(database, "INSERT INTO t VALUES (2, 'Infinity', 1), (3, 1, 'NaN')")
+    assert connector.process.wait(timeout=30) == 1
+    assert "Column b of public.t has the value NaN" in connector.log.read_text()
+    # The setting that it names mends it.
+    connector = Connector(
+        tmp_path, database, node, "nan", topic_creation_default_partitions="1",
+        decimal_handling_mode="string",
+    ).start()
+    found = [value["after"] for _, value in records(node, "nan.public.t", 3)]
+    assert [row["id"] for row in found] == [1, 2, 3]
+    assert found[2]["b"] == "NaN"
+    assert connector.stop() == 0
+
+
 def test_a_directory_is_no_configuration(tmp_path):
     for command in [["capture", "--config"], ["run"], ["serve", "--config"]]:
         result = subprocess.run(

@@ -186,6 +186,8 @@ extension CaptureConfig {
 
   private mutating func readEnvelope(_ reader: inout PropertyReader) throws(CaptureConfigError) {
     envelope.decimalMode = try reader.choice("decimal.handling.mode") ?? envelope.decimalMode
+    envelope.convertingMode =
+      try reader.choice("event.converting.failure.handling.mode") ?? envelope.convertingMode
     envelope.timeMode = try reader.choice("time.precision.mode") ?? envelope.timeMode
     envelope.binaryMode = try reader.choice("binary.handling.mode") ?? envelope.binaryMode
     envelope.intervalMode = try reader.choice("interval.handling.mode") ?? envelope.intervalMode

@@ -4,6 +4,8 @@ package enum EventError: Error, Equatable, Sendable {
   case columnCount(table: String, expected: Int, found: Int)
   /// The value is not what the type's output function prints.
   case malformedValue(table: String, column: String, text: String)
+  /// The form that was chosen has no place for the value, and null would say something else.
+  case unsayableValue(table: String, column: String, text: String)
   /// The connection was opened with the option `binary`.
   case binaryValue(table: String, column: String)
   /// A setting names something that does not exist.
@@ -18,6 +20,9 @@ extension EventError: CustomStringConvertible {
     case .malformedValue(let table, let column, let text):
       "column \(column) of \(table) has the value '\(text)', which its type does not print: check "
         + "that DateStyle is ISO and IntervalStyle is postgres"
+    case .unsayableValue(let table, let column, let text):
+      "Column \(column) of \(table) has the value \(text), which decimal.handling.mode=precise cannot "
+        + "say: set decimal.handling.mode to string or double, and start capture again."
     case .binaryValue(let table, let column):
       "column \(column) of \(table) came in binary: start replication without the option binary"
     case .unknownField(let name):
@@ -47,6 +52,10 @@ package struct EventEncoder: Sendable {
   /// How long the last key and value were: the next ones will be.
   private var keySize = 64
   private var valueSize = 1024
+  /// Lines for the log, to be taken.
+  private var notes: [String] = []
+  /// Columns about which a line was written.
+  private var noted: Set<String> = []
 
   package init(options: EnvelopeOptions, catalog: TypeCatalog) {
     self.options = options
@@ -82,6 +91,13 @@ package struct EventEncoder: Sendable {
       guard options.unwrap == nil else { return [] }
       return [try event(plan, "t", nil, nil, source, now)].compactMap { $0 }
     }
+  }
+
+  /// What people should know about the events since the last call.
+  package mutating func takeNotes() -> [String] {
+    guard !notes.isEmpty else { return [] }
+    defer { notes = [] }
+    return notes
   }
 
   /// The schemas of a table's keys and values, for those who need them in another form. No key:
@@ -229,6 +245,8 @@ package struct EventEncoder: Sendable {
       try Self.value(row[column], plan, column, isKeyOnly: false, &json)
     }
     json.byte(UInt8(ascii: "}"))
+    // Null is no key.
+    if json.unsayable > 0 { try unsayable(plan, [row], isKey: true) }
     if !plan.keyHead.isEmpty { json.byte(UInt8(ascii: "}")) }
     keySize = json.count + 8
     return json.take()
@@ -248,6 +266,9 @@ package struct EventEncoder: Sendable {
     }
     json.raw(",\"after\":")
     if let after { try Self.row(after, plan, isKeyOnly: false, &json) } else { json.null() }
+    if json.unsayable > 0 {
+      try unsayable(plan, [before?.columns, after].compactMap { $0 }, isKey: false)
+    }
     json.byte(UInt8(ascii: ","))
     source.write(plan.sourceHead, plan.sourceTable, to: &json)
     json.byte(UInt8(ascii: ","))
@@ -280,6 +301,9 @@ package struct EventEncoder: Sendable {
     } else {
       try Self.row(before?.columns ?? [], plan, isKeyOnly: false, &json)
     }
+    if json.unsayable > 0 {
+      try unsayable(plan, [after ?? before?.columns ?? []], isKey: false)
+    }
     // Back behind the last column.
     json.truncate(to: json.count - 1)
     var isFirst = plan.columns.isEmpty
@@ -298,6 +322,35 @@ package struct EventEncoder: Sendable {
     if !plan.valueHead.isEmpty { json.byte(UInt8(ascii: "}")) }
     valueSize = json.count + json.count / 8
     return json.take()
+  }
+
+  /// Values were written as null that are none.
+  private mutating func unsayable(
+    _ plan: TablePlan, _ rows: [[TupleColumn]], isKey: Bool
+  ) throws(EventError) {
+    for row in rows {
+      for (index, value) in row.enumerated() {
+        guard case .text(let text) = value else { continue }
+        let column = plan.columns[index]
+        var json = JSONText()
+        guard (try? json.value(text, as: column.kind)) != nil, json.unsayable > 0 else { continue }
+        let name = "\(plan.table.namespace).\(plan.table.name)"
+        let shown = String(decoding: text.prefix(60), as: UTF8.self)
+        // Elements of an array may be null whatever the column is.
+        let mayBeNull = if case .array = column.kind { true } else { column.schema.isOptional }
+        let isKey = isKey && plan.table.keyColumns.contains(index)
+        guard mayBeNull, !isKey, options.convertingMode != .fail else {
+          throw .unsayableValue(table: name, column: column.name, text: shown)
+        }
+        guard options.convertingMode == .warn, noted.insert("\(name).\(column.name)").inserted else {
+          continue
+        }
+        notes.append(
+          "column \(column.name) of \(name) has the value \(shown), which "
+            + "decimal.handling.mode=precise cannot say: it is written as null, and so are others of "
+            + "its kind there; string and double can say it")
+      }
+    }
   }
 
   private static func row(

@@ -123,6 +123,7 @@ final class ChangeEncoder {
       originLSN: transaction.originLSN)
     let events = try encoder.events(
       for: change, of: table.schema, source: source, now: EventTime.now())
+    for note in encoder.takeNotes() { log(note) }
     let mayOverlap = place.commit < history.end
     for (index, event) in events.enumerated() {
       if mayOverlap, isInSnapshot(change, event, place.commit, table.name) { continue }

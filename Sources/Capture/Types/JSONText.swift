@@ -2,6 +2,8 @@
 /// it.
 package struct JSONText: Sendable {
   package private(set) var bytes: [UInt8]
+  /// How many values were written as null because their form has no place for them.
+  package var unsayable = 0
 
   package init(capacity: Int = 0) {
     bytes = []
