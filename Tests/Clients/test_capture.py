@@ -526,6 +526,42 @@ def test_some_partitions_may_be_wanted_and_a_new_one_is_followed(tmp_path, datab
     assert connector.stop() == 0
 
 
+def markers(node, topic, count):
+    return [value["source"]["snapshot"] for _, value in records(node, topic, count)]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_snapshot_says_where_its_rows_stand(tmp_path, database, node, threads):
+    sizes = {"a": 3, "b": 1, "c": 0, "d": 25_000, "e": 2, "f": 0}
+    for table, rows in sizes.items():
+        sql(
+            database,
+            f"CREATE TABLE {table} (id int PRIMARY KEY)",
+            f"INSERT INTO {table} SELECT generate_series(1, {rows})",
+        )
+    name = f"marked{threads}"
+    connector = Connector(
+        tmp_path, database, node, name, topic_creation_default_partitions="1",
+        snapshot_max_threads=str(threads),
+    ).start()
+    connector.until("streams from")
+    found = {t: markers(node, f"{name}.public.{t}", n) for t, n in sizes.items() if n}
+    assert {t: len(list_) for t, list_ in found.items()} == {t: n for t, n in sizes.items() if n}
+    if threads == 1:
+        # As Debezium does with one thread; the last event is of a table that is not the last.
+        assert found["a"] == ["first", "true", "last_in_data_collection"]
+        assert found["b"] == ["last_in_data_collection"]
+        assert found["e"] == ["first_in_data_collection", "last"]
+    every = [marker for list_ in found.values() for marker in list_]
+    assert every.count("first") == 1 and every.count("last") == 1
+    for list_ in found.values():
+        assert list_[-1] in ["last_in_data_collection", "last", "first"]
+        if len(list_) > 1:
+            assert list_[0] in ["first_in_data_collection", "first"]
+            assert set(list_[1:-1]) <= {"true"}
+    assert connector.stop() == 0
+
+
 def test_a_table_of_no_columns_is_captured_once(tmp_path, database, node):
     sql(
         database,

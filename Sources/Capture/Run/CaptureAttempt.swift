@@ -159,7 +159,8 @@ struct CaptureAttempt {
     let reader = SnapshotReader(
       config: config, snapshot: snapshot, types: try catalogue.types(),
       lsn: record.generations.last?.lsn ?? record.through,
-      tables: readers.map { $0 ?? .init(index: 0, published: tables[0], written: [:]) }, work: work)
+      tables: readers.map { $0 ?? .init(index: 0, published: tables[0], written: [:]) }, work: work,
+      log: log)
     for number in 0..<threads { reader.start(number) }
     defer { work.cancel() }
     try withExtendedLifetime(exporting.connection) { try work.waitForImports() }

@@ -5,6 +5,7 @@ internal import Platform
 struct SnapshotReader: Sendable {
   /// A batch for the capture thread has about that many bytes.
   private static let batchBytes = 256 << 10
+  private static let batchRowsMax = 10_000
 
   struct Table: Sendable {
     var index: Int
@@ -19,6 +20,7 @@ struct SnapshotReader: Sendable {
   let lsn: LSN
   let tables: [Table]
   let work: SnapshotWork
+  let log: @Sendable (String) -> Void
 
   func start(_ number: Int) {
     Thread.start("snapshot-\(number)") {
@@ -59,26 +61,61 @@ struct SnapshotReader: Sendable {
     try connection.beginCopy(
       "COPY (SELECT \(columns) FROM \(only)\(SQL.name(found.namespace, found.name))\(condition)) "
         + "TO STDOUT")
+    return try rows(of: table, schema, connection, &encoder)
+  }
+
+  private func rows(
+    of table: Table, _ schema: TableSchema, _ connection: PostgresConnection,
+    _ encoder: inout EventEncoder
+  ) throws -> Bool {
     let decoder = CopyTextRow()
-    let source = SourceInfo(
-      database: config.address.database, time: EventTime.now() / 1000, snapshot: .yes, lsn: lsn)
+    var source = SourceInfo(
+      database: config.address.database, time: EventTime.now() / 1000, lsn: lsn)
+    func event(
+      _ row: [TupleColumn], isFirst: Bool = false, isFirstOfTable: Bool = false,
+      isLastOfTable: Bool = false, isLast: Bool = false
+    ) throws -> EncodedEvent? {
+      source.snapshot = SnapshotMarker(
+        isFirst: isFirst, isFirstOfTable: isFirstOfTable, isLastOfTable: isLastOfTable,
+        isLast: isLast)
+      let events = try encoder.events(
+        for: .read(row), of: schema, source: source, now: EventTime.now())
+      for note in encoder.takeNotes() { log(note) }
+      return events.first
+    }
     var batch = SnapshotWork.Batch(table: table.index, events: [], size: 0, rowCount: 0)
+    // Goes on behind what an earlier generation has begun.
+    var isFirst = table.written.isEmpty
+    var isOnly = true
+    // Whether a row is the last is known behind it.
+    var lastLine: [UInt8] = []
     while case .bytes(let line) = try connection.read(blocking: true) {
       let row = try decoder.decode(line, columnCount: schema.columns.count)
       batch.rowCount += 1
-      for event in try encoder.events(
-        for: .read(row), of: schema, source: source, now: EventTime.now())
-      {
-        if let key = event.key, !table.written.isEmpty, table.written[KeyDigest(key)] != nil {
-          continue
-        }
-        batch.size += (event.key?.count ?? 0) + (event.value?.count ?? 0) + 64
-        batch.events.append(event)
+      guard let made = try event(row, isFirstOfTable: isFirst) else { continue }
+      if let key = made.key, !table.written.isEmpty, table.written[KeyDigest(key)] != nil {
+        continue
       }
-      if batch.size >= Self.batchBytes || batch.rowCount >= 10_000 {
+      // A batch is full before a row, never behind it: the last one has the last row.
+      if batch.size >= Self.batchBytes || batch.events.count >= Self.batchRowsMax {
         guard work.put(batch) else { return false }
         batch = SnapshotWork.Batch(table: table.index, events: [], size: 0, rowCount: 0)
+        isOnly = false
       }
+      if isFirst { batch.first = try event(row, isFirst: true) }
+      isFirst = false
+      batch.size += (made.key?.count ?? 0) + (made.value?.count ?? 0) + 64
+      batch.events.append(made)
+      lastLine.removeAll(keepingCapacity: true)
+      lastLine.append(contentsOf: line)
+    }
+    if let place = batch.events.indices.last {
+      let row = try decoder.decode(lastLine[...], columnCount: schema.columns.count)
+      let isFirst = isOnly && place == 0 && table.written.isEmpty
+      if let made = try event(row, isFirstOfTable: isFirst, isLastOfTable: true) {
+        batch.events[place] = made
+      }
+      batch.last = try event(row, isLastOfTable: true, isLast: true)
     }
     batch.isLast = true
     return work.put(batch)
