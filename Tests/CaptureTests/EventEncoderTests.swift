@@ -283,4 +283,32 @@ import Testing
       #expect(try Self.json(event.value)["payload"]["after"].members.isEmpty)
     }
   }
+
+  @Test func `columns that are not wanted are in no value, and in the key all the same`() throws {
+    let filter = try ColumnFilter(includes: [], excludes: ["public.orders.(id|big|many)"])
+    let table = filter.marking(Self.table)
+    for schemas in [false, true] {
+      var encoder = Self.encoder(schemas: schemas)
+      let old = Self.row("1", "m", "secret", "9", "{x}", "\\x01", "{1}")
+      let event = try #require(
+        try encoder.events(
+          for: .update(old: .full(old), new: new), of: table, source: Self.source, now: 1
+        ).first)
+      let value = try Self.json(event.value)
+      let payload = schemas ? value["payload"] : value
+      for row in [payload["before"], payload["after"]] {
+        #expect(row.members.keys.sorted() == ["blob", "note", "tags", "total"])
+      }
+      #expect(Self.text(event.key)?.contains("{\"id\":1}") == true)
+      #expect(Self.text(event.value)?.contains("\"big\"") == false)
+    }
+    // Flat rows have what is added behind the columns, also when there are none.
+    let none = try ColumnFilter(includes: ["x.y.z"], excludes: []).marking(Self.table)
+    var flat = Self.encoder {
+      $0.unwrap = UnwrapOptions()
+      $0.unwrap?.addFields = ["op"]
+    }
+    let event = try flat.events(for: .create(new), of: none, source: Self.source, now: 1)[0]
+    #expect(Self.text(event.value) == "{\"__op\":\"c\"}")
+  }
 }

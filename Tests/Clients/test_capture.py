@@ -617,3 +617,34 @@ def test_a_directory_is_no_configuration(tmp_path):
         )
         assert result.returncode != 0
         assert f"{tmp_path} cannot be read: Is a directory." in result.stderr, result.stderr
+
+
+def test_columns_that_are_not_wanted_are_not_even_read(tmp_path, database, node):
+    sql(
+        database,
+        "CREATE TABLE t (id int PRIMARY KEY, name text, secret text)",
+        "ALTER TABLE t REPLICA IDENTITY FULL",
+        "INSERT INTO t VALUES (1, 'a', 's1')",
+    )
+    connector = Connector(
+        tmp_path, database, node, "columns",
+        column_exclude_list=r"public\.t\.(id|secret),public.t.nothing",
+        topic_creation_default_partitions="1",
+    )
+    assert "'public.t.nothing', and no column" in connector.run("--check").stdout
+    connector.start().until("streams from")
+    sql(
+        database,
+        "UPDATE t SET name = 'b', secret = 's2'",
+        "ALTER TABLE t ADD COLUMN more int DEFAULT 7",
+        "DELETE FROM t",
+    )
+    found = records(node, "columns.public.t", 4)
+    assert [key for key, _ in found] == [{"id": 1}] * 4
+    rows = [(v["op"], v["before"], v["after"]) for _, v in found if v]
+    assert rows == [
+        ("r", None, {"name": "a"}),
+        ("u", {"name": "a"}, {"name": "b"}),
+        ("d", {"name": "b", "more": 7}, None),
+    ]
+    assert connector.stop() == 0

@@ -26,6 +26,7 @@ package struct CaptureConfig: Sendable {
   /// A publication that is made publishes partitions under the name of their table.
   package var publishesViaRoot = false
   package var tables = TableFilter()
+  package var columns = ColumnFilter()
   package var snapshotMode = SnapshotMode.initial
   package var snapshotThreads = 4
   package var envelope: EnvelopeOptions
@@ -144,6 +145,9 @@ extension CaptureConfig {
       excludeSchemas: reader.list("schema.exclude.list", old: "schema.blacklist"),
       includeTables: reader.list("table.include.list", old: "table.whitelist"),
       excludeTables: reader.list("table.exclude.list", old: "table.blacklist"))
+    columns = try ColumnFilter(
+      includes: reader.list("column.include.list", old: "column.whitelist"),
+      excludes: reader.list("column.exclude.list", old: "column.blacklist"))
     if let text = reader.text("skipped.operations") {
       skippedOperations = Set(text.split(separator: ",").map { $0.trimmingSpaces() })
       skippedOperations.remove("none")

@@ -110,7 +110,7 @@ package struct EventEncoder: Sendable {
     let key = table.keyColumns.map {
       ConnectSchema.Field(plan.columns[$0].name, plan.columns[$0].schema)
     }
-    let row = plan.columns.map { ConnectSchema.Field($0.name, $0.schema) }
+    let row = plan.columns.filter(\.isInValue).map { ConnectSchema.Field($0.name, $0.schema) }
     return (
       key.isEmpty ? nil : ConnectSchema(.structure(key), name: "\(name).Key"),
       ConnectSchema(.structure(row), isOptional: true, name: "\(name).Value")
@@ -306,7 +306,7 @@ package struct EventEncoder: Sendable {
     }
     // Back behind the last column.
     json.truncate(to: json.count - 1)
-    var isFirst = plan.columns.isEmpty
+    var isFirst = plan.isEmpty
     if options.unwrap?.isRewriting == true {
       if !isFirst { json.byte(UInt8(ascii: ",")) }
       isFirst = false
@@ -339,6 +339,7 @@ package struct EventEncoder: Sendable {
         // Elements of an array may be null whatever the column is.
         let mayBeNull = if case .array = column.kind { true } else { column.schema.isOptional }
         let isKey = isKey && plan.table.keyColumns.contains(index)
+        guard isKey || column.isInValue else { continue }
         guard mayBeNull, !isKey, options.convertingMode != .fail else {
           throw .unsayableValue(table: name, column: column.name, text: shown)
         }
@@ -357,7 +358,7 @@ package struct EventEncoder: Sendable {
     _ row: [TupleColumn], _ plan: TablePlan, isKeyOnly: Bool, _ json: inout JSONText
   ) throws(EventError) {
     json.byte(UInt8(ascii: "{"))
-    for column in row.indices {
+    for column in row.indices where plan.columns[column].isInValue {
       json.raw(plan.columns[column].label)
       try value(row[column], plan, column, isKeyOnly: isKeyOnly, &json)
     }

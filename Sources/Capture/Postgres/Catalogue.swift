@@ -181,6 +181,21 @@ package struct Catalogue {
     try TypeCatalog(rows: try connection.query(TypeCatalog.query))
   }
 
+  /// `schema.table.column` of every table outside of Postgres's own schemas.
+  package func columns() throws(PostgresError) -> [(table: String, column: String)] {
+    let rows = try connection.query(
+      """
+      SELECT n.nspname || '.' || c.relname, a.attname FROM pg_attribute a \
+      JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+      WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%' \
+      AND n.nspname <> 'information_schema' AND a.attnum > 0 AND NOT a.attisdropped
+      """)
+    return rows.compactMap { row in
+      guard let table = row[0], let column = row[1] else { return nil }
+      return (table, column)
+    }
+  }
+
   /// A table as it is now; nil if it is gone.
   package func schema(_ schema: String, _ table: String) throws -> TableSchema? {
     let condition = "n.nspname = \(SQL.literal(schema)) AND c.relname = \(SQL.literal(table))"

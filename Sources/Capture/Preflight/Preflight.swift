@@ -48,6 +48,7 @@ package enum Preflight {
     let tables = try catalogue.tables()
     let wanted = tables.filter { config.tables.wants(schema: $0.schema, table: $0.name) }
     tablesFound(config, tables, wanted, &findings)
+    try columnsFound(config, catalogue, wanted, &findings)
     try publication(config, catalogue, tables, wanted, &findings)
     try self.slot(config, catalogue, slot, &findings)
     return findings.sorted { $0.severity > $1.severity }
@@ -150,6 +151,22 @@ package enum Preflight {
             sql: "ALTER TABLE \(table.sqlName) SET LOGGED;"))
       }
       identity(table, &findings)
+    }
+  }
+
+  private static func columnsFound(
+    _ config: CaptureConfig, _ catalogue: Catalogue, _ wanted: [Catalogue.Table],
+    _ findings: inout [Finding]
+  ) throws(PostgresError) {
+    guard !config.columns.isEmpty else { return }
+    let names = Set(wanted.map(\.fullName))
+    let columns = try catalogue.columns().filter { names.contains($0.table) }
+    for pattern in config.columns.missing(from: columns.map { "\($0.table).\($0.column)" }) {
+      findings.append(
+        Finding(
+          .warning,
+          "A column list has '\(pattern)', and no column of a wanted table is named so; entries are "
+            + "schema.table.column."))
     }
   }
 

@@ -104,7 +104,8 @@ final class ChangeEncoder {
     }
     let announcement = answer.announcement
     tables[announcement.relation.oid] = Table(
-      schema: TableSchema(relation: announcement.relation, catalogue: answer.schema),
+      schema: config.columns.marking(
+        TableSchema(relation: announcement.relation, catalogue: answer.schema)),
       name: announcement.name, topic: announcement.topic)
   }
 

@@ -121,13 +121,17 @@ struct SnapshotReader: Sendable {
     return work.put(batch)
   }
 
-  /// The columns that the stream has too.
+  /// The columns that the stream has too; what no event has is not even read.
   private func published(
     _ schema: TableSchema, _ table: Catalogue.PublishedTable
   ) -> TableSchema {
-    let all = schema.withoutGeneratedColumns()
-    guard let names = table.columns else { return all }
-    let kept = all.columns.indices.filter { names.contains(all.columns[$0].name) }
+    let all = config.columns.marking(schema.withoutGeneratedColumns())
+    let kept = all.columns.indices.filter { index in
+      let column = all.columns[index]
+      return (table.columns?.contains(column.name) ?? true)
+        && (column.isInValue || all.keyColumns.contains(index))
+    }
+    guard kept.count < all.columns.count else { return all }
     let key = all.keyColumns.compactMap { kept.firstIndex(of: $0) }
     return TableSchema(
       oid: all.oid, namespace: all.namespace, name: all.name, columns: kept.map { all.columns[$0] },

@@ -12,6 +12,8 @@ package struct ColumnSchema: Hashable, Sendable {
   package var isGenerated: Bool
   /// How many dimensions the declaration of an array has; 0 where it is not known.
   package var dimensions: Int
+  /// False: events leave it out of their values, though the key may have it.
+  package var isInValue = true
 
   package init(
     name: String, typeOID: UInt32, typeModifier: Int32 = -1, isOptional: Bool = true,

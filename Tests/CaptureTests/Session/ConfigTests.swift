@@ -51,6 +51,16 @@ import Testing
     #expect(error?.description == "\(path) cannot be read: \(reason).")
   }
 
+  @Test func `names columns with their tables, by one list`() throws {
+    let config = try config(["column.include.list": "public.a.id, PUBLIC.A.n.*"])
+    #expect(config.columns.wants("public.a.name"))
+    #expect(!config.columns.wants("public.a.other"))
+    #expect(config.columns.missing(from: ["public.a.id"]) == ["PUBLIC.A.n.*"])
+    #expect(throws: CaptureConfigError.self) {
+      try self.config(["column.include.list": "a", "column.exclude.list": "b"])
+    }
+  }
+
   @Test func `never shows its password`() throws {
     let config = try config(["database.password": "s3cret"])
     #expect(!"\(config.address)".contains("s3cret"))
@@ -63,7 +73,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("column.exclude.list", "public.users.email"), ("message.key.columns", "a:b"),
+    ("post.processors", "reselector"), ("message.key.columns", "a:b"),
     ("column.mask.with.10.chars", "x"), ("snapshot.mode", "when_needed"),
     ("plugin.name", "wal2json"), ("slot.name", "Upper"), ("decimal.handling.mode", "exact"),
     ("table.include.list", "public.(x"), ("skipped.operations", "x"),
