@@ -285,7 +285,7 @@ import Testing
   }
 
   @Test func `columns that are not wanted are in no value, and in the key all the same`() throws {
-    let filter = try ColumnFilter(includes: [], excludes: ["public.orders.(id|big|many)"])
+    let filter = try NameFilter("column", includes: [], excludes: ["public.orders.(id|big|many)"])
     let table = filter.marking(Self.table)
     for schemas in [false, true] {
       var encoder = Self.encoder(schemas: schemas)
@@ -303,12 +303,40 @@ import Testing
       #expect(Self.text(event.value)?.contains("\"big\"") == false)
     }
     // Flat rows have what is added behind the columns, also when there are none.
-    let none = try ColumnFilter(includes: ["x.y.z"], excludes: []).marking(Self.table)
+    let none = try NameFilter("column", includes: ["x.y.z"], excludes: []).marking(Self.table)
     var flat = Self.encoder {
       $0.unwrap = UnwrapOptions()
       $0.unwrap?.addFields = ["op"]
     }
     let event = try flat.events(for: .create(new), of: none, source: Self.source, now: 1)[0]
     #expect(Self.text(event.value) == "{\"__op\":\"c\"}")
+  }
+
+  @Test func `a transaction's events are counted over all and over each table`() throws {
+    let id = TransactionID(xid: 5, lsn: LSN(30))
+    var counts = TransactionCounts(id)
+    func take(_ table: String, _ events: Int = 1) -> [Int64] {
+      let place = counts.next(table)
+      #expect(place.id == id)
+      counts.count(events, of: table)
+      return [place.totalOrder, place.dataCollectionOrder]
+    }
+    #expect(take("b") == [1, 1])
+    #expect(take("a", 2) == [2, 1])
+    #expect(take("b") == [4, 2])
+    #expect(take("a") == [5, 3])
+    #expect(counts.total == 5)
+    #expect(counts.tables.map(\.table) == ["b", "a"])
+    #expect(counts.tables.map(\.events) == [2, 3])
+    // A changed key is two events, in whatever form they are written.
+    for unwrap in [nil, UnwrapOptions()] {
+      var encoder = Self.encoder { $0.unwrap = unwrap }
+      let old = Self.row("2", nil, nil, nil, nil, nil, nil)
+      _ = try encoder.events(
+        for: .update(old: .key(old), new: new), of: Self.table, source: Self.source, now: 1)
+      #expect(encoder.placesTaken == 2)
+      _ = try encoder.events(for: .create(new), of: Self.table, source: Self.source, now: 1)
+      #expect(encoder.placesTaken == 1)
+    }
   }
 }

@@ -1,10 +1,12 @@
 """What capture does around the stream: what it checks, refuses, follows and hands over."""
 
+import base64
 import json
 import re
 import signal
 import subprocess
 import time
+from collections import defaultdict
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -648,3 +650,107 @@ def test_columns_that_are_not_wanted_are_not_even_read(tmp_path, database, node)
         ("d", {"name": "b", "more": 7}, None),
     ]
     assert connector.stop() == 0
+
+
+def text(value):
+    return base64.b64decode(value["message"]["content"]).decode()
+
+
+def test_messages_and_transactions_come_once_whatever_is_killed(tmp_path, database, node):
+    rows, small = 30_000, 1_500
+    sql(database, "CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)")
+    connector = Connector(
+        tmp_path, database, node, "said", provide_transaction_metadata="true",
+        message_prefix_exclude_list="noise.*", topic_creation_default_partitions="3",
+    ).start()
+    connector.until("streams from")
+    # One transaction, and messages that do and do not belong to it.
+    sql(
+        database,
+        f"""DO $$ BEGIN FOR i IN 1..{rows} LOOP
+              INSERT INTO t VALUES (i);
+              PERFORM pg_logical_emit_message(true, 'outbox', i::text);
+              PERFORM pg_logical_emit_message(true, 'noise.x', 'unheard');
+              PERFORM pg_logical_emit_message(false, 'first', i::text);
+              INSERT INTO u VALUES (i);
+            END LOOP; END $$""",
+    )
+    for goal in [0, 10_000, 25_000]:
+        wait_for(lambda: sum(watermarks(node, "said.public.t")) > goal, 30)
+        kill(connector)
+        if goal == 0:
+            # Within the transaction, whose beginning is there and whose end is not.
+            assert sum(watermarks(node, "said.public.t")) < rows
+        connector.start()
+    connection = database.connect()
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for n in range(small):
+            cursor.execute(f"SELECT pg_logical_emit_message(false, 'loose', '{n}')")
+            cursor.execute(f"INSERT INTO t VALUES ({-n})")
+            if n % 300 == 150:
+                kill(connector)
+                connector.start()
+    connection.close()
+    found = [v for _, v in records(node, "said.message", 2 * rows + small, 60)]
+    said = defaultdict(list)
+    for value in found:
+        said[value["message"]["prefix"]].append(text(value))
+    # One key each: one partition, in order, each once.
+    assert said == {
+        "outbox": [str(n) for n in range(1, rows + 1)],
+        "first": [str(n) for n in range(1, rows + 1)],
+        "loose": [str(n) for n in range(small)],
+    }
+    changes = {t: [v for _, v in records(node, f"said.public.{t}", n, 60)]
+               for t, n in [("t", rows + small), ("u", rows)]}
+    inside = [v for v in found if v["message"]["prefix"] == "outbox"]
+    large = inside[0]["transaction"]["id"]
+    assert all(v["transaction"] is None and v["source"]["txId"] is None
+               for v in found if v["message"]["prefix"] != "outbox")
+    places = [v["transaction"] for v in [*changes["t"], *changes["u"], *inside]]
+    orders = sorted(p["total_order"] for p in places if p["id"] == large)
+    assert orders == list(range(1, 3 * rows + 1))
+    for list_ in [changes["t"], changes["u"], inside]:
+        orders = [v["transaction"]["data_collection_order"] for v in list_
+                  if v["transaction"]["id"] == large]
+        assert sorted(orders) == list(range(1, rows + 1))
+    borders = defaultdict(list)
+    for key, value in records(node, "said.transaction", 2 * (small + 1), 60):
+        assert key == {"id": value["id"]}
+        borders[value["id"]].append(value)
+    assert sum(watermarks(node, "said.transaction")) == 2 * (small + 1)
+    assert set(borders) == {p["id"] for p in places}
+    for id_, (begin, end) in borders.items():
+        assert (begin["status"], end["status"]) == ("BEGIN", "END")
+        assert begin["event_count"] is None and begin["data_collections"] is None
+        counts = {c["data_collection"]: c["event_count"] for c in end["data_collections"]}
+        wanted = dict.fromkeys(["public.t", "message", "public.u"], rows)
+        assert counts == (wanted if id_ == large else {"public.t": 1})
+        assert end["event_count"] == sum(counts.values())
+    assert connector.process.poll() is None
+    assert connector.stop() == 0
+
+
+def test_heartbeats_beat_and_act(tmp_path, database, node):
+    sql(database, "CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE pulse (n serial)")
+    connector = Connector(
+        tmp_path, database, node, "beat", table_include_list="public.t",
+        heartbeat_interval_ms="100", topic_heartbeat_prefix="__hb",
+        heartbeat_action_query="INSERT INTO pulse DEFAULT VALUES",
+    ).start()
+    connector.until("streams from")
+    found = records(node, "__hb.beat", 3)
+    assert all(key == {"serverName": "beat"} and set(value) == {"ts_ms"} for key, value in found)
+    assert sql(database, "SELECT count(*) FROM pulse")[0][0] >= 3
+    # What fails is said once, and neither beats nor changes wait for it.
+    sql(database, "ALTER TABLE pulse RENAME TO gone")
+    connector.until("heartbeat.action.query failed: .*pulse")
+    end = sum(watermarks(node, "__hb.beat"))
+    wait_for(lambda: sum(watermarks(node, "__hb.beat")) > end + 5, 20)
+    assert connector.log.read_text().count("query failed") == 1
+    sql(database, "ALTER TABLE gone RENAME TO pulse", "INSERT INTO t VALUES (1)")
+    assert ids(node, "beat.public.t", 1) == [1]
+    assert connector.stop() == 0
+    times = [v["ts_ms"] for _, v in records(node, "__hb.beat", sum(watermarks(node, "__hb.beat")))]
+    assert sorted(times) == times and times[-1] - times[0] >= (len(times) - 2) * 80

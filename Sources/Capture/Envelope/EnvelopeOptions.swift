@@ -52,6 +52,10 @@ package struct EnvelopeOptions: Hashable, Sendable {
   package var moneyFractionDigits = 2
   /// `tombstones.on.delete`.
   package var tombstonesOnDelete = true
+  /// `topic.heartbeat.prefix`: what stands before `topicPrefix` in the heartbeats' topic.
+  package var heartbeatPrefix = "__debezium-heartbeat"
+  /// `topic.transaction`: what stands behind `topicPrefix` in the topic of transactions.
+  package var transactionTopic = "transaction"
   /// `unavailable.value.placeholder`.
   package var unavailableValue = "__debezium_unavailable_value"
   /// `source.version`: what readers of the envelope may look at.

@@ -52,6 +52,8 @@ package struct EventEncoder: Sendable {
   /// How long the last key and value were: the next ones will be.
   private var keySize = 64
   private var valueSize = 1024
+  /// How many places in its transaction the last change took.
+  package private(set) var placesTaken = 1
   /// Lines for the log, to be taken.
   private var notes: [String] = []
   /// Columns about which a line was written.
@@ -78,6 +80,7 @@ package struct EventEncoder: Sendable {
     for change: Change, of table: TableSchema, source: SourceInfo, now: Int64
   ) throws(EventError) -> [EncodedEvent] {
     let plan = try plan(for: table)
+    placesTaken = 1
     switch change {
     case .read(let row):
       return [try event(plan, "r", nil, row, source, now)].compactMap { $0 }
@@ -141,6 +144,7 @@ package struct EventEncoder: Sendable {
     guard let old, Self.isKeyChanged(plan, old, new) else {
       return [try event(plan, "u", old, new, source, now)].compactMap { $0 }
     }
+    placesTaken = 2
     let oldKey = try key(plan, old.columns)
     let newKey = try key(plan, new)
     var events = try delete(

@@ -23,6 +23,7 @@ struct CaptureAttempt {
       publication: config.publicationName, database: config.address.database,
       system: identity.system)
     record.partitions = divided(OutputPartitions(writer.found))
+    record.countsMessages = true
     // First the intention: a slot that is there without it is not ours to drop.
     try writer.writeBlocking(record)
     if dropping { try replication.dropSlot(config.slotName) }
@@ -57,6 +58,7 @@ struct CaptureAttempt {
       publication: config.publicationName, database: config.address.database,
       system: identity.system)
     record.partitions = divided(OutputPartitions(writer.found))
+    record.countsMessages = true
     try writer.writeBlocking(record)
     log("goes on from the slot '\(config.slotName)' at \(lsn), without the rows of before")
     return try stream(record)
@@ -92,7 +94,7 @@ struct CaptureAttempt {
     return try copy(record, snapshot, exporting, written: written)
   }
 
-  /// The record that is resumed, with the partitions as they are now.
+  /// The record that is resumed, with the partitions as they are now, and as this program counts.
   private func found() throws -> PositionRecord {
     guard var record = writer.record else {
       preconditionFailure("nothing is resumed without a record")
@@ -104,6 +106,11 @@ struct CaptureAttempt {
       throw CaptureError("\(error)")
     }
     record.partitions = divided(partitions)
+    if !record.countsMessages {
+      // A transaction may be written in part, by ordinals that did not count them.
+      record.countsMessages = writer.writtenThrough < record.through.rawValue
+      if !record.countsMessages { log("logical messages are captured from the next start on") }
+    }
     return record
   }
 
@@ -189,7 +196,7 @@ struct CaptureAttempt {
 
   mutating func stream() throws -> Bool {
     let record = try found()
-    if record.partitions != writer.record?.partitions { try writer.writeBlocking(record) }
+    if record != writer.record { try writer.writeBlocking(record) }
     return try stream(record)
   }
 
@@ -211,7 +218,8 @@ struct CaptureAttempt {
     var options = CaptureSession.Options()
     options.statusMilliseconds = try statusInterval()
     try replication.start(
-      config.slotName, from: record.through, publication: config.publicationName)
+      config.slotName, from: record.through, publication: config.publicationName,
+      messages: record.countsMessages)
     log("streams from \(record.through)")
     let driver = try StreamDriver(
       replication.connection, .init(config: config, catalogue: catalogue, log: log), writer,

@@ -117,7 +117,11 @@ package struct CaptureRunner {
     try checkBefore(catalogue)
     let tables = try PublicationSetup(config: config, catalogue: catalogue, log: log).prepare()
     let topics = tables.map { config.topic(schema: $0.schema, table: $0.name) }
-    let writer = try LogWriter(client, config, topics: Array(Set(topics)).sorted())
+    var outputs = Set(topics)
+    if config.providesTransactions {
+      outputs.insert(config.topic(MetadataEncoder(options: config.envelope).transactionTopic))
+    }
+    let writer = try LogWriter(client, config, topics: outputs.sorted())
     let replication = ReplicationCommands(
       connection: try PostgresConnection(
         config.address, replication: true, application: config.slotName))

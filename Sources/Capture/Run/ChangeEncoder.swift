@@ -12,22 +12,29 @@ final class ChangeEncoder {
   }
 
   private struct Transaction {
+    var commit: LSN
     var xid: UInt32
     /// Microseconds since 1970.
     var time: Int64
     var origin: String?
     var originLSN: LSN?
+    /// Of the events until now, if somebody wants to know; nil before the first.
+    var counts: TransactionCounts?
   }
 
   private let config: CaptureConfig
   private let history: SnapshotHistory
   private let log: @Sendable (String) -> Void
   private var encoder: EventEncoder
+  private let metadata: MetadataEncoder
+  private let messageTopic: String
+  private var isMessageTopicOpen = false
+  private let transactionTopic: String
   private var types: TypeCatalog
   private var typesAreOld = false
   /// By the relation's oid; nil for one that is not wanted.
   private var tables: [UInt32: Table?] = [:]
-  private var transaction = Transaction(xid: 0, time: 0)
+  private var transaction = Transaction(commit: .zero, xid: 0, time: 0)
   private var lastCommit: LSN?
 
   init(
@@ -39,6 +46,9 @@ final class ChangeEncoder {
     self.log = log
     self.types = types
     encoder = EventEncoder(options: config.envelope, catalog: types)
+    metadata = MetadataEncoder(options: config.envelope)
+    messageTopic = config.topic(metadata.messageTopic)
+    transactionTopic = config.topic(metadata.transactionTopic)
   }
 
   /// Takes one message into account; appends the records that it makes. What it returns is to be
@@ -64,8 +74,16 @@ final class ChangeEncoder {
       }
     case .begin(let commit, let time, let xid):
       try session.begin(commit: commit)
-      transaction = Transaction(xid: xid, time: time + SourceInfo.postgresEpoch)
+      transaction = Transaction(
+        commit: commit, xid: xid, time: time + SourceInfo.postgresEpoch)
     case .commit(_, let commit, let end, _):
+      if let counts = transaction.counts {
+        let place = try session.change()
+        append(
+          metadata.end(counts.id, counts: counts.tables, time: transaction.time),
+          .change(commit: place.commit, ordinal: place.ordinal, subRecord: 0), &records)
+      }
+      transaction.counts = nil
       try session.commit(end: end)
       lastCommit = commit
     case .origin(let lsn, let name):
@@ -73,8 +91,16 @@ final class ChangeEncoder {
       transaction.originLSN = lsn
     case .relation(let relation): return announce(relation)
     case .type: typesAreOld = true
-    case .message(_, let isTransactional, _, _, _):
-      if isTransactional { _ = try session.change() }
+    case .message(_, let isTransactional, let lsn, let prefix, let content):
+      guard isTransactional else {
+        try session.message()
+        return logicalMessage(prefix, content, lsn, .message(at: lsn), isTransactional, &records)
+      }
+      let place = try session.change()
+      return logicalMessage(
+        prefix, content, lsn,
+        .change(commit: place.commit, ordinal: place.ordinal, subRecord: 0), isTransactional,
+        &records)
     case .streamStart, .streamStop, .streamCommit, .streamAbort, .beginPrepare, .prepare,
       .commitPrepared, .rollbackPrepared, .streamPrepare:
       throw CaptureSession.ProtocolError(
@@ -91,9 +117,10 @@ final class ChangeEncoder {
     }
     let unknown = relation.columns.contains { types[$0.typeOID] == nil }
     return Announcement(
-      relation: relation, name: "\(namespace).\(relation.name)",
-      topic: config.topic(schema: namespace, table: relation.name),
-      readsTypes: typesAreOld || unknown)
+      table: .init(
+        relation: relation, name: "\(namespace).\(relation.name)",
+        readsTypes: typesAreOld || unknown),
+      topic: config.topic(schema: namespace, table: relation.name))
   }
 
   func announced(_ answer: Announcement.Answer) {
@@ -103,10 +130,73 @@ final class ChangeEncoder {
       typesAreOld = false
     }
     let announcement = answer.announcement
-    tables[announcement.relation.oid] = Table(
+    if announcement.topic == messageTopic { isMessageTopicOpen = true }
+    guard let table = announcement.table else { return }
+    tables[table.relation.oid] = Table(
       schema: config.columns.marking(
-        TableSchema(relation: announcement.relation, catalogue: answer.schema)),
-      name: announcement.name, topic: announcement.topic)
+        TableSchema(relation: table.relation, catalogue: answer.schema)),
+      name: table.name, topic: announcement.topic)
+  }
+
+  /// A transactional message counts as an event of its transaction.
+  private func logicalMessage(
+    _ prefix: String, _ content: ArraySlice<UInt8>, _ lsn: LSN, _ position: CapturePosition,
+    _ isTransactional: Bool, _ records: inout [PositionedRecord]
+  ) -> Announcement? {
+    guard config.messages.wants(prefix) else { return nil }
+    let now = EventTime.now()
+    var source = sourceInfo(lsn)
+    if !isTransactional {
+      source.xid = nil
+      source.origin = nil
+      source.originLSN = nil
+      // It has no time of its own.
+      if source.time == 0 { source.time = now / 1000 }
+    } else if config.providesTransactions {
+      source.transaction = counts.next(Self.messageTable)
+      count(1, of: Self.messageTable, &records)
+    }
+    append(
+      metadata.message(prefix: prefix, content: content, source: source, now: now), position,
+      &records, to: messageTopic)
+    return isMessageTopicOpen ? nil : Announcement(table: nil, topic: messageTopic)
+  }
+
+  // MARK: Transactions
+
+  /// Under which messages are counted in a transaction's END; Debezium has an object's hash there.
+  private static let messageTable = "message"
+
+  private var counts: TransactionCounts {
+    transaction.counts
+      ?? TransactionCounts(TransactionID(xid: transaction.xid, lsn: transaction.commit))
+  }
+
+  /// Counts events of the open transaction; the first are preceded by its BEGIN.
+  private func count(_ events: Int, of table: String, _ records: inout [PositionedRecord]) {
+    var counts = counts
+    if transaction.counts == nil {
+      append(
+        metadata.begin(counts.id, time: transaction.time), .begin(commit: transaction.commit),
+        &records)
+    }
+    counts.count(events, of: table)
+    transaction.counts = counts
+  }
+
+  private func append(
+    _ event: EncodedEvent, _ position: CapturePosition, _ records: inout [PositionedRecord],
+    to topic: String? = nil
+  ) {
+    records.append(
+      PositionedRecord(topic: topic ?? transactionTopic, event: event, position: position))
+  }
+
+  private func sourceInfo(_ lsn: LSN) -> SourceInfo {
+    SourceInfo(
+      database: config.address.database, time: transaction.time, lastCommitLSN: lastCommit,
+      lsn: lsn, xid: transaction.xid, origin: transaction.origin,
+      originLSN: transaction.originLSN)
   }
 
   private func encode(
@@ -118,16 +208,19 @@ final class ChangeEncoder {
         description: "a change is of the relation \(relation), which was not announced")
     }
     guard let table = entry, !config.skippedOperations.contains(operation) else { return }
-    let source = SourceInfo(
-      database: config.address.database, time: transaction.time, lastCommitLSN: lastCommit,
-      lsn: lsn, xid: transaction.xid, origin: transaction.origin,
-      originLSN: transaction.originLSN)
+    var source = sourceInfo(lsn)
+    if config.providesTransactions { source.transaction = counts.next(table.name) }
     let events = try encoder.events(
       for: change, of: table.schema, source: source, now: EventTime.now())
     for note in encoder.takeNotes() { log(note) }
     let mayOverlap = place.commit < history.end
+    var isCounted = !config.providesTransactions
+    // Counted as Debezium does: before transformations leave any out.
+    if events.isEmpty, !isCounted { count(encoder.placesTaken, of: table.name, &records) }
     for (index, event) in events.enumerated() {
       if mayOverlap, isInSnapshot(change, event, place.commit, table.name) { continue }
+      if !isCounted { count(encoder.placesTaken, of: table.name, &records) }
+      isCounted = true
       records.append(
         PositionedRecord(
           topic: table.topic, event: event,

@@ -103,6 +103,11 @@ final class LogWriter: PositionedLog, Sendable {
     return producer.enqueue(list) { done($0.map { LogWriteError($0) }) }
   }
 
+  func append(_ event: EncodedEvent, to topic: String) {
+    let record = ProducerRecord(topic: topic, key: event.key, value: event.value)
+    _ = producer.producer.enqueue([record], acknowledged: { _ in })
+  }
+
   /// Without a key there is no order but the table's own: one partition keeps it.
   private static func partition(
     of record: PositionedRecord, _ counts: [String: PartitionCounts?]

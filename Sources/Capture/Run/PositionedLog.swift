@@ -68,6 +68,8 @@ package protocol PositionedLog: AnyObject, Sendable {
   func enqueue(
     _ records: [PositionedRecord], _ done: @escaping @Sendable (LogWriteError?) -> Void
   ) -> Bool
+  /// Writes a record that has no position, if there is room for it.
+  func append(_ event: EncodedEvent, to topic: String)
   /// Calls once when what was refused may fit.
   func whenRoom(_ call: @escaping @Sendable () -> Void)
   /// Writes the connector's position; `done` when it is durable.

@@ -33,6 +33,10 @@ final class StreamDriver: ReadinessHandler {
   private var isLooking = false
   private var nextLook: Int64 = 0
   private var lookedAt = LSN.zero
+  private let heartbeat: Heartbeat?
+  private let heartbeatThread: CatalogueThread?
+  private var isBeating = false
+  private var nextBeat: Int64 = 0
   /// Where this stream began: changes from there on may be in the topics.
   private let start: LSN
   private var session: CaptureSession
@@ -42,8 +46,8 @@ final class StreamDriver: ReadinessHandler {
   private var recordBytes = 0
   /// The chunk that the log had no room for: `records` are its records.
   private var refused: UInt64?
-  /// A table was announced, and its changes cannot be encoded yet.
-  private var isAnnouncing = false
+  /// What was announced and is not ready: nothing more can be encoded.
+  private var announcing: Announcement?
   private var mayHaveMore = true
   private var wantsToSend = false
   private var stopDeadline: Int64?
@@ -57,6 +61,8 @@ final class StreamDriver: ReadinessHandler {
     loop = try EventLoop()
     catalogue = setup.catalogue
     watch = PublicationWatch(setup)
+    heartbeat = Heartbeat(setup.config, target, setup.log)
+    heartbeatThread = heartbeat == nil ? nil : CatalogueThread()
     start = record.through
     self.connection = connection
     self.target = target
@@ -79,6 +85,7 @@ final class StreamDriver: ReadinessHandler {
     loop.turn = { 1000 }
     hasEnded = true
     thread.end()
+    heartbeatThread?.end()
     if let failure { throw failure }
   }
 
@@ -93,6 +100,7 @@ final class StreamDriver: ReadinessHandler {
     let now = MonotonicClock.milliseconds()
     session.tick(now: now)
     lookIfDue(now)
+    beatIfDue(now)
     attempt {
       if mayHaveMore { try pump() }
       try perform()
@@ -101,7 +109,8 @@ final class StreamDriver: ReadinessHandler {
     updateInterest()
     if mayHaveMore, isReading { return 0 }
     let look = session.received > lookedAt && !isLooking ? nextLook : .max
-    return max(0, min(session.deadline, stopDeadline ?? .max, look) - now)
+    let beat = heartbeat != nil && !isBeating ? nextBeat : .max
+    return max(0, min(session.deadline, stopDeadline ?? .max, look, beat) - now)
   }
 
   private func attempt(_ body: () throws -> Void) {
@@ -121,7 +130,7 @@ final class StreamDriver: ReadinessHandler {
 
   // MARK: Reading
 
-  private var isReading: Bool { refused == nil && !isAnnouncing && stopDeadline == nil }
+  private var isReading: Bool { refused == nil && announcing == nil && stopDeadline == nil }
 
   private func pump() throws {
     guard isReading else { return }
@@ -173,7 +182,10 @@ final class StreamDriver: ReadinessHandler {
   }
 
   private func handOver() {
-    guard refused == nil, let chunk = session.handOver() else { return }
+    guard refused == nil else { return }
+    // A record waits for its topic, and those behind it with it.
+    if let announcing, announcing.table == nil { return }
+    guard let chunk = session.handOver() else { return }
     offer(chunk)
   }
 
@@ -202,7 +214,7 @@ final class StreamDriver: ReadinessHandler {
   // MARK: Tables
 
   private func announce(_ announcement: Announcement) {
-    isAnnouncing = true
+    announcing = announcement
     let me = Owned(self)
     let poster = loop.poster
     let catalogue = Owned(catalogue)
@@ -259,12 +271,26 @@ final class StreamDriver: ReadinessHandler {
     attempt { try result.get() }
   }
 
+  private func beatIfDue(_ now: Int64) {
+    guard let heartbeat, !isBeating, now >= nextBeat, stopDeadline == nil else { return }
+    isBeating = true
+    nextBeat = now + heartbeat.intervalMilliseconds
+    let me = Owned(self)
+    let poster = loop.poster
+    let owned = Owned(heartbeat)
+    heartbeatThread?.run {
+      owned.value.beat()
+      poster.post { me.value.isBeating = false }
+    }
+  }
+
   private func readOn(_ error: LogWriteError?) {
     guard !hasEnded else { return }
     attempt {
       if let error { throw error }
-      isAnnouncing = false
+      announcing = nil
       mayHaveMore = true
+      handOverUnlessBusy()
     }
   }
 

@@ -49,6 +49,9 @@ package struct PositionRecord: Equatable, Sendable {
   package var tables: [Table] = []
   /// How changes are divided among partitions; nil in a record that was written before it was kept.
   package var partitions: OutputPartitions?
+  /// Logical messages are among what is counted by the ordinals of changes. They were not in records
+  /// of before; a transaction that was written in part goes on being counted as it was.
+  package var countsMessages = false
 
   package init(
     phase: Phase, through: LSN, slot: String, publication: String, database: String,
@@ -107,6 +110,7 @@ extension PositionRecord {
       .init("generations", .array(generations)),
       .init("tables", .array(tables)),
     ]
+    if countsMessages { members.append(.init("messages", .bool(true))) }
     if let partitions { members.append(.init("partitions", partitions.json)) }
     return JSONValue.object(members).description
   }
@@ -161,6 +165,7 @@ extension PositionRecord {
       self.tables.append(
         Table(name: name, completed: completed, repeats: table["repeats"] == .bool(true)))
     }
+    countsMessages = value["messages"] == .bool(true)
     if let partitions = value["partitions"] {
       self.partitions = try OutputPartitions(json: partitions)
     }

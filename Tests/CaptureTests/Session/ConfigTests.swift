@@ -61,6 +61,28 @@ import Testing
     }
   }
 
+  @Test func `asks for records beside those of tables`() throws {
+    #expect(try config().heartbeat.intervalMilliseconds == 0)
+    #expect(try !config().providesTransactions)
+    let config = try config([
+      "heartbeat.interval.ms": "3000", "heartbeat.action.query": "UPDATE h SET n = n + 1",
+      "topic.heartbeat.prefix": "__hb", "provide.transaction.metadata": "true",
+      "topic.transaction": "tx", "message.prefix.include.list": "outbox,a.*",
+      "transforms": "r", "transforms.r.type": "org.apache.kafka.connect.transforms.RegexRouter",
+      "transforms.r.regex": "p\\.(.*)", "transforms.r.replacement": "moved.$1",
+    ])
+    #expect(config.notes == [])
+    #expect(config.heartbeat.intervalMilliseconds == 3000)
+    #expect(config.heartbeat.query == "UPDATE h SET n = n + 1")
+    #expect(config.messages.wants("OUTBOX") && config.messages.wants("abc"))
+    #expect(!config.messages.wants("other"))
+    let metadata = MetadataEncoder(options: config.envelope)
+    #expect(config.topic(metadata.heartbeatTopic) == "__hb.p")
+    // Whatever renames topics renames these.
+    #expect(config.topic(metadata.transactionTopic) == "moved.tx")
+    #expect(config.topic(metadata.messageTopic) == "moved.message")
+  }
+
   @Test func `never shows its password`() throws {
     let config = try config(["database.password": "s3cret"])
     #expect(!"\(config.address)".contains("s3cret"))
@@ -79,7 +101,7 @@ import Testing
     ("table.include.list", "public.(x"), ("skipped.operations", "x"),
     ("tombstones.on.delete", "yes"), ("transforms", "other"),
     ("value.converter", "io.confluent.connect.protobuf.ProtobufConverter"),
-    ("provide.transaction.metadata", "true"), ("snapshot.max.threads", "0"),
+    ("heartbeat.interval.ms", "-1"), ("snapshot.max.threads", "0"),
   ])
   func `that cannot be followed is refused`(name: String, value: String) {
     #expect(throws: CaptureConfigError.self) { _ = try config([name: value]) }

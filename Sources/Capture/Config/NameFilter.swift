@@ -1,21 +1,22 @@
-/// Which columns are in the values of events: `column.include.list` or `column.exclude.list`,
-/// regular expressions that must match a whole `schema.table.column` and take no notice of case.
-///
-/// The key has its columns whatever the lists say, as in Debezium.
-package struct ColumnFilter: Sendable {
+/// A pair of Debezium's lists, `NAME.include.list` and `NAME.exclude.list`: regular expressions that
+/// must match a whole name and take no notice of case.
+package struct NameFilter: Sendable {
   private var includes: [Pattern] = []
   private var excludes: [Pattern] = []
 
-  /// Every column.
+  /// Every name.
   package init() {}
 
-  package init(includes: [String], excludes: [String]) throws(CaptureConfigError) {
+  /// `property`: what the lists' names begin with.
+  package init(
+    _ property: String, includes: [String], excludes: [String]
+  ) throws(CaptureConfigError) {
     if !includes.isEmpty, !excludes.isEmpty {
       throw CaptureConfigError(
-        "column.include.list and column.exclude.list are both given; give one of them.")
+        "\(property).include.list and \(property).exclude.list are both given; give one of them.")
     }
-    self.includes = try Self.patterns(includes, of: "column.include.list")
-    self.excludes = try Self.patterns(excludes, of: "column.exclude.list")
+    self.includes = try Self.patterns(includes, of: "\(property).include.list")
+    self.excludes = try Self.patterns(excludes, of: "\(property).exclude.list")
   }
 
   private static func patterns(
@@ -32,20 +33,21 @@ package struct ColumnFilter: Sendable {
 
   package var isEmpty: Bool { includes.isEmpty && excludes.isEmpty }
 
-  /// `name`: `schema.table.column`.
   package func wants(_ name: String) -> Bool {
     if !includes.isEmpty { return includes.contains { $0.matches(name) } }
     return !excludes.contains { $0.matches(name) }
   }
 
-  /// The entries that match none of these columns: misspelt, and then more is published than
-  /// somebody meant, or less.
-  package func missing(from columns: [String]) -> [String] {
-    (includes + excludes).filter { pattern in !columns.contains { pattern.matches($0) } }
-      .map(\.text)
+  /// The entries that match none of these names: misspelt, and then more is published than somebody
+  /// meant, or less.
+  package func missing(from names: [String]) -> [String] {
+    (includes + excludes).filter { pattern in !names.contains { pattern.matches($0) } }.map(\.text)
   }
+}
 
-  /// The table with its columns marked.
+extension NameFilter {
+  /// The table with its columns marked by their names, `schema.table.column`. The key has its
+  /// columns whatever the lists say, as in Debezium.
   package func marking(_ table: TableSchema) -> TableSchema {
     guard !isEmpty else { return table }
     return TableSchema(
