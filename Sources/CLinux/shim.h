@@ -26,11 +26,9 @@
 // The headers declare these with _GNU_SOURCE only, which cannot be set here: Swift's Glibc module is
 // built without it, and the two would disagree on fd_set.
 ssize_t pwritev2(int, const struct iovec *, int, off_t, int);
-ssize_t preadv2(int, const struct iovec *, int, off_t, int);
 int accept4(int, struct sockaddr *__restrict, socklen_t *__restrict, int);
 extern char **environ;
 static inline char **martlet_environment(void) { return environ; }
-#define MARTLET_RWF_NOWAIT 0x8
 
 // Variadic or macro-only in C, and so not imported by Swift.
 static inline int martlet_open(const char *path, int flags, mode_t mode) {
@@ -43,10 +41,6 @@ static inline void martlet_name_thread(const char *name) {
   prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 static inline int martlet_direct_flag(void) { return __O_DIRECT; }
-static inline ssize_t martlet_preadv_nowait(
-    int fd, const struct iovec *parts, int count, off_t position) {
-  return preadv2(fd, parts, count, position, MARTLET_RWF_NOWAIT);
-}
 
 // With _GNU_SOURCE these take transparent unions, which Swift does not know.
 static inline int martlet_accept(int fd, struct sockaddr_storage *peer, socklen_t *length) {

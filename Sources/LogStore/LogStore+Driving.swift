@@ -37,7 +37,7 @@ extension LogStore {
       if let file, case .failure = completion.result { syncFailed(file) }
       checkpointStep(step, number, completion.result)
     case .reserve: reserveMade(completion.result)
-    case .readAhead(let read, _): readAheadDone(read)
+    case .readAhead(let block, _): readAheadDone(block, completion.result)
     }
   }
 

@@ -8,76 +8,116 @@ package struct ReadAheadID: Hashable, Comparable, Sendable {
   package static func < (a: ReadAheadID, b: ReadAheadID) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// What is being read into memory.
-struct ReadAhead {
-  var file: OpenFile
-  var range: Range<Int64>
-}
-
 /// Reading what is not in memory, without the owner's thread waiting for the disk: somebody who
 /// reads a backlog would hold up everybody who appends.
 extension LogStore {
-  /// Read beyond what was asked for, so that the next one who asks finds it there.
-  private static let extraBytes: Int64 = 1 << 20
-  /// At most under way; whoever comes later reads for himself.
-  package static let readsAheadMax = 256
-
-  /// Begins to read what `slice(of:from:bytesMax:)` would look at into memory, if it is not there.
-  /// `.readAhead` tells when it is. Nil if nothing is to be waited for, also where the slice would
-  /// fail.
+  /// Begins to read what `slice(of:from:bytesMax:)` would look at into memory, at most `blocksMax`
+  /// blocks of it, and the block behind it for who comes for more. Nil if nothing is to be waited
+  /// for, also where the slice would fail; otherwise the reads to wait for, which `.readAhead`
+  /// tells the end of. It may be that more is to be read then.
   package func readAhead(
-    of log: LogID, from offset: Offset, bytesMax: Int
-  ) throws(LogError) -> ReadAheadID? {
+    of log: LogID, from offset: Offset, bytesMax: Int, blocksMax: Int
+  ) throws(LogError) -> [ReadAheadID]? {
     let slot = try slot(of: log)
     let (start, limit) = withLog(slot) { ($0.logStart, $0.visible) }
     guard offset >= start, offset < limit.end else { return nil }
-    // Who is at the end reads what was written a moment ago.
-    guard withLog(slot, { $0.recentPlace(endingAt: offset) }) == nil else { return nil }
     let index = withLog(slot) { $0.segmentIndex(for: offset) }
     let (base, size) = withLog(slot) { ($0.segments[index].base, $0.segments[index].size) }
     let end = base == limit.segment ? limit.position : size
-    guard
-      let position = try? withIndex(
-        slot, index,
-        { table in
-          IndexLookup.position(ofOffset: offset - base, in: table)
-        })
-    else {
+    let position: Int64
+    if let place = withLog(slot, { $0.recentPlace(endingAt: offset) }), place.segment == base {
+      position = place.position
+    } else if let entry = try? withIndex(
+      slot, index, { IndexLookup.position(ofOffset: offset - base, in: $0) })
+    {
+      position = entry
+    } else {
       // For the slice to report.
       return nil
     }
-    var range = position..<min(end, position + Int64(bytesMax))
+    // Room for the largest batch there can be.
+    let bytes = Int64(min(bytesMax, options.journal.groupBytesMax))
+    var range = position..<min(end, position + bytes)
     // What is verified is verified by whole regions.
     if withLog(slot, { $0.segments[index].verified.firstUnverified(in: range) }) != nil {
       let regions = VerifiedRegions.bytes
       range = (range.lowerBound / regions * regions)..<min(end, range.upperBound + regions)
     }
-    // What is in the tail's memory is not read from the file, which may not have it.
-    let whole = range.lowerBound..<min(end, range.upperBound + Self.extraBytes)
-    guard !range.isEmpty, let (file, part) = try? source(slot, index).firstInFile(whole),
-      part.lowerBound < range.upperBound
-    else { return nil }
-    let asked = part.clamped(to: range)
-    guard !disk.isInMemory(file.id, position: asked.lowerBound, count: asked.count)
-    else { return nil }
-    return begin(file, part)
+    let (waits, isMissing) = read(range, slot, index, blocksMax)
+    if !isMissing {
+      let block = blocks.blockBytes
+      let next = (range.upperBound + block - 1) / block * block
+      _ = read(next..<max(next, min(end, next + block)), slot, index, 1)
+    }
+    guard isMissing || !waits.isEmpty else { return nil }
+    return waits
   }
 
-  private func begin(_ file: OpenFile, _ range: Range<Int64>) -> ReadAheadID? {
-    let same = readsAhead.filter { $0.value.file === file && $0.value.range == range }
-    if let (id, _) = same.min(by: { $0.key < $1.key }) { return id }
-    guard readsAhead.count < Self.readsAheadMax else { return nil }
-    nextReadAhead += 1
+  /// Begins to read what of the range is not in memory. Returns what to wait for, and whether there
+  /// was something that was not begun.
+  private func read(
+    _ range: Range<Int64>, _ slot: Int, _ index: Int, _ blocksMax: Int
+  ) -> (waits: [ReadAheadID], isMissing: Bool) {
+    guard !range.isEmpty, let runs = try? source(slot, index).inFile(range), !runs.isEmpty
+    else { return ([], false) }
+    let reads = logs[slot].segments[index].reads ?? SegmentReads(blocks)
+    withLog(slot) { $0.segments[index].reads = reads }
+    let blockBytes = blocks.blockBytes
+    var waits: [ReadAheadID] = []
+    var begun = 0
+    for run in runs {
+      var position = run.lowerBound
+      while position < run.upperBound {
+        if let block = reads.block(at: position) {
+          if !block.isThere, waits.last != block.id { waits.append(block.id) }
+          position = block.valid.upperBound
+          continue
+        }
+        guard begun < blocksMax else { return (waits, true) }
+        let blockEnd = (position / blockBytes + 1) * blockBytes
+        let whole = position / blockBytes * blockBytes..<blockEnd
+        guard let id = begin(reads, around: position, in: whole, slot, index) else {
+          // All memory is being read into: there is some when one of the reads is done.
+          if let oldest = readsUnderWay.first, !waits.contains(oldest) { waits.append(oldest) }
+          return (waits, true)
+        }
+        begun += 1
+        waits.append(id)
+        position = reads.block(at: position)?.valid.upperBound ?? blockEnd
+      }
+    }
+    return (waits, false)
+  }
+
+  /// Reads the block with `position` in it, of which counts what is in the file without a gap.
+  private func begin(
+    _ reads: SegmentReads, around position: Int64, in block: Range<Int64>, _ slot: Int,
+    _ index: Int
+  ) -> ReadAheadID? {
+    let segment = logs[slot].segments[index]
+    let part = block.lowerBound..<min(block.upperBound, segment.size)
+    guard let runs = try? source(slot, index).inFile(part),
+      let valid = runs.first(where: { $0.contains(position) }),
+      let file = try? directFile(slot, index)
+    else { return nil }
+    let id = ReadAheadID(rawValue: readsAheadBegun + 1)
+    guard let made = reads.begin(valid, id), let memory = made.memory else { return nil }
     readsAheadBegun += 1
-    let id = ReadAheadID(rawValue: nextReadAhead)
-    readsAhead[id] = ReadAhead(file: file, range: range)
+    readsUnderWay.append(id)
     submit(
-      .readAhead(file.id, position: range.lowerBound, count: range.count), .readAhead(id, file))
+      .load(file.id, position: block.lowerBound, DiskBytes(memory, 0..<Int(blocks.blockBytes))),
+      .readAhead(made, file))
     return id
   }
 
-  func readAheadDone(_ id: ReadAheadID) {
-    readsAhead[id] = nil
-    emit(.readAhead(id))
+  func readAheadDone(_ block: ReadBlock, _ result: Result<DiskResult, DiskError>) {
+    readsUnderWay.removeAll { $0 == block.id }
+    // What cannot be read is left for the slice to find out.
+    if case .success(.count(let bytes)) = result {
+      blocks.ended(block, Int(bytes))
+    } else {
+      blocks.ended(block, nil)
+    }
+    emit(.readAhead(block.id))
   }
 }

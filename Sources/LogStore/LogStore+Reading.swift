@@ -75,7 +75,14 @@ extension LogStore {
         count = min(max(count, first.batchSize), available)
       }
       guard count > 0 else { return nil }
-      return LogSlice(pieces: try source.pieces(position..<position + Int64(count)), count: count)
+      var pieces = try source.pieces(position..<position + Int64(count))
+      if let cut = pieces.firstIndex(where: \.isInFile), cut > 0 {
+        // What is not in memory is for the next read to bring, once there is a whole batch.
+        let inMemory = pieces[..<cut].reduce(0) { $0 + $1.count }
+        let first = try source.header(at: position)?.batchSize ?? count
+        if first <= inMemory { pieces.removeSubrange(cut...) }
+      }
+      return LogSlice(pieces)
     } catch {
       if let failure = logs[slot].failure { throw .logFailed(failure) }
       throw .disk("\(error)")
@@ -223,15 +230,26 @@ extension LogStore {
   func source(_ slot: Int, _ index: Int) -> SegmentSource {
     let segment = logs[slot].segments[index]
     if let files = segment.files {
-      return SegmentSource(disk, segment.tail, files) { [disk] () throws(DiskError) in
+      return SegmentSource(disk, segment, files) { [disk] () throws(DiskError) in
         try files.forReading(disk)
       }
     }
     return SegmentSource(
-      disk, segment.tail, SegmentFiles(log: logs[slot].id, base: segment.base)
+      disk, segment, SegmentFiles(log: logs[slot].id, base: segment.base)
     ) { [self] () throws(DiskError) in
       try reader(slot, index).file
     }
+  }
+
+  /// A segment's file, open for reading past the page cache.
+  func directFile(_ slot: Int, _ index: Int) throws(DiskError) -> OpenFile {
+    if let files = logs[slot].segments[index].files { return try files.forReadingDirect(disk) }
+    let key = ReaderCache.Key(log: logs[slot].id, base: logs[slot].segments[index].base)
+    if let open = try reader(slot, index).direct { return open }
+    let path = logs[slot].segments[index].dataPath(key.log)
+    let file = OpenFile(try disk.openFile(path, .existing, direct: true), disk)
+    readers.setDirect(key, file)
+    return file
   }
 
   /// Opens a closed segment that is not open, and its index.

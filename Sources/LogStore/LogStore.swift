@@ -55,9 +55,9 @@ package final class LogStore {
   /// checkpoint began.
   var waitingTails: [(slot: Int, log: LogID)] = []
   var firstWaiting = 0
-  /// Reads into memory that are under way, and what they read.
-  var readsAhead: [ReadAheadID: ReadAhead] = [:]
-  var nextReadAhead: UInt64 = 0
+  let blocks: ReadMemory
+  /// Reads into memory that are under way, oldest first; not more than there is memory for.
+  var readsUnderWay: [ReadAheadID] = []
   /// Reads into memory that were begun since the store was opened.
   package internal(set) var readsAheadBegun: UInt64 = 0
 
@@ -71,6 +71,7 @@ package final class LogStore {
     checkpointThrough = through
     readers.filesMax = options.openFilesMax
     tails = TailMemory(options: options)
+    blocks = ReadMemory(options: options)
   }
 
   deinit { tails.close() }
@@ -106,6 +107,9 @@ package final class LogStore {
 
   /// Memory that the newest records of all logs are in, and what of it is free.
   package var tailBytes: Int { tails.allocated }
+
+  /// Memory that old records are read into.
+  package var readBytes: Int { blocks.bytes }
 
   func emit(_ event: LogStoreEvent) { events.append(event) }
 
@@ -185,7 +189,7 @@ enum Pending {
   case fileWork(slot: Int, LogID, OpenFile?)
   case checkpoint(CheckpointRun.Step, UInt64, OpenFile?)
   case reserve(OpenFile)
-  case readAhead(ReadAheadID, OpenFile)
+  case readAhead(ReadBlock, OpenFile)
 }
 
 extension Pending {

@@ -6,6 +6,8 @@ public struct LogStoreOptions: Sendable {
   public var checkpointSyncsMax = 32
   /// The newest records, in memory on their way to the segments' files and after it.
   public var tails = TailOptions()
+  /// Old records in memory.
+  public var reads = ReadOptions()
   /// Files of closed segments kept open for readers.
   public var openFilesMax = 512
   /// Below this much free space the store takes no more records, so that a checkpoint and the
@@ -27,6 +29,17 @@ public struct TailOptions: Sendable {
   public var chunkBytesMax = 256 << 10
   /// What of one log is written to its file at once.
   public var writeBytes: Int64 = 1 << 20
+
+  /// A server's options.
+  public init() {}
+}
+
+/// How readers that are behind what is in memory read.
+public struct ReadOptions: Sendable {
+  /// Memory at most that old records are read into; shared by all readers.
+  public var bytesMax = 64 << 20
+  /// Read at once, at multiples of it; itself a multiple of the disk's blocks.
+  public var blockBytes = 1 << 20
 
   /// A server's options.
   public init() {}

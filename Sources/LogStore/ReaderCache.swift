@@ -11,6 +11,8 @@ struct ReaderCache {
 
   struct Reader {
     var file: OpenFile
+    /// Past the page cache, if it was needed.
+    fileprivate(set) var direct: OpenFile?
     var index: MappedIndex?
     fileprivate var used: UInt64
   }
@@ -35,6 +37,8 @@ struct ReaderCache {
     clock += 1
     readers[key] = Reader(file: file, index: index, used: clock)
   }
+
+  mutating func setDirect(_ key: Key, _ file: OpenFile) { readers[key]?.direct = file }
 
   mutating func forget(_ log: LogID, below offset: Offset = Offset(.max)) {
     readers = readers.filter { $0.key.log != log || $0.key.base >= offset }

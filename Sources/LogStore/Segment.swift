@@ -33,6 +33,8 @@ struct Segment {
   var hasIndexFile = false
   /// Its newest bytes, if any were appended since the store was opened.
   var tail: SegmentTail?
+  /// What was read of it into memory, if anything was.
+  var reads: SegmentReads?
 
   init(base: Offset) {
     self.base = base
@@ -70,6 +72,8 @@ struct Segment {
     size = position
     verified.truncate(to: position)
     tail?.truncate(to: position)
+    // Other bytes may come to the same places.
+    reads = nil
     index.truncate(to: position)
     if indexWritten > index.count {
       indexWritten = index.count
@@ -113,6 +117,8 @@ final class SegmentFiles {
   var opensData = false
   /// For reading, through the page cache, and for recovery.
   var reading: OpenFile?
+  /// For reading past the page cache, if `data` is not open.
+  private var readingDirect: OpenFile?
   var index: OpenFile?
 
   init(log: LogID, base: Offset) {
@@ -130,6 +136,14 @@ final class SegmentFiles {
     if let reading { return reading }
     let file = OpenFile(try disk.openFile(dataPath, .existing), disk)
     reading = file
+    return file
+  }
+
+  /// As above, past the page cache.
+  func forReadingDirect(_ disk: any Disk) throws(DiskError) -> OpenFile {
+    if let open = data ?? readingDirect { return open }
+    let file = OpenFile(try disk.openFile(dataPath, .existing, direct: true), disk)
+    readingDirect = file
     return file
   }
 }

@@ -2,27 +2,35 @@ internal import Bytes
 package import Platform
 internal import Records
 
-/// The bytes of one segment: what is in memory lies over what is in its file.
+/// The bytes of one segment: what is in memory, its newest bytes and what was read of the others,
+/// lies over what is in its file.
 struct SegmentSource {
   private let disk: any Disk
-  private let memory: (tail: SegmentTail, files: SegmentFiles)?
+  private let tail: SegmentTail?
+  private let reads: SegmentReads?
+  /// Used for what is in memory when that goes, however late.
+  private let files: SegmentFiles?
   /// The file, open for reading through the page cache; opened when it is needed.
   private let file: () throws(DiskError) -> OpenFile
 
-  /// A segment of which a part may be in memory. `files` are used when that goes, however late.
+  /// A segment of which a part may be in memory.
   init(
-    _ disk: any Disk, _ tail: SegmentTail?, _ files: SegmentFiles,
+    _ disk: any Disk, _ segment: Segment, _ files: SegmentFiles,
     file: @escaping () throws(DiskError) -> OpenFile
   ) {
     self.disk = disk
-    memory = tail.map { ($0, files) }
+    tail = segment.tail
+    reads = segment.reads
+    self.files = files
     self.file = file
   }
 
   /// A segment that is only in its file.
   init(_ file: OpenFile, _ disk: any Disk) {
     self.disk = disk
-    memory = nil
+    tail = nil
+    reads = nil
+    files = nil
     self.file = { () throws(DiskError) in file }
   }
 
@@ -55,26 +63,37 @@ struct SegmentSource {
     return pieces
   }
 
-  /// The first run of bytes in the range that is only in the file.
-  func firstInFile(
-    _ range: Range<Int64>
-  ) throws(DiskError) -> (file: OpenFile, range: Range<Int64>)? {
-    for piece in try pieces(range) {
-      guard case .file(let file) = piece.place else { continue }
-      return (file, piece.position..<piece.position + Int64(piece.count))
+  /// The runs of bytes in the range that are in the file and not in the tail's memory.
+  func inFile(_ range: Range<Int64>) throws(DiskError) -> [Range<Int64>] {
+    guard let tail else { return [range] }
+    var runs: [Range<Int64>] = []
+    var position = range.lowerBound
+    while position < range.upperBound {
+      let (piece, end) = try tail.piece(at: position, limit: range.upperBound)
+      if case .file = piece { runs.append(position..<end) }
+      position = end
     }
-    return nil
+    return runs
   }
 
   private func place(
     at position: Int64, limit: Int64
   ) throws(DiskError) -> (LogSlice.Place, end: Int64) {
-    guard let (tail, files) = memory else { return (.file(try file()), limit) }
-    let (piece, end) = try tail.piece(at: position, limit: limit)
-    switch piece {
-    case .memory(let chunk): return (.memory(chunk, files), end)
-    case .file: return (.file(try file()), end)
+    var limit = limit
+    guard let files else { return (.file(try file()), limit) }
+    if let tail {
+      let (piece, end) = try tail.piece(at: position, limit: limit)
+      if case .memory(let chunk) = piece { return (.memory(chunk, files), end) }
+      limit = end
     }
+    if let reads {
+      if let block = reads.block(at: position), block.isThere {
+        return (.memory(block, files), min(block.valid.upperBound, limit))
+      }
+      // Of the next block there may be something.
+      limit = min(limit, (position / reads.blockBytes + 1) * reads.blockBytes)
+    }
+    return (.file(try file()), limit)
   }
 }
 
@@ -84,9 +103,14 @@ package struct LogSlice {
   /// Bytes. The last batch may be cut short.
   package let count: Int
 
+  init(_ pieces: [Piece]) {
+    self.pieces = pieces
+    count = pieces.reduce(0) { $0 + $1.count }
+  }
+
   enum Place {
-    /// And the files that have the bytes when the chunk's memory has gone to others.
-    case memory(TailChunk, SegmentFiles)
+    /// And the files that have the bytes when the memory has gone to others.
+    case memory(MemoryRun, SegmentFiles)
     /// Stays open for as long as it is held.
     case file(OpenFile)
   }
@@ -98,16 +122,18 @@ package struct LogSlice {
     let position: Int64
     package let count: Int
 
+    package var isInFile: Bool { if case .file = place { true } else { false } }
+
     /// Where the bytes are now. The answer holds until the store is called again.
     package func bytes(_ disk: any Disk) throws(DiskError) -> LogBytes {
       switch place {
       case .file(let file): return .file(file, position: position, count: count)
-      case .memory(let chunk, let files):
-        if let memory = chunk.memory {
-          let first = Int(position - chunk.start)
+      case .memory(let run, let files):
+        if let memory = run.memory {
+          let first = Int(position - run.start)
           return .memory(memory, first..<first + count)
         }
-        guard !chunk.isLost else { throw .failed("reading what the disk did not take", errno: 5) }
+        guard !run.isLost else { throw .failed("reading what the disk did not take", errno: 5) }
         return .file(try files.forReading(disk), position: position, count: count)
       }
     }

@@ -145,13 +145,11 @@ final class TailMemory {
 /// (2) Its memory goes only when the file has all its bytes and no write is outstanding. So a
 ///     reader who holds a chunk, and not its memory, finds the bytes in either (`LogSlice`), and
 ///     pins nothing.
-final class TailChunk {
+final class TailChunk: MemoryRun {
   enum State {
     case filling, leaving, kept, gone
   }
 
-  /// Where in the segment it begins: at a block's beginning.
-  let start: Int64
   let capacity: Int
   private(set) var end: Int64
   /// Nothing is added any more.
@@ -161,25 +159,24 @@ final class TailChunk {
   /// Writes that are under way or wait. They may be of more than what is left after a cut.
   private var outstanding = 0
   private(set) var state = State.filling
-  private(set) var memory: BlockMemory?
   private weak var tail: SegmentTail?
   private let pool: TailMemory
 
+  /// `start` is a block's beginning.
   init(start: Int64, size: Int, pool: TailMemory, tail: SegmentTail) {
-    self.start = start
     self.pool = pool
     self.tail = tail
     capacity = size
     end = start
     written = start
-    memory = pool.take(size)
+    super.init(start: start, memory: pool.take(size))
   }
 
   deinit { letGo() }
 
   var room: Int { capacity - Int(end - start) }
   /// Its bytes are neither in memory nor in the file: the disk did not take them.
-  var isLost: Bool { memory == nil && written < end }
+  override var isLost: Bool { memory == nil && written < end }
 
   /// Copies from the beginning of `bytes` what there is room for. Returns how much that was.
   func add(_ bytes: UnsafeRawBufferPointer) -> Int {

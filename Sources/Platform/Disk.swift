@@ -20,10 +20,6 @@ package protocol Disk: AnyObject {
 
   /// Does the operation some time; its completion comes back through the disk's owner.
   func submit(_ operation: DiskOperation, _ token: DiskToken)
-
-  /// Whether that part of a file can be read without waiting for the device. A guess: it may be
-  /// true of a part of which some is not in memory.
-  func isInMemory(_ file: FileID, position: Int64, count: Int) -> Bool
 }
 
 /// Names a file that a disk holds open.
@@ -40,7 +36,8 @@ package struct DiskToken: Hashable, Sendable {
   package init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
 
-/// A part of memory that stays as it is until the operation that carries it has completed.
+/// A part of memory that nobody else touches until the operation that carries it has completed:
+/// what is written stays as it is, what is read into is the disk's.
 package struct DiskBytes: Sendable {
   package let memory: BlockMemory
   package let range: Range<Int>
@@ -82,8 +79,9 @@ package enum DiskOperation: Sendable {
   case write(FileID, position: Int64, [DiskBytes], durable: Bool)
   /// Reads up to `count` bytes; fewer at the end of the file.
   case read(FileID, position: Int64, count: Int)
-  /// Reads a part into memory, for whoever reads it next.
-  case readAhead(FileID, position: Int64, count: Int)
+  /// Reads into memory, as much as there is room for; less at the end of the file. Answers with the
+  /// count.
+  case load(FileID, position: Int64, DiskBytes)
   case sync(FileID)
   case truncate(FileID, size: Int64)
   case size(FileID)

@@ -78,10 +78,6 @@ package final class FileDisk: Disk {
     completions.wait()
   }
 
-  package func isInMemory(_ file: FileID, position: Int64, count: Int) -> Bool {
-    FileSystemCall(root: root).isInMemory(file, position, count)
-  }
-
   /// How long durable writes took, from the moment a thread began them.
   package var durableWriteLatency: LatencyHistogram { durableWrites.latency }
 

@@ -34,8 +34,9 @@ struct FileSystemCall: Sendable {
       if durable { try check(fdatasync(file.rawValue), "syncing a journal file") }
     case .read(let file, let position, let count):
       return .bytes(try read(file, position, count))
-    case .readAhead(let file, let position, let count):
-      try readAhead(file, position, count)
+    case .load(let file, let position, let part):
+      let room = unsafe UnsafeMutableRawBufferPointer(rebasing: part.memory.bytes[part.range])
+      return .count(Int64(unsafe try read(file, position, room)))
     case .sync(let file):
       try check(fdatasync(file.rawValue), "syncing a file")
     case .truncate(let file, let size):
@@ -187,45 +188,6 @@ struct FileSystemCall: Sendable {
       got += count
     }
     return got
-  }
-
-  /// Whether the first byte of every chunk is in the page cache. A chunk is what the kernel reads
-  /// ahead at once by default, so that what was read is there as a whole or not at all, mostly.
-  func isInMemory(_ file: FileID, _ position: Int64, _ count: Int) -> Bool {
-    var byte: UInt8 = 0
-    return unsafe withUnsafeMutableBytes(of: &byte) { memory in
-      var vector = unsafe iovec(iov_base: memory.baseAddress, iov_len: 1)
-      var at = position
-      while at < position + Int64(count) {
-        let got = unsafe martlet_preadv_nowait(file.rawValue, &vector, 1, Int(at))
-        // Whatever else is wrong, or not known to this file system, is for the read to find out.
-        if got < 0, errno == EAGAIN { return false }
-        at = (at / Self.chunkBytes + 1) * Self.chunkBytes
-      }
-      return true
-    }
-  }
-
-  private static let chunkBytes: Int64 = 64 << 10
-
-  private func readAhead(_ file: FileID, _ position: Int64, _ count: Int) throws(DiskError) {
-    var memory = [UInt8](repeating: 0, count: min(count, 1 << 20))
-    var failed: DiskError?
-    var got = 0
-    unsafe memory.withUnsafeMutableBytes { buffer in
-      while got < count, failed == nil {
-        let part = unsafe UnsafeMutableRawBufferPointer(
-          rebasing: buffer[..<min(buffer.count, count - got)])
-        do throws(DiskError) {
-          let read = unsafe try self.read(file, position + Int64(got), part)
-          if read == 0 { return }
-          got += read
-        } catch {
-          failed = error
-        }
-      }
-    }
-    if let failed { throw failed }
   }
 
   private func status(_ file: FileID) throws(DiskError) -> stat {

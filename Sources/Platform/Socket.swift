@@ -57,6 +57,11 @@ package final class Socket {
     case wouldBlock
     /// The other side is gone.
     case closed
+
+    /// With how many bytes were moved.
+    package var counted: (Transfer, count: Int) {
+      if case .bytes(let count) = self { (self, count) } else { (self, 0) }
+    }
   }
 
   /// Listens on an address. A port of zero takes any that is free; `localPort` tells which.

@@ -15,7 +15,8 @@ package import Platform
 /// (4) A sync that fails leaves the file looking written, and clean: the next sync succeeds and
 ///     makes nothing durable.
 ///
-/// (5) A direct write that is not aligned to sectors, in the file or in memory, stops the program.
+/// (5) A direct read or write that is not aligned to sectors, in the file or in memory, stops the
+///     program.
 ///
 /// Operations are done when the owner says so (`step`), in any order.
 package final class VirtualDisk: Disk {
@@ -30,9 +31,6 @@ package final class VirtualDisk: Disk {
   package private(set) var operationsDone = 0
   /// Submitted, not done yet.
   package private(set) var inFlight: [(operation: DiskOperation, token: DiskToken)] = []
-
-  /// What was written and read ahead since the caches were dropped; nil if all is in memory.
-  private var inMemory: [String: [Range<Int64>]]?
 
   private let root: Directory
   private var open: [FileID: File] = [:]
@@ -56,19 +54,6 @@ package final class VirtualDisk: Disk {
     } catch {
       return DiskCompletion(token, .failure(error))
     }
-  }
-
-  /// From now on nothing is in memory but what is written or read ahead.
-  package func dropCaches() { inMemory = [:] }
-
-  package func isInMemory(_ file: FileID, position: Int64, count: Int) -> Bool {
-    guard let inMemory, let path = paths[file] else { return true }
-    var covered = position
-    let ranges = inMemory[path, default: []].sorted { $0.lowerBound < $1.lowerBound }
-    for range in ranges where range.lowerBound <= covered {
-      covered = max(covered, range.upperBound)
-    }
-    return covered >= position + Int64(count)
   }
 
   package func perform(_ operation: DiskOperation) throws(DiskError) -> DiskResult {
@@ -128,18 +113,16 @@ extension VirtualDisk {
       let bytes = Self.joined(parts)
       try reserve(max(0, Int(position) + bytes.count - self[file].current.count), "a write")
       self[file].write(position, bytes)
-      let range = position..<position + Int64(bytes.count)
-      if let path = paths[file], !direct.contains(file) {
-        inMemory?[path, default: []].append(range)
-      }
       if durable { self[file].sync() }
     case .read(let file, let position, let count):
       let bytes = self[file].current
       let first = min(Int(position), bytes.count)
       return .bytes(Array(bytes[first..<min(first + count, bytes.count)]))
-    case .readAhead(let file, let position, let count):
-      let range = position..<position + Int64(count)
-      if let path = paths[file] { inMemory?[path, default: []].append(range) }
+    case .load(let file, let position, let part):
+      if direct.contains(file) { Self.checkAlignment(position, [part]) }
+      let bytes = self[file].current.dropFirst(Int(position)).prefix(part.range.count)
+      unsafe part.memory.bytes[part.range.lowerBound...].copyBytes(from: bytes)
+      return .count(Int64(bytes.count))
     case .sync(let file): self[file].sync()
     case .truncate(let file, let size): self[file].truncate(Int(size))
     case .size(let file): return .count(Int64(self[file].current.count))
@@ -210,11 +193,11 @@ extension VirtualDisk {
 
   private static func checkAlignment(_ position: Int64, _ parts: [DiskBytes]) {
     guard Int(position) % sectorBytes == 0 else {
-      fatalError("a direct write at \(position), which begins no sector")
+      fatalError("direct I/O at \(position), which begins no sector")
     }
     for part in parts {
       guard part.range.lowerBound % sectorBytes == 0, part.range.count % sectorBytes == 0 else {
-        fatalError("a direct write of the bytes \(part.range) of its memory: no whole sectors")
+        fatalError("direct I/O with the bytes \(part.range) of its memory: no whole sectors")
       }
     }
   }
@@ -254,7 +237,7 @@ extension VirtualDisk {
       case .write(let file, let position, let parts, _):
         // Done, but whether it was also made durable is for the power cut to say.
         _ = try? copy.apply(.write(file, position: position, parts, durable: false))
-      case .sync, .close, .read, .readAhead, .list, .size, .map, .freeSpace: break
+      case .sync, .close, .read, .load, .list, .size, .map, .freeSpace: break
       default: _ = try? copy.apply(item.operation)
       }
     }
@@ -302,7 +285,7 @@ extension VirtualDisk {
       .removeDirectory(let path), .open(let path, _, _), .delete(let path), .rename(let path, _):
       path
     case .close(let file), .allocate(let file, _), .write(let file, _, _, _), .read(let file, _, _),
-      .readAhead(let file, _, _), .sync(let file), .truncate(let file, _), .size(let file),
+      .load(let file, _, _), .sync(let file), .truncate(let file, _), .size(let file),
       .map(let file, _):
       paths[file]
     case .freeSpace: nil

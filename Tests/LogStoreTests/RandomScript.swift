@@ -1,8 +1,10 @@
 import Bytes
 import LogStore
+import Records
 import Simulation
 
-/// Random appends, truncations, votes, deletions and checkpoints on a few logs.
+/// Random appends, truncations, votes, deletions and checkpoints on a few logs, and readers that
+/// must find what was appended, wherever it is.
 final class RandomScript {
   private let harness: StoreHarness
   private var random: SeededGenerator
@@ -21,6 +23,7 @@ final class RandomScript {
         // The journal is full: what is under way must go on first.
         harness.turn()
       }
+      try read()
       if !random.oneIn(3) { harness.turn() }
       harness.now += 10
     }
@@ -70,6 +73,46 @@ final class RandomScript {
     // What follows a truncation is written by another leader.
     let next = max(epochs[log] ?? 0, state.epochs.last?.epoch.rawValue ?? 0) + 1
     epochs[log] = next
+  }
+
+  /// From some batch on: begins to read it into memory, or takes what there is.
+  private func read() throws {
+    guard let log = logs.randomElement(using: &random), let state = harness.state[log]
+    else { return }
+    let bounds = try harness.store.bounds(of: log)
+    let starts = state.batches.indices.filter { index in
+      let end = StoreHarness.end(of: state.batches[index])
+      return end > bounds.start.rawValue && end <= bounds.readable.rawValue
+    }
+    guard let index = starts.randomElement(using: &random) else { return }
+    let first = try RecordBatchHeader(state.batches[index][...]).baseOffset
+    let offset = max(first, bounds.start)
+    let reads = try harness.store.readAhead(
+      of: log, from: offset, bytesMax: 100 + random.below(1000), blocksMax: random.below(4))
+    // One who was told to wait may look all the same.
+    guard reads == nil || random.oneIn(2) else { return }
+    let bytesMax = 100 + random.below(1000)
+    guard let slice = try harness.store.slice(of: log, from: offset, bytesMax: bytesMax) else {
+      harness.failures.append("\(log) has nothing at \(offset), which is readable")
+      return
+    }
+    if let held { try check(held) }
+    held = Held(slice: slice, expected: Array(state.batches[index...].joined().prefix(slice.count)))
+  }
+
+  /// What a slow reader has been given, and sends at some later time.
+  private struct Held {
+    let slice: LogSlice
+    let expected: [UInt8]
+  }
+
+  private var held: Held?
+
+  private func check(_ held: Held) throws {
+    // Files may be gone by now; wrong bytes are never right.
+    guard let bytes = try? harness.store.bytes(of: held.slice), bytes.count == held.expected.count
+    else { return }
+    if bytes != held.expected { harness.failures.append("a reader was given other bytes") }
   }
 
   /// Up to what is durable, as a leader of one would.

@@ -44,6 +44,9 @@ final class StoreHarness {
     options.tails.bytesMax = 16384
     options.tails.chunkBytesMax = 2048
     options.tails.writeBytes = 1024
+    // So little that readers take it from one another.
+    options.reads.blockBytes = 512
+    options.reads.bytesMax = 1536
     options.freeSpaceMin = 0
     options.reserveBytes = 512
     return options

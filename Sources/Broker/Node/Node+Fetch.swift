@@ -22,8 +22,10 @@ final class FetchOperation {
   fileprivate var deadlineTicket: DeadlineQueue<UInt64>.Ticket?
   /// Bytes that are being read into memory for it: it is not over before they are there.
   fileprivate var reads: Set<ReadAheadID> = []
-  /// It has waited for a read, and takes what there is now, in memory or not.
-  fileprivate var hasWaitedForReads = false
+  /// How often it has waited for reads. Memory may have gone to others before its turn came: the
+  /// last time it takes what there is, in memory or not.
+  fileprivate var readRounds = 0
+  fileprivate static let readRoundsMax = 4
 
   init(
     number: UInt64, request: Request, body: FetchRequest, context: FetchSessions.Context,
@@ -71,7 +73,7 @@ struct FetchQueue {
     for operation in readers.removeValue(forKey: read) ?? [] {
       operation.reads.remove(read)
       guard operation.reads.isEmpty, !operation.isAnswered else { continue }
-      operation.hasWaitedForReads = true
+      operation.readRounds += 1
       note(operation)
     }
   }
@@ -111,6 +113,9 @@ struct FetchQueue {
 
 /// A broker never answers with more (Kafka's fetch.max.bytes).
 private let fetchBytesMax = 57_671_680
+
+/// Reads that one fetch waits for, so that a client with many partitions leaves memory to others.
+private let readsMax = 24
 
 /// What a fetch found.
 private struct FetchResult {
@@ -294,11 +299,12 @@ extension Node {
     }
     let bytesMax = min(budget, Int(max(0, asked.partitionMaxBytes)))
     do throws(LogError) {
-      if !operation.hasWaitedForReads, isFirst || budget > 0,
-        let read = try store.readAhead(
-          of: partition.log, from: Offset(asked.fetchOffset), bytesMax: bytesMax)
+      if operation.readRounds < FetchOperation.readRoundsMax, isFirst || budget > 0,
+        let reads = try store.readAhead(
+          of: partition.log, from: Offset(asked.fetchOffset), bytesMax: bytesMax,
+          blocksMax: max(0, readsMax - result.reads.count))
       {
-        result.reads.insert(read)
+        result.reads.formUnion(reads)
         return answer
       }
       let slice = try store.slice(

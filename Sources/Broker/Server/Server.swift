@@ -1,3 +1,4 @@
+internal import Bytes
 internal import KafkaWire
 internal import LogStore
 package import Platform
@@ -23,10 +24,13 @@ package final class Server {
   package static let requestBytesMax = 256 << 20
   package static let bufferedBytesMax = 1 << 30
   package static let connectionsMax = 10_000
+  /// Memory of large requests that is kept to be used again.
+  private static let pooledBytesMax = 16 << 20
   package static let stopMilliseconds: Int64 = 5000
 
   let loop: EventLoop
   let disk: FileDisk
+  let arrays = ArrayPool(bytesMax: Server.pooledBytesMax)
   private let node: Node
   /// For clients in this process. Usable from every thread.
   package let localLink: LocalLink

@@ -6,14 +6,14 @@ internal import Platform
 ///
 /// (1) At most `requestsMax` requests wait for their responses and at most `outputBytesMax` bytes
 ///     of responses wait to be sent; beyond either nothing more is read from the client.
-/// (2) A frame's memory grows with the bytes that arrive, never with the size the frame claims.
+/// (2) A frame's memory follows the bytes that arrive, not the size the frame claims.
 /// (3) Responses leave in the order of the requests, whichever is ready first.
 final class SocketConnection: ReadinessHandler, ClientConnection {
   let id: ConnectionID
   let peer: String
   private let socket: Socket
   private unowned let server: Server
-  private var input = FrameAssembler()
+  private var input: FrameAssembler
   /// Bytes of `input` that the server has counted.
   private var counted = 0
   private var requests = OpenRequests()
@@ -27,6 +27,7 @@ final class SocketConnection: ReadinessHandler, ClientConnection {
     self.id = id
     self.socket = socket
     self.server = server
+    input = FrameAssembler(server.arrays)
     peer = socket.peer
   }
 
@@ -46,8 +47,8 @@ final class SocketConnection: ReadinessHandler, ClientConnection {
   private func receive() {
     var budget = ConnectionBounds.readBytesMax
     while budget > 0, !isClosed, takesRequests {
-      let transfer = input.receive(from: socket)
-      switch transfer {
+      let transfer = unsafe input.receive { unsafe socket.receive(into: $0).counted }
+      switch transfer ?? .wouldBlock {
       case .bytes(let count):
         budget -= count
         handOver()
@@ -142,7 +143,7 @@ final class SocketConnection: ReadinessHandler, ClientConnection {
     server.loop.remove(socket.descriptor)
     _ = server.holds(buffered: -counted)
     counted = 0
-    input = FrameAssembler()
+    input = FrameAssembler(server.arrays)
     defer {
       requests = OpenRequests()
       output = OutputQueue()

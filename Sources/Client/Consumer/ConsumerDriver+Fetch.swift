@@ -5,30 +5,44 @@ extension ConsumerDriver {
   private static let retryMilliseconds: Int64 = 50
 
   /// Sends a fetch to every node that has none and leads partitions that may be fetched.
+  ///
+  /// A fetch that finds nothing waits at the broker, and a connection answers in order. Partitions
+  /// that come to be fetched meanwhile and have more, because what was read ahead of them is used
+  /// up or because of a seek, go over a connection of their own, without waiting there.
   func fetch(_ network: Network, _ now: Int64) {
     var byNode: [Int32: [TopicPartition]] = [:]
+    var promptly: [Int32: [TopicPartition]] = [:]
     for partition in positions.fetchable(now) {
       guard let leader = network.metadata.cluster.leader(of: partition) else {
         network.metadata.refresh()
         positions.update(partition) { $0.retryAt = now + Self.retryMilliseconds }
         continue
       }
-      if !fetching.contains(leader) { byNode[leader, default: []].append(partition) }
+      if !fetching.contains(leader) {
+        byNode[leader, default: []].append(partition)
+      } else if !fetchingPromptly.contains(leader), positions[partition]?.isAtEnd == false {
+        promptly[leader, default: []].append(partition)
+      }
     }
-    for node in byNode.keys.sorted() { fetch(byNode[node] ?? [], from: node, network) }
+    for node in byNode.keys.sorted() { fetch(byNode[node] ?? [], from: node, waits: true, network) }
+    for node in promptly.keys.sorted() {
+      fetch(promptly[node] ?? [], from: node, waits: false, network)
+    }
   }
 
-  private func fetch(_ partitions: [TopicPartition], from node: Int32, _ network: Network) {
+  private func fetch(
+    _ partitions: [TopicPartition], from node: Int32, waits: Bool, _ network: Network
+  ) {
     let cluster = network.metadata.cluster
     var turns: [TopicPartition: Int] = [:]
     var request = FetchRequest()
-    request.maxWaitMs = options.fetchWaitMilliseconds
-    request.minBytes = options.fetchBytesMin
+    request.maxWaitMs = waits ? options.fetchWaitMilliseconds : 0
+    request.minBytes = waits ? options.fetchBytesMin : 0
     request.maxBytes = options.fetchBytesMax
     request.isolationLevel = options.isolation.rawValue
     for partition in partitions {
       guard let state = positions[partition] else { continue }
-      turns[partition] = state.turns
+      turns[partition] = state.turn
       positions.update(partition) { $0.isFetching = true }
       var wanted = FetchRequest.Partition()
       wanted.partition = partition.partition
@@ -46,10 +60,10 @@ extension ConsumerDriver {
       topic.partitions = [wanted]
       request.topics.append(topic)
     }
-    fetching.insert(node)
+    if waits { fetching.insert(node) } else { fetchingPromptly.insert(node) }
     network.send(
-      FetchRequest.self, to: .node(node), lane: fetchLane,
-      waitMilliseconds: Int64(options.fetchWaitMilliseconds),
+      FetchRequest.self, to: .node(node), lane: waits ? fetchLane : promptLane,
+      waitMilliseconds: Int64(request.maxWaitMs),
       { version in
         var request = request
         // Before version 12 nobody compares epochs of what was fetched.
@@ -64,7 +78,7 @@ extension ConsumerDriver {
       },
       { [weak self] result in
         guard let self else { return }
-        fetching.remove(node)
+        if waits { fetching.remove(node) } else { fetchingPromptly.remove(node) }
         fetched(turns, result)
       })
   }
@@ -73,7 +87,9 @@ extension ConsumerDriver {
     _ turns: [TopicPartition: Int], _ result: Result<FetchResponse, ClientError>
   ) {
     guard let network else { return }
-    for partition in turns.keys { positions.update(partition) { $0.isFetching = false } }
+    for (partition, turn) in turns {
+      positions.update(partition) { if $0.turn == turn { $0.isFetching = false } }
+    }
     var answered = Set<TopicPartition>()
     switch result {
     case .failure(let error) where error.code == .unsupportedVersion: fail(error)
@@ -82,7 +98,7 @@ extension ConsumerDriver {
       for topic in response.responses {
         for answer in topic.partitions {
           let partition = TopicPartition(topic.topic, answer.partitionIndex)
-          guard let turn = turns[partition], positions[partition]?.turns == turn else { continue }
+          guard let turn = turns[partition], positions[partition]?.turn == turn else { continue }
           answered.insert(partition)
           take(answer, partition, turn, network)
         }
@@ -90,7 +106,7 @@ extension ConsumerDriver {
     }
     for partition in turns.keys where !answered.contains(partition) {
       positions.update(partition) {
-        if $0.turns == turns[partition] { $0.retryAt = network.now + Self.retryMilliseconds }
+        if $0.turn == turns[partition] { $0.retryAt = network.now + Self.retryMilliseconds }
       }
     }
   }

@@ -39,7 +39,7 @@ extension ConsumerDriver {
   private func findPlaces(_ times: [TopicPartition: Int64], _ network: Network) {
     var turns: [TopicPartition: Int] = [:]
     for partition in times.keys {
-      turns[partition] = positions[partition]?.turns
+      turns[partition] = positions[partition]?.turn
       positions.update(partition) { $0.isAsking = true }
     }
     network.listOffsets(
@@ -50,7 +50,7 @@ extension ConsumerDriver {
       if case .failure(let error) = result, !error.isRetriable { fail(error) }
       let found = try? result.get()
       for partition in times.keys.sorted() {
-        guard let state = positions[partition], state.turns == turns[partition], state.isAsking
+        guard let state = positions[partition], state.turn == turns[partition], state.isAsking
         else { continue }
         if let place = found?[partition], place.offset >= 0 {
           positions.place(partition, at: place.offset)
@@ -69,7 +69,7 @@ extension ConsumerDriver {
   private func findCommitted(_ partitions: [TopicPartition], _ network: Network) {
     isOffsetFetchOpen = true
     var turns: [TopicPartition: Int] = [:]
-    for partition in partitions { turns[partition] = positions[partition]?.turns }
+    for partition in partitions { turns[partition] = positions[partition]?.turn }
     let name = options.groupID ?? ""
     withCoordinator(network) { [weak self] found in
       guard let self else { return }
@@ -93,7 +93,7 @@ extension ConsumerDriver {
     switch result {
     case .success(let offsets):
       for (partition, turn) in turns {
-        guard let state = positions[partition], state.turns == turn, state.pending == .committed
+        guard let state = positions[partition], state.turn == turn, state.pending == .committed
         else { continue }
         if let offset = offsets[partition] {
           positions.place(partition, at: offset)

@@ -8,8 +8,10 @@ final class ConsumerDriver: LoopDriver {
   var positions: ConsumerPositions
   var group: GroupMember?
   weak var network: Network?
-  /// Fetches wait at the broker, and joins: both have connections of their own.
+  /// Fetches wait at the broker, and joins: both have connections of their own, and so have fetches
+  /// that do not.
   var fetchLane = Lane.general
+  var promptLane = Lane.general
   var groupLane = Lane.general
   var coordinator: Int32?
   var handler: Consumer.RebalanceHandler?
@@ -18,6 +20,7 @@ final class ConsumerDriver: LoopDriver {
   var nextAutoCommit: Int64 = 0
   /// Nodes that have a fetch to answer.
   var fetching: Set<Int32> = []
+  var fetchingPromptly: Set<Int32> = []
   private var trackedTopics: Set<String> = []
   var poller: (operation: Operation<[ConsumerRecord]>, deadline: Int64)?
   /// What the next poll fails with.
@@ -32,6 +35,7 @@ final class ConsumerDriver: LoopDriver {
   func start(_ network: Network) {
     self.network = network
     fetchLane = network.makeLane()
+    promptLane = network.makeLane()
     groupLane = network.makeLane()
     nextAutoCommit = network.now + options.autoCommitMilliseconds
     network.add(self)
@@ -55,6 +59,7 @@ final class ConsumerDriver: LoopDriver {
     for topic in trackedTopics.sorted() { network.metadata.untrack(topic) }
     trackedTopics = []
     network.closeLane(fetchLane, error)
+    network.closeLane(promptLane, error)
     network.closeLane(groupLane, error)
   }
 

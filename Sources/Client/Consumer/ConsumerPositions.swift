@@ -11,8 +11,8 @@ internal import Records
 /// - `fetchOffset`: below it, everything was fetched.
 ///
 /// (1) A record is returned once, in order, unless the consumer seeks.
-/// (2) What was fetched before a seek or a new assignment is dropped, also if it arrives later:
-///     each partition counts its `turns`.
+/// (2) What was fetched before a seek or a new assignment is dropped, also if it arrives later: each
+///     begins a `turn`, whose number no other has.
 /// (3) Control batches, records below the position and, with read committed, records of aborted
 ///     transactions are never returned; offsets move past them.
 struct ConsumerPositions: ~Copyable {
@@ -35,8 +35,10 @@ struct ConsumerPositions: ~Copyable {
     var lastEpoch: Int32 = -1
     var isPaused = false
     var isFetching = false
+    /// There was nothing more when it was last fetched.
+    var isAtEnd = false
     var retryAt: Int64 = .min
-    var turns = 0
+    fileprivate(set) var turn = 0
     var highWatermark: Int64 = -1
     /// Batches that were not decoded yet, the oldest first, and what was decoded of them.
     fileprivate var chunks: [Chunk] = []
@@ -60,6 +62,7 @@ struct ConsumerPositions: ~Copyable {
   private(set) var order: [TopicPartition] = []
   private(set) var bufferedBytes = 0
   private var decompressor = Decompressor()
+  private var lastTurn = 0
 
   init(_ settings: Consumer.Options) { self.settings = settings }
 
@@ -78,6 +81,7 @@ struct ConsumerPositions: ~Copyable {
     for partition in added where partitions[partition] == nil {
       var state = Partition()
       state.pending = pending
+      state.turn = freshTurn()
       partitions[partition] = state
       order.append(partition)
     }
@@ -126,8 +130,15 @@ struct ConsumerPositions: ~Copyable {
     state.chunks = []
     state.bufferedBytes = 0
     state.ready = []
-    state.turns += 1
+    state.turn = freshTurn()
+    state.isFetching = false
+    state.isAtEnd = false
     partitions[partition] = state
+  }
+
+  private mutating func freshTurn() -> Int {
+    lastTurn += 1
+    return lastTurn
   }
 
   /// A poll begins: what earlier ones returned has been processed.
@@ -157,8 +168,9 @@ struct ConsumerPositions: ~Copyable {
   mutating func fetched(
     _ partition: TopicPartition, turn: Int, _ answer: FetchResponse.Partition
   ) throws(ClientError) {
-    guard var state = partitions[partition], state.turns == turn else { return }
+    guard var state = partitions[partition], state.turn == turn else { return }
     state.highWatermark = answer.highWatermark
+    state.isAtEnd = true
     defer { partitions[partition] = state }
     guard case .bytes(let bytes)? = answer.records, !bytes.isEmpty else { return }
     var walk = RecordBatches(bytes)
@@ -174,6 +186,7 @@ struct ConsumerPositions: ~Copyable {
     }
     guard end > state.fetchOffset else { return }
     state.fetchOffset = end
+    state.isAtEnd = end >= answer.highWatermark
     let aborted = (answer.abortedTransactions ?? []).sorted { $0.firstOffset < $1.firstOffset }
     state.chunks.append(
       Chunk(batches: RecordBatches(bytes), size: bytes.count, aborted: aborted[...]))

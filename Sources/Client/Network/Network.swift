@@ -1,3 +1,4 @@
+internal import Bytes
 internal import KafkaWire
 internal import Platform
 
@@ -41,9 +42,12 @@ final class Network {
 
   private static let checkMilliseconds: Int64 = 100
   private static let idleMilliseconds: Int64 = 1000
+  /// Memory of large responses that is kept to be used again.
+  private static let pooledBytesMax = 32 << 20
 
   let loop: EventLoop
   let options: ClientOptions
+  private let arrays = ArrayPool(bytesMax: Network.pooledBytesMax)
   private let reach: Reach
   private var connections: [Key: BrokerConnection] = [:]
   private var withWork: [BrokerConnection] = []
@@ -153,7 +157,7 @@ final class Network {
     switch reach {
     case .local(let connect): LinkTransport(connect(), loop, owner)
     case .tcp(let bootstrap):
-      TCPTransport(address ?? bootstrap[0], loop, owner)
+      TCPTransport(address ?? bootstrap[0], loop, arrays, owner)
     }
   }
 

@@ -1,3 +1,4 @@
+internal import Bytes
 internal import KafkaWire
 internal import Platform
 
@@ -36,13 +37,16 @@ final class TCPTransport: Transport, ReadinessHandler {
   private var socket: Socket?
   private var isConnected = false
   private var isClosed = false
-  private var input = ResponseAssembler()
+  private var input: FrameAssembler
   private var output: [ArraySlice<UInt8>] = []
   private(set) var unsentSize = 0
 
-  init(_ address: SocketAddress, _ loop: EventLoop, _ owner: any TransportOwner) {
+  init(
+    _ address: SocketAddress, _ loop: EventLoop, _ arrays: ArrayPool, _ owner: any TransportOwner
+  ) {
     self.loop = loop
     self.owner = owner
+    input = FrameAssembler(arrays)
     name = address.description
     let transport = LoopOwned(self)
     let poster = loop.poster
@@ -98,7 +102,8 @@ final class TCPTransport: Transport, ReadinessHandler {
   private func receive(_ socket: Socket) {
     var budget = Self.readBytesMax
     while budget > 0, !isClosed {
-      switch input.receive(from: socket) {
+      let transfer = unsafe input.receive { unsafe socket.receive(into: $0).counted }
+      switch transfer ?? .wouldBlock {
       case .bytes(let count):
         budget -= count
         do throws(WireError) {

@@ -103,6 +103,57 @@ import Testing
     await producer.close()
   }
 
+  /// Far longer than these tests wait.
+  private func patientOptions() -> Consumer.Options {
+    var options = Consumer.Options()
+    options.autoOffsetReset = .earliest
+    options.fetchWaitMilliseconds = 60_000
+    return options
+  }
+
+  @Test(arguments: TestBroker.Way.allCases)
+  func `what there is more of does not wait for partitions that have nothing`(
+    way: TestBroker.Way
+  ) async throws {
+    let broker = try TestBroker()
+    defer { broker.remove() }
+    let client = try broker.client(way)
+    defer { client.close() }
+    let producer = try await Producer(client)
+    for number in 0..<400 {
+      _ = producer.enqueue([
+        ProducerRecord(topic: "t", partition: 0, value: [UInt8](repeating: 7, count: 10_000)),
+        // Somebody else's end is reached long before.
+        ProducerRecord(topic: "t", partition: 1, value: [UInt8(number % 256)]),
+      ]) { (_: ClientError?) in }
+    }
+    try await producer.flush()
+    let consumer = try Consumer(client, patientOptions())
+    consumer.assign((0..<3).map { TopicPartition("t", $0) })
+    let records = try await read(consumer, 800)
+    #expect(records.filter { $0.partition == 0 }.map(\.offset) == Array(0..<400))
+    #expect(records.filter { $0.partition == 1 }.map(\.offset) == Array(0..<400))
+    await consumer.close()
+    await producer.close()
+  }
+
+  @Test func `a seek does not wait for a fetch that waits`() async throws {
+    let broker = try TestBroker()
+    defer { broker.remove() }
+    let client = try broker.client()
+    defer { client.close() }
+    try await fill(client, "t", 30)
+    let consumer = try Consumer(client, patientOptions())
+    consumer.assign((0..<3).map { TopicPartition("t", $0) })
+    #expect(try await read(consumer, 30).count == 30)
+    #expect(try await consumer.poll(timeoutMilliseconds: 100) == [])
+    for _ in 0..<3 {
+      consumer.seek(TopicPartition("t", 1), to: .offset(4))
+      #expect(try await read(consumer, 6).map(\.offset) == Array(4..<10))
+    }
+    await consumer.close()
+  }
+
   @Test func `a cancelled poll loses nothing`() async throws {
     let broker = try TestBroker()
     defer { broker.remove() }
