@@ -177,7 +177,8 @@ extension CaptureConfig {
     statusMilliseconds =
       try reader.number("status.update.interval.ms", 100...60_000) ?? statusMilliseconds
     positionTopic = reader.text("martlet.position.topic") ?? positionTopic
-    heartbeat.intervalMilliseconds = try reader.number("heartbeat.interval.ms", 0...31_536_000_000) ?? 0
+    heartbeat.intervalMilliseconds =
+      try reader.number("heartbeat.interval.ms", 0...31_536_000_000) ?? 0
     heartbeat.query = reader.text("heartbeat.action.query")
     envelope.heartbeatPrefix = reader.text("topic.heartbeat.prefix") ?? envelope.heartbeatPrefix
     envelope.transactionTopic = reader.text("topic.transaction") ?? envelope.transactionTopic

@@ -347,7 +347,8 @@ package struct EventEncoder: Sendable {
         guard mayBeNull, !isKey, options.convertingMode != .fail else {
           throw .unsayableValue(table: name, column: column.name, text: shown)
         }
-        guard options.convertingMode == .warn, noted.insert("\(name).\(column.name)").inserted else {
+        guard options.convertingMode == .warn, noted.insert("\(name).\(column.name)").inserted
+        else {
           continue
         }
         notes.append(

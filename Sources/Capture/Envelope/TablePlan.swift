@@ -85,7 +85,8 @@ final class TablePlan: Sendable {
       isOptional || !hasSchemas
       ? JSONText.nullText : mapping.schema.defaultValue ?? zero ?? JSONText.nullText
     return Column(
-      name: column.name, isInValue: column.isInValue, label: label(column.name, isFirst: isFirst), kind: mapping.kind,
+      name: column.name, isInValue: column.isInValue, label: label(column.name, isFirst: isFirst),
+      kind: mapping.kind,
       absent: absent, unavailable: unavailable(mapping.kind, mapper.options), schema: mapping.schema
     )
   }

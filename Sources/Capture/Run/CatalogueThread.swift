@@ -18,6 +18,8 @@ final class CatalogueThread: Sendable {
     }
   }
 
+  deinit { end() }
+
   private static func next(_ state: Condition<State>) -> (@Sendable () -> Void)? {
     state.wait(until: { !$0.jobs.isEmpty || $0.isEnding }) { state in
       state.isEnding ? nil : state.jobs.removeFirst()

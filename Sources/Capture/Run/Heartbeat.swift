@@ -20,7 +20,8 @@ final class Heartbeat {
 
   /// Nil if none is asked for.
   init?(
-    _ config: CaptureConfig, _ target: any PositionedLog, _ log: @escaping @Sendable (String) -> Void
+    _ config: CaptureConfig, _ target: any PositionedLog,
+    _ log: @escaping @Sendable (String) -> Void
   ) {
     guard config.heartbeat.intervalMilliseconds > 0 else { return nil }
     intervalMilliseconds = config.heartbeat.intervalMilliseconds
@@ -41,7 +42,7 @@ final class Heartbeat {
       lastProblem = "\(error)"
     }
     // What is wrong with the broker shows where changes are written.
-    if !isOpen, (try? target.open(topic)) == nil { return }
+    if !isOpen, (try? target.prepare(topic)) == nil { return }
     isOpen = true
     target.append(metadata.heartbeat(now: EventTime.now() / 1_000_000), to: topic)
   }

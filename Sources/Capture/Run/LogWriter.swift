@@ -103,6 +103,14 @@ final class LogWriter: PositionedLog, Sendable {
     return producer.enqueue(list) { done($0.map { LogWriteError($0) }) }
   }
 
+  func prepare(_ topic: String) throws(LogWriteError) {
+    do {
+      _ = try producer.openBlocking([Self.newTopic(topic, config)])
+    } catch {
+      throw LogWriteError(error)
+    }
+  }
+
   func append(_ event: EncodedEvent, to topic: String) {
     let record = ProducerRecord(topic: topic, key: event.key, value: event.value)
     _ = producer.producer.enqueue([record], acknowledged: { _ in })

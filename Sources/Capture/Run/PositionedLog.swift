@@ -68,6 +68,8 @@ package protocol PositionedLog: AnyObject, Sendable {
   func enqueue(
     _ records: [PositionedRecord], _ done: @escaping @Sendable (LogWriteError?) -> Void
   ) -> Bool
+  /// Makes a topic for records that have no position, if it is not there. Blocks.
+  func prepare(_ topic: String) throws(LogWriteError)
   /// Writes a record that has no position, if there is room for it.
   func append(_ event: EncodedEvent, to topic: String)
   /// Calls once when what was refused may fit.
