@@ -1,5 +1,5 @@
-/// A pair of Debezium's lists, `NAME.include.list` and `NAME.exclude.list`: regular expressions that
-/// must match a whole name and take no notice of case.
+/// A pair of Debezium's lists, `NAME.include.list` and `NAME.exclude.list`: regular expressions
+/// that must match a whole name and take no notice of case.
 package struct NameFilter: Sendable {
   private var includes: [Pattern] = []
   private var excludes: [Pattern] = []

@@ -21,8 +21,8 @@ extension EventError: CustomStringConvertible {
       "column \(column) of \(table) has the value '\(text)', which its type does not print: check "
         + "that DateStyle is ISO and IntervalStyle is postgres"
     case .unsayableValue(let table, let column, let text):
-      "Column \(column) of \(table) has the value \(text), which decimal.handling.mode=precise cannot "
-        + "say: set decimal.handling.mode to string or double, and start capture again."
+      "Column \(column) of \(table) has the value \(text), which decimal.handling.mode=precise "
+        + "cannot say: set decimal.handling.mode to string or double, and start capture again."
     case .binaryValue(let table, let column):
       "column \(column) of \(table) came in binary: start replication without the option binary"
     case .unknownField(let name):
@@ -353,8 +353,8 @@ package struct EventEncoder: Sendable {
         }
         notes.append(
           "column \(column.name) of \(name) has the value \(shown), which "
-            + "decimal.handling.mode=precise cannot say: it is written as null, and so are others of "
-            + "its kind there; string and double can say it")
+            + "decimal.handling.mode=precise cannot say: it is written as null, and so are others "
+            + "of its kind there; string and double can say it")
       }
     }
   }

@@ -142,8 +142,9 @@ package struct Catalogue {
     let rows = try connection.query(
       """
       SELECT (SELECT sum(hashtextextended(relnamespace || ' ' || relname, oid::int8)) \
-      FROM pg_class WHERE relkind IN ('r', 'p') AND relpersistence = 'p'), (SELECT sum(hashint8(m.oid::int8)::int8) \
-      FROM pg_publication_rel m JOIN pg_publication p ON p.oid = m.prpubid \
+      FROM pg_class WHERE relkind IN ('r', 'p') AND relpersistence = 'p'), \
+      (SELECT sum(hashint8(m.oid::int8)::int8) FROM pg_publication_rel m \
+      JOIN pg_publication p ON p.oid = m.prpubid \
       WHERE p.pubname = \(SQL.literal(publication)))
       """)
     return rows.first.map { $0.map { $0 ?? "" }.joined(separator: " ") } ?? ""

@@ -165,8 +165,8 @@ package enum Preflight {
       findings.append(
         Finding(
           .warning,
-          "A column list has '\(pattern)', and no column of a wanted table is named so; entries are "
-            + "schema.table.column."))
+          "A column list has '\(pattern)', and no column of a wanted table is named so; entries "
+            + "are schema.table.column."))
     }
   }
 

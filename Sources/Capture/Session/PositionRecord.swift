@@ -49,8 +49,8 @@ package struct PositionRecord: Equatable, Sendable {
   package var tables: [Table] = []
   /// How changes are divided among partitions; nil in a record that was written before it was kept.
   package var partitions: OutputPartitions?
-  /// Logical messages are among what is counted by the ordinals of changes. They were not in records
-  /// of before; a transaction that was written in part goes on being counted as it was.
+  /// Logical messages are among what is counted by the ordinals of changes. They were not in
+  /// records of before; a transaction that was written in part goes on being counted as it was.
   package var countsMessages = false
 
   package init(

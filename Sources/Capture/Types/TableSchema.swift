@@ -110,7 +110,8 @@ package struct CatalogueError: Error, Equatable, Sendable, CustomStringConvertib
 
 extension TableSchema {
   /// SQL for the tables that `condition` selects, one row per column, in order, and one for a table
-  /// without any; `tables(rows:)` reads what it answers. `condition` is SQL over `c` (`pg_class`) and `n` (`pg_namespace`).
+  /// without any; `tables(rows:)` reads what it answers. `condition` is SQL over `c` (`pg_class`)
+  /// and `n` (`pg_namespace`).
   ///
   /// The key is the primary key, otherwise the first unique index whose columns may not be null and
   /// that is whole (neither partial nor on expressions), as Debezium chooses it.
