@@ -108,7 +108,7 @@ let package = Package(
     tests("YAMLTests", ["YAML"]),
     tests("TidyTests", []),
 
-    bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform"]),
+    bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform", "Records"]),
     bench("CaptureBench", ["Capture", "CLinux"]),
     bench("ClientBench", ["Broker", "Client", "Platform"]),
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
