@@ -124,7 +124,8 @@ final class LogWriter: PositionedLog, Sendable {
     guard let counts = counts[record.topic] ?? nil else {
       preconditionFailure("'\(record.topic)' is written to before it is known how to divide it")
     }
-    return Murmur2.partition(of: key, count: counts.count(at: record.position.major))
+    let count = counts.count(at: record.position.major)
+    return count == 1 ? 0 : Murmur2.partition(of: key, count: count)
   }
 
   func whenRoom(_ call: @escaping @Sendable () -> Void) { producer.whenRoom(call) }

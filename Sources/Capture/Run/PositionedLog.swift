@@ -39,8 +39,8 @@ package struct LogWriteError: Error, Equatable, Sendable, CustomStringConvertibl
       let key = key.map { "the key \(String(decoding: $0.prefix(200), as: UTF8.self))" }
       return "A row of \(table) with \(key ?? "no key") makes a record of \(size) bytes, which the "
         + "topic '\(topic)' does not take. \(why) Raise max.message.bytes of the topic (over 8 "
-        + "MiB, start Martlet with message.max.bytes, too) and start capture again: it goes on with "
-        + "this row; nothing is lost."
+        + "MiB, start Martlet with message.max.bytes, too) and start capture again: it goes on "
+        + "with this row; nothing is lost."
     }
   }
 
