@@ -46,7 +46,14 @@ package final class Pipeline: Sendable {
     port = node?.port
     httpPort = node?.httpPort
     let client = client
-    captures = file.captures.map { RunningCapture($0, client, log: log, ended: changed) }
+    captures = file.captures.map { config in
+      RunningCapture(config, client, log: log) { result in
+        if case .failure(let error) = result {
+          log("capture '\(config.name)' has ended: \(error)")
+        }
+        changed()
+      }
+    }
     processors = file.processors.map { $0.runner(makeClient) }
     said = Condition(processors.map { _ in nil })
     for processor in processors { processor.start() }
@@ -55,7 +62,7 @@ package final class Pipeline: Sendable {
   /// Says what has changed of the processors since the last call.
   package func report() {
     for (index, processor) in processors.enumerated() {
-      let text = Self.text(processor.status.phase)
+      let text = Self.text(processor.status)
       let isNew = said.withLock { said in
         defer { said[index] = text }
         return said[index] != text
@@ -64,13 +71,15 @@ package final class Pipeline: Sendable {
     }
   }
 
-  private static func text(_ phase: ProcessorStatus.Phase) -> String {
-    switch phase {
+  private static func text(_ status: ProcessorStatus) -> String {
+    switch status.phase {
     case .starting: "starts"
     case .running: "runs"
     case .waiting(let why): "waits: \(why)"
     case .failed(let why): "has failed: \(why)"
-    case .stopped: "has stopped"
+    case .stopped:
+      "has stopped after \(status.counts.processed) records, \(status.counts.late) late, "
+        + "\(status.counts.deadLettered) to dead letters"
     }
   }
 
@@ -97,12 +106,14 @@ package final class Pipeline: Sendable {
   package func stop() {
     for capture in captures { capture.stop() }
     for processor in processors { processor.stop() }
+    report()
     client.close()
     node?.stop()
   }
 }
 
 extension PipelineFile.Processor {
+  /// Not started; it reads and writes through clients of its own.
   fileprivate func runner(
     _ makeClient: @escaping @Sendable () throws(ClientError) -> Client
   ) -> ProcessorRunner {
@@ -111,11 +122,13 @@ extension PipelineFile.Processor {
       case .revenue(let options): Revenue.task(options)
       case .lowStock(let options): LowStock.task(options)
       }
-    let database: AnyProcessor.Database =
-      switch results {
-      case .sqlite(let path): .sqlite(path)
-      case .postgres(let conninfo): .postgres(conninfo)
-      }
-    return AnyProcessor(name: name, task: task, database: database).runner(makeClient)
+    return ProcessorRunner(
+      name: name, task: task,
+      sink: { [results] in
+        switch results {
+        case .postgres(let conninfo): PostgresSink(conninfo: conninfo)
+        case .sqlite(let path): SQLiteSink(path: path)
+        }
+      }, transport: { ClientTransport(makeClient) })
   }
 }

@@ -8,20 +8,25 @@ package final class RunningCapture: Sendable {
   private let stopping = CaptureStop()
   private let end = Condition<Result<Void, CaptureError>?>(nil)
 
-  /// Starts it. `ended` is called when it has ended, on its thread.
+  /// Starts it; or, if it `forgets`, forgets how far it was. `ended` is called when it has ended,
+  /// with how, on its thread.
   package init(
-    _ config: CaptureConfig, _ client: Client, log: @escaping @Sendable (String) -> Void,
-    ended: @escaping @Sendable () -> Void
+    _ config: CaptureConfig, _ client: Client, forgets: Bool = false,
+    log: @escaping @Sendable (String) -> Void,
+    ended: @escaping @Sendable (Result<Void, CaptureError>) -> Void
   ) {
     name = config.name
     Thread.start("mt-capture") { [stopping, end] in
       let result = Result { () throws(CaptureError) in
-        try CaptureRunner.run(config, client, log: log, stop: stopping)
+        if forgets {
+          try CaptureRunner.forget(config, client, log: log)
+        } else {
+          try CaptureRunner.run(config, client, log: log, stop: stopping)
+        }
       }
-      if case .failure(let error) = result { log("capture '\(config.name)' has ended: \(error)") }
       end.withLock { $0 = result }
       end.broadcast()
-      ended()
+      ended(result)
     }
   }
 
@@ -32,9 +37,11 @@ package final class RunningCapture: Sendable {
     if case .failure(let error)? = end.withLock({ $0 }) { error } else { nil }
   }
 
+  package func requestStop() { stopping.request() }
+
   /// Ends it and waits until it has told Postgres how far it came. Blocks.
   package func stop() {
-    stopping.request()
+    requestStop()
     end.wait(until: { $0 != nil }) { _ in }
   }
 }

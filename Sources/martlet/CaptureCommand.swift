@@ -64,7 +64,7 @@ struct CaptureCommand {
 
   private func follow(_ client: Client) throws {
     let loop = try EventLoop()
-    let capture = RunningCapture(config, client, forgets: forgets, wake: loop.poster.wake)
+    let capture = start(client, wake: loop.poster.wake)
     loop.turn = { [unowned loop] in
       if capture.hasEnded { loop.stop() }
       return 1000
@@ -72,7 +72,7 @@ struct CaptureCommand {
     let signals = try stopping(on: loop, capture)
     loop.run()
     withExtendedLifetime(signals) {}
-    try capture.outcome()
+    try report(capture)
   }
 
   private func serveAndFollow(_ options: NodeHostOptions, _ listen: SocketAddress) throws {
@@ -82,7 +82,7 @@ struct CaptureCommand {
     let address = "\(listen.host):\(node.port ?? listen.port)"
     Terminal.log("node \(options.nodeID) serves \(options.directory) on \(address)")
     if let port = node.httpPort { Terminal.log("metrics on port \(port)") }
-    let capture = RunningCapture(config, client, forgets: forgets, wake: node.loop.poster.wake)
+    let capture = start(client, wake: node.loop.poster.wake)
     // The node ends after the capture, whose last positions it takes.
     let turn = node.loop.turn
     node.loop.turn = { [unowned node] in
@@ -92,45 +92,24 @@ struct CaptureCommand {
     let signals = try stopping(on: node.loop, capture)
     node.run()
     withExtendedLifetime(signals) {}
-    try capture.outcome()
+    try report(capture)
+  }
+
+  private func start(
+    _ client: Client, wake: @escaping @Sendable () -> Void
+  ) -> RunningCapture {
+    RunningCapture(config, client, forgets: forgets, log: Terminal.log) { _ in wake() }
   }
 
   private func stopping(on loop: EventLoop, _ capture: RunningCapture) throws -> Signals {
     try Signals([Signals.terminate, Signals.interrupt, Signals.hangUp], on: loop) { _ in
       Terminal.log("stopping")
-      capture.stop.request()
-    }
-  }
-}
-
-/// A capture on a thread of its own.
-private final class RunningCapture: Sendable {
-  let stop = CaptureStop()
-  private let end = Condition<Result<Void, CaptureError>?>(nil)
-
-  /// `wake` is called when it has ended.
-  init(
-    _ config: CaptureConfig, _ client: Client, forgets: Bool, wake: @escaping @Sendable () -> Void
-  ) {
-    let stop = stop
-    let end = end
-    Thread.start("martlet-capture") {
-      let result = Result { () throws(CaptureError) in
-        if forgets {
-          try CaptureRunner.forget(config, client, log: Terminal.log)
-        } else {
-          try CaptureRunner.run(config, client, log: Terminal.log, stop: stop)
-        }
-      }
-      end.withLock { $0 = result }
-      wake()
+      capture.requestStop()
     }
   }
 
-  var hasEnded: Bool { end.withLock { $0 != nil } }
-
-  func outcome() throws(CaptureError) {
-    try end.withLock { $0 }?.get()
+  private func report(_ capture: RunningCapture) throws(CaptureError) {
+    if let failure = capture.failure { throw failure }
     Terminal.log("stopped")
   }
 }

@@ -1,6 +1,6 @@
 // A broker that acknowledges and discards, and has always the same records to read: what a client
-// reaches against it is the most that the client can do on this machine. Topics of any name have six
-// partitions.
+// reaches against it is the most that the client can do on this machine. Topics of any name have
+// six partitions.
 //
 //   swift run -c release CeilingBroker [HOST:PORT]
 internal import Broker

@@ -1,3 +1,5 @@
+internal import Platform
+
 /// Turns replication messages into records: knows the tables of the stream, encodes their changes,
 /// gives each record its position, and leaves out what a snapshot already has.
 ///
@@ -144,7 +146,7 @@ final class ChangeEncoder {
     _ isTransactional: Bool, _ records: inout [PositionedRecord]
   ) -> Announcement? {
     guard config.messages.wants(prefix) else { return nil }
-    let now = EventTime.now()
+    let now = WallClock.nanoseconds()
     var source = sourceInfo(lsn)
     if !isTransactional {
       source.xid = nil
@@ -211,7 +213,7 @@ final class ChangeEncoder {
     var source = sourceInfo(lsn)
     if config.providesTransactions { source.transaction = counts.next(table.name) }
     let events = try encoder.events(
-      for: change, of: table.schema, source: source, now: EventTime.now())
+      for: change, of: table.schema, source: source, now: WallClock.nanoseconds())
     for note in encoder.takeNotes() { log(note) }
     let mayOverlap = place.commit < history.end
     var isCounted = !config.providesTransactions

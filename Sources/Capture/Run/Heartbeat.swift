@@ -1,3 +1,6 @@
+internal import Platform
+internal import Postgres
+
 /// A record every so often, whether anything changes or not, and a statement in the database.
 ///
 /// Heartbeats have no position: they say nothing but the time, so there is none to be found again
@@ -44,7 +47,7 @@ final class Heartbeat {
     // What is wrong with the broker shows where changes are written.
     if !isOpen, (try? target.prepare(topic)) == nil { return }
     isOpen = true
-    target.append(metadata.heartbeat(now: EventTime.now() / 1_000_000), to: topic)
+    target.append(metadata.heartbeat(now: WallClock.nanoseconds() / 1_000_000), to: topic)
   }
 
   private func runQuery() throws(PostgresError) {

@@ -1,3 +1,5 @@
+internal import Postgres
+
 /// Looks, while a stream goes on, whether each wanted table is in the publication.
 ///
 /// A publication of named tables knows them by what they are, not by their names: a table that is

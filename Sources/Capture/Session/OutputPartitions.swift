@@ -1,3 +1,5 @@
+internal import JSON
+
 /// Into how many partitions a topic's keys were divided, and from which position on.
 ///
 /// Resuming asks each partition for its last position, and leaves out what is at or below it. That

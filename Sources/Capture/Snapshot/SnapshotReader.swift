@@ -1,4 +1,5 @@
 internal import Platform
+internal import Postgres
 
 /// One thread of a snapshot: a connection that sees what the exported snapshot sees, and copies one
 /// table after another.
@@ -70,7 +71,7 @@ struct SnapshotReader: Sendable {
   ) throws -> Bool {
     let decoder = CopyTextRow()
     var source = SourceInfo(
-      database: config.address.database, time: EventTime.now() / 1000, lsn: lsn)
+      database: config.address.database, time: WallClock.nanoseconds() / 1000, lsn: lsn)
     func event(
       _ row: [TupleColumn], isFirst: Bool = false, isFirstOfTable: Bool = false,
       isLastOfTable: Bool = false, isLast: Bool = false
@@ -79,7 +80,7 @@ struct SnapshotReader: Sendable {
         isFirst: isFirst, isFirstOfTable: isFirstOfTable, isLastOfTable: isLastOfTable,
         isLast: isLast)
       let events = try encoder.events(
-        for: .read(row), of: schema, source: source, now: EventTime.now())
+        for: .read(row), of: schema, source: source, now: WallClock.nanoseconds())
       for note in encoder.takeNotes() { log(note) }
       return events.first
     }
