@@ -105,8 +105,8 @@ package final class LogStore {
     (journal.framesAdded, journal.framesDurable)
   }
 
-  /// Memory that the newest records of all logs are in, and what of it is free.
-  package var tailBytes: Int { tails.allocated }
+  /// Memory that the newest records of all logs are in.
+  package var tailBytes: Int { tails.used }
 
   /// Memory that old records are read into.
   package var readBytes: Int { blocks.bytes }

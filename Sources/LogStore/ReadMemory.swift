@@ -30,7 +30,11 @@ final class ReadMemory {
   /// Read at once, at a multiple of it.
   let blockBytes: Int64
   private let blocksMax: Int
+  /// Made for the first reader.
+  private var whole: BlockMemory?
   private var free: [BlockMemory] = []
+  /// Given up while the disk still had it.
+  private var held: [BlockMemory] = []
   /// Oldest first.
   private var blocks: [ReadBlock] = []
   private var allocated = 0
@@ -54,9 +58,15 @@ final class ReadMemory {
 
   private func take() -> BlockMemory? {
     if let memory = free.popLast() { return memory }
+    for index in held.indices.reversed() where isKnownUniquelyReferenced(&held[index]) {
+      return held.remove(at: index)
+    }
     if allocated < blocksMax {
+      let size = Int(blockBytes)
+      let whole = whole ?? BlockMemory(count: blocksMax * size)
+      self.whole = whole
       allocated += 1
-      return BlockMemory(count: Int(blockBytes))
+      return BlockMemory(part: (allocated - 1) * size..<allocated * size, of: whole)
     }
     // What is being read is younger than what is there, but for a few that the disk delays.
     guard let index = blocks.firstIndex(where: \.isThere) else { return nil }
@@ -69,11 +79,7 @@ final class ReadMemory {
     block.owner?.remove(block)
     block.owner = nil
     guard block.isThere, var memory = block.memory.take() else { return }
-    guard isKnownUniquelyReferenced(&memory) else {
-      allocated -= 1
-      return
-    }
-    free.append(memory)
+    if isKnownUniquelyReferenced(&memory) { free.append(memory) } else { held.append(memory) }
   }
 
   /// A read is over: the file had so many bytes, or nil if it failed.

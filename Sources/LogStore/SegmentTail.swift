@@ -112,22 +112,20 @@ extension SegmentTail {
   private func begin(with missing: [UInt8], _ bytes: Int) {
     let first = blockStart(end)
     let old = lastWithEnd
-    // Held: the new chunk may take the memory of what is kept.
-    let memory = old?.memory
-    let prefix = Int(end - first)
-    require(prefix == 0 || old != nil || missing.count == prefix, "a block has no beginning")
+    // A copy: the new chunk may take the memory of what is kept.
+    var beginning = missing
+    if let old, let memory = old.memory {
+      beginning = unsafe Array(memory.bytes[Int(first - old.start)..<Int(end - old.start)])
+    }
+    require(beginning.count == Int(end - first), "a block has no beginning")
     let chunk = TailChunk(
-      start: first, size: pool.size(for: prefix + bytes, wish: wish), pool: pool, tail: self)
-    if prefix > 0, let old, let memory {
-      let from = Int(first - old.start)
-      _ = unsafe chunk.add(UnsafeRawBufferPointer(rebasing: memory.bytes[from..<from + prefix]))
-      // What begins in both is read from the new one.
-      if chunks.last === old {
-        old.cut(to: first)
-        if old.start == first { chunks.removeLast() }
-      }
-    } else if prefix > 0 {
-      _ = unsafe missing.withUnsafeBytes { unsafe chunk.add($0) }
+      start: first, size: pool.size(for: beginning.count + bytes, wish: wish), pool: pool,
+      tail: self)
+    _ = unsafe beginning.withUnsafeBytes { unsafe chunk.add($0) }
+    // What begins in both is read from the new one.
+    if let old, !beginning.isEmpty, chunks.last === old {
+      old.cut(to: first)
+      if old.start == first { chunks.removeLast() }
     }
     chunks.append(chunk)
     wish = chunk.capacity * 4

@@ -16,13 +16,11 @@ internal import Platform
 final class TailMemory {
   /// The unit of direct I/O.
   let block: Int
-  private let bytesMax: Int
-  private let sizes: [Int]
-  /// By size.
-  private var free: [[BlockMemory]]
-  private var freeBytes = 0
-  /// All there is, free or not.
-  private(set) var allocated = 0
+  private var arena: MemoryArena
+  /// Given back while an operation of the disk still had it.
+  private var held: [BlockMemory] = []
+  /// What was taken beside the arena, because of what is held.
+  private var besideBytes = 0
   private var leavingBytes = 0
   private var keptBytes = 0
   /// Oldest first.
@@ -32,56 +30,46 @@ final class TailMemory {
   init(options: LogStoreOptions) {
     block = options.journal.blockBytes
     // Below this the largest append would never find room.
-    bytesMax = max(options.tails.bytesMax, 4 * options.journal.groupBytesMax)
-    let largest = max(block, options.tails.chunkBytesMax / block * block)
-    var sizes: [Int] = []
-    var size = block
-    while size < largest {
-      sizes.append(size)
-      size *= 4
-    }
-    self.sizes = sizes + [largest]
-    free = [[BlockMemory]](repeating: [], count: sizes.count + 1)
+    let bytes = max(options.tails.bytesMax, 4 * options.journal.groupBytesMax)
+    arena = MemoryArena(bytes: bytes, smallest: block, largest: options.tails.chunkBytesMax)
   }
 
+  private var bytesMax: Int { arena.bytes }
+  /// Memory that is not free.
+  var used: Int { arena.bytes - arena.freeBytes + besideBytes }
   /// Memory that appended bytes are in and that nobody writes out yet.
-  var fillingBytes: Int { allocated - freeBytes - leavingBytes - keptBytes }
+  var fillingBytes: Int { used - leavingBytes - keptBytes }
   /// More than half of it waits for being written: time to write some.
   var isPressed: Bool { fillingBytes > bytesMax / 2 }
 
   /// Whether there is, or can be made, room for so much more.
   func hasRoom(for bytes: Int) -> Bool {
-    allocated - freeBytes - keptBytes + bytes <= bytesMax
+    reclaim()
+    return used - keptBytes + bytes <= bytesMax
   }
 
   /// How large a chunk for `bytes` is: the smallest that takes them, or the largest there is; up to
   /// `wish`, as long as half of all is left. Many logs that grow together are to have some each.
   func size(for bytes: Int, wish: Int) -> Int {
-    let left = bytesMax - (allocated - freeBytes - keptBytes)
+    let left = bytesMax - (used - keptBytes)
     let wanted = 2 * left < bytesMax ? bytes : max(bytes, wish)
-    return sizes.first { $0 >= wanted } ?? sizes[sizes.count - 1]
+    return arena.sizes.first { $0 >= wanted } ?? arena.sizes[arena.sizes.count - 1]
   }
 
-  /// Memory of one of the sizes, with anything in it.
+  /// Memory of one of the sizes, with anything in it; of a smaller one if what is free is in pieces.
+  /// There must be room; what is short of it then is what the disk has just written and not let go.
   func take(_ size: Int) -> BlockMemory {
-    while true {
-      if let memory = free[index(of: size)].popLast() {
-        freeBytes -= size
-        return memory
+    for piece in arena.sizes.reversed() where piece <= size {
+      // Not all that is kept for the sake of one large piece.
+      let enough = keptBytes - 4 * piece
+      while true {
+        if let memory = arena.take(piece) { return memory }
+        guard keptBytes > enough || piece == block, giveUpOldest() else { break }
       }
-      guard allocated + size > bytesMax, dropFree() || giveUpOldest() else { break }
     }
-    allocated += size
-    return BlockMemory(count: size)
-  }
-
-  /// Hands free memory of another size back to the system.
-  private func dropFree() -> Bool {
-    guard let index = free.lastIndex(where: { !$0.isEmpty }) else { return false }
-    free[index].removeLast()
-    freeBytes -= sizes[index]
-    allocated -= sizes[index]
-    return true
+    let memory = BlockMemory(count: size)
+    besideBytes += memory.count
+    return memory
   }
 
   private func giveUpOldest() -> Bool {
@@ -96,18 +84,19 @@ final class TailMemory {
     return true
   }
 
+  /// Takes back what the disk has let go.
+  private func reclaim() {
+    guard !held.isEmpty else { return }
+    for index in held.indices.reversed() where isKnownUniquelyReferenced(&held[index]) {
+      arena.giveBack(held.remove(at: index))
+    }
+  }
+
   /// Ends what holds this and its chunks together.
   func close() {
     while giveUpOldest() {}
     kept = []
     firstKept = 0
-  }
-
-  private func index(of size: Int) -> Int {
-    guard let index = sizes.firstIndex(of: size) else {
-      fatalError("chunks are of fixed sizes, not of \(size) bytes")
-    }
-    return index
   }
 
   // MARK: For chunks
@@ -123,18 +112,15 @@ final class TailMemory {
   }
 
   /// A chunk needs its memory no more.
-  fileprivate func giveBack(_ memory: consuming BlockMemory, _ size: Int) {
-    guard isKnownUniquelyReferenced(&memory) else {
-      // An operation of the disk still has it, which will not be heard of any more.
-      allocated -= size
-      return
+  fileprivate func giveBack(_ memory: consuming BlockMemory) {
+    if !memory.isPart {
+      besideBytes -= memory.count
+    } else if isKnownUniquelyReferenced(&memory) {
+      arena.giveBack(memory)
+    } else {
+      held.append(memory)
     }
-    freeBytes += size
-    free[index(of: size)].append(memory)
   }
-
-  /// A chunk is not counted any more, whoever holds it.
-  fileprivate func disown(_ size: Int) { allocated -= size }
 }
 
 /// A run of a segment's bytes in memory.
@@ -166,10 +152,11 @@ final class TailChunk: MemoryRun {
   init(start: Int64, size: Int, pool: TailMemory, tail: SegmentTail) {
     self.pool = pool
     self.tail = tail
-    capacity = size
+    let memory = pool.take(size)
+    capacity = memory.count
     end = start
     written = start
-    super.init(start: start, memory: pool.take(size))
+    super.init(start: start, memory: memory)
   }
 
   deinit { letGo() }
@@ -243,17 +230,15 @@ final class TailChunk: MemoryRun {
     if state == .filling || state == .leaving { letGo() }
   }
 
-  /// Its segment is gone. Whoever reads it may do so to the end, at no one's cost.
+  /// Its segment is gone: what is not in the file is nowhere.
   func disown() {
-    guard state == .filling else { return }
-    move(to: .gone)
-    pool.disown(capacity)
+    if state == .filling { letGo() }
   }
 
   private func letGo() {
     guard state != .gone else { return }
     move(to: .gone)
-    if let memory = memory.take() { pool.giveBack(memory, capacity) }
+    if let memory = memory.take() { pool.giveBack(memory) }
   }
 
   private func move(to new: State) {

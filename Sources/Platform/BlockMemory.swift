@@ -9,6 +9,10 @@ internal import Glibc
 @safe
 package final class BlockMemory: @unchecked Sendable {
   package let count: Int
+  /// Where it begins in the memory that it is a part of.
+  package let offset: Int
+  private let whole: BlockMemory?
+  package var isPart: Bool { whole != nil }
   private let base: UnsafeMutableRawPointer
 
   /// `count` bytes, zero, rounded up to whole pages.
@@ -20,23 +24,31 @@ package final class BlockMemory: @unchecked Sendable {
     guard let base = unsafe base, unsafe base != MAP_FAILED else {
       fatalError("no memory left for a buffer of \(count) bytes: \(errorText(errno))")
     }
+    if pages >= Self.hugePageBytes { unsafe madvise(base, pages, MADV_HUGEPAGE) }
     unsafe self.base = unsafe base
     self.count = pages
+    offset = 0
+    whole = nil
   }
 
+  /// A part of other memory, which is there for as long as its parts are.
+  package init(part range: Range<Int>, of whole: BlockMemory) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= whole.count, "a part is inside")
+    unsafe base = unsafe whole.base + range.lowerBound
+    count = range.count
+    offset = range.lowerBound
+    self.whole = whole
+  }
+
+  /// Large memory is asked for in huge pages: direct I/O looks up every page of what it moves.
+  private static let hugePageBytes = 2 << 20
+
   deinit {
-    unsafe munmap(base, count)
+    if whole == nil { unsafe munmap(base, count) }
   }
 
   /// The whole memory. Only its present writer may write.
   package var bytes: UnsafeMutableRawBufferPointer {
     unsafe UnsafeMutableRawBufferPointer(start: base, count: count)
-  }
-
-  /// Gives the pages after `count` bytes back to the system; they read as zero again.
-  package func trim(to count: Int) {
-    let kept = (count + 4095) & ~4095
-    guard kept < self.count else { return }
-    unsafe madvise(base + kept, self.count - kept, MADV_DONTNEED)
   }
 }
