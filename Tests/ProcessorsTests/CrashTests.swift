@@ -81,7 +81,7 @@ import Testing
   @Test(arguments: 0..<12)
   func `at any of its steps goes on as if it had not, with SQLite`(seed: UInt64) throws {
     var random = SeededRandom(seed)
-    let history = OrderHistory(&random, count: 600)
+    let history = OrderHistory(&random, count: 600, poison: 20)
     let topics = MemoryTopics(history.records, partitions: OrderHistory.partitions)
     let directory = try TemporaryDirectory()
     let path = directory.path + "/results.db"
@@ -90,6 +90,9 @@ import Testing
     }
     #expect(crashes > 5)
     try expectTruth(history, topics, SQLiteReader(path: path))
+    let letters = topics.written("dlq-topic").flatMap { $0 }.map(\.record.headers)
+    #expect(letters.count == history.poisonCount)
+    #expect(Set(letters).count == history.poisonCount)
   }
 
   @Test func `with a database that was lost fills it again`() throws {

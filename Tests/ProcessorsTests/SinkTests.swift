@@ -30,6 +30,7 @@ struct SinkPromises {
       OutboxRecord(
         topic: "t", key: nil, value: [0, 255, 39, 92], headers: [.init("h", [1, 0])], timestamp: 5)
     ]
+    effects.outbox[0].floor = 1 << 33
     return effects
   }
 

@@ -140,7 +140,7 @@ final class ProcessorLoop {
     partitionsCheckedAt = 0
     progress = [:]
     for part in stored.source { progress[part.partition] = part }
-    try transport.produce(stored.outbox, sequence: stored.sequence)
+    try transport.resume(stored.outbox, sequence: stored.sequence)
     // A database that is behind the topic was restored or emptied: it is filled again from its own
     // offsets, and the topic gets those results once more, after what it has.
     storedSequence = stored.sequence
@@ -188,7 +188,7 @@ final class ProcessorLoop {
     var work = task.begin(cutBatch(), progress: progress, decoder: decoder)
     while !work.needs.isEmpty { work.supply(try state(work.needs)) }
     var effects = try work.finish()
-    for index in effects.outbox.indices { try transport.place(&effects.outbox[index]) }
+    try transport.place(&effects.outbox)
     try transport.finishProducing()
     let batch = SinkBatch(
       previousSequence: storedSequence, sequence: sequence + 1, effects: effects)

@@ -17,10 +17,14 @@ package protocol RecordTransport: AnyObject {
   /// Records in the order of their partitions' offsets; none if none came in time.
   func poll(milliseconds: Int64) throws(TransportError) -> [InputRecord]
 
-  /// Chooses the record's partition.
-  func place(_ record: inout OutboxRecord) throws(TransportError)
-  /// Begins to write a batch's records. The position of the one at `index` is (sequence, index); in
-  /// result topics what is there already is left out.
+  /// Chooses the partitions of a batch's records, before it is committed, and the floor of those
+  /// whose topic others write to as well.
+  func place(_ records: inout [OutboxRecord]) throws(TransportError)
+  /// As `produce`, for the last batch before this one opened: looks for those of its records that
+  /// are in topics of others first.
+  func resume(_ records: [OutboxRecord], sequence: Int64) throws(TransportError)
+  /// Begins to write a batch's records. The position of the one at `index` is (sequence, index);
+  /// what is there already is left out.
   func produce(_ records: [OutboxRecord], sequence: Int64) throws(TransportError)
   /// Waits until all that was begun is acknowledged.
   func finishProducing() throws(TransportError)
