@@ -37,7 +37,11 @@ package final class Pipeline: Sendable {
         makeClient = { () throws(ClientError) in try Client(connect: { InProcessLink(link) }) }
       case .there(let bootstrap):
         node = nil
-        makeClient = { () throws(ClientError) in try Client(bootstrap: bootstrap) }
+        var options = ClientOptions()
+        options.notice = SharedNotices(log).take
+        makeClient = { [options] () throws(ClientError) in
+          try Client(bootstrap: bootstrap, options: options)
+        }
       }
       client = try makeClient()
     } catch {
@@ -46,7 +50,12 @@ package final class Pipeline: Sendable {
     port = node?.port
     httpPort = node?.httpPort
     let client = client
-    captures = file.captures.map { RunningCapture($0, client, log: log, ended: changed) }
+    captures = file.captures.map { config in
+      RunningCapture(config, client, log: log) { error in
+        if let error { log("capture '\(config.name)' has ended: \(error)") }
+        changed()
+      }
+    }
     processors = file.processors.map { $0.runner(makeClient) }
     said = Condition(processors.map { _ in nil })
     for processor in processors { processor.start() }
@@ -93,12 +102,16 @@ package final class Pipeline: Sendable {
       }
   }
 
-  /// Ends everything, the node last: it takes the last positions. Blocks.
-  package func stop() {
-    for capture in captures { capture.stop() }
-    for processor in processors { processor.stop() }
+  /// Ends everything, the node last: it takes the last positions. Blocks. Returns whether all parts
+  /// have ended; those that wait for a database for too long are left behind.
+  @discardableResult
+  package func stop() -> Bool {
+    for processor in processors { processor.requestStop() }
+    let captures = RunningCapture.stop(captures)
+    let processors = ProcessorRunner.stop(processors)
     client.close()
     node?.stop()
+    return captures && processors
   }
 }
 

@@ -8,20 +8,28 @@ package final class RunningCapture: Sendable {
   private let stopping = CaptureStop()
   private let end = Condition<Result<Void, CaptureError>?>(nil)
 
-  /// Starts it. `ended` is called when it has ended, on its thread.
+  private let client: Client
+
+  /// Starts it, or has it forget how far it is. `ended` is called when it has ended, on its thread,
+  /// with why if that was not asked for.
   package init(
-    _ config: CaptureConfig, _ client: Client, log: @escaping @Sendable (String) -> Void,
-    ended: @escaping @Sendable () -> Void
+    _ config: CaptureConfig, _ client: Client, forgets: Bool = false,
+    log: @escaping @Sendable (String) -> Void,
+    ended: @escaping @Sendable (CaptureError?) -> Void
   ) {
     name = config.name
+    self.client = client
     Thread.start("mt-capture") { [stopping, end] in
       let result = Result { () throws(CaptureError) in
-        try CaptureRunner.run(config, client, log: log, stop: stopping)
+        if forgets {
+          try CaptureRunner.forget(config, client, log: log)
+        } else {
+          try CaptureRunner.run(config, client, log: log, stop: stopping)
+        }
       }
-      if case .failure(let error) = result { log("capture '\(config.name)' has ended: \(error)") }
       end.withLock { $0 = result }
       end.broadcast()
-      ended()
+      if case .failure(let error) = result { ended(error) } else { ended(nil) }
     }
   }
 
@@ -32,9 +40,24 @@ package final class RunningCapture: Sendable {
     if case .failure(let error)? = end.withLock({ $0 }) { error } else { nil }
   }
 
-  /// Ends it and waits until it has told Postgres how far it came. Blocks.
-  package func stop() {
-    stopping.request()
-    end.wait(until: { $0 != nil }) { _ in }
+  /// Has it end once it has told Postgres how far it came.
+  package func requestStop() { stopping.request() }
+
+  /// Ends them all in bounded time: after a second the client is closed, so that what waits for the
+  /// log fails, and what waits for Postgres after half a second more is left behind. Nothing is
+  /// lost by either: the next start reads in the topics how far this one came. Returns whether all
+  /// have ended.
+  package static func stop(_ captures: [RunningCapture]) -> Bool {
+    for capture in captures { capture.requestStop() }
+    let start = MonotonicClock.milliseconds()
+    func haveEnded(by milliseconds: Int64) -> Bool {
+      captures.allSatisfy { capture in
+        let left = start + milliseconds - MonotonicClock.milliseconds()
+        return capture.end.wait(until: { $0 != nil }, milliseconds: max(0, left)) { $0 != nil }
+      }
+    }
+    if haveEnded(by: 1000) { return true }
+    for capture in captures { capture.client.close() }
+    return haveEnded(by: 1500)
   }
 }

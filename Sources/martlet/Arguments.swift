@@ -80,6 +80,12 @@ enum Terminal {
   static func log(_ text: String) { Console.complain("\(Console.timestamp()) \(text)\n") }
 
   static func exit(_ status: Int32) -> Never { Console.exit(status) }
+
+  /// Ends the process though some of its threads did not end in time.
+  static func abandon(_ what: String) -> Never {
+    log("stopped without waiting for \(what); the next start goes on where it was")
+    Console.abandon(0)
+  }
 }
 
 enum Usage {

@@ -14,6 +14,9 @@ struct CaptureCommand {
     case none
   }
 
+  /// A capture that takes longer to end waits for Postgres.
+  private static let stopMilliseconds: Int64 = 1500
+
   private let config: CaptureConfig
   private let node: Node
   private let forgets: Bool
@@ -48,7 +51,10 @@ struct CaptureCommand {
   func run() throws {
     switch node {
     case .none: try check()
-    case .remote(let bootstrap): try follow(try Client(bootstrap: bootstrap))
+    case .remote(let bootstrap):
+      var options = ClientOptions()
+      options.notice = Terminal.log
+      try follow(try Client(bootstrap: bootstrap, options: options))
     case .here(let options, let listen): try serveAndFollow(options, listen)
     }
   }
@@ -63,15 +69,20 @@ struct CaptureCommand {
 
   private func follow(_ client: Client) throws {
     let loop = try EventLoop()
-    let capture = RunningCapture(config, client, forgets: forgets, wake: loop.poster.wake)
+    let wake = loop.poster.wake
+    let capture = RunningCapture(config, client, forgets: forgets, log: Terminal.log) { _ in wake() }
     loop.turn = { [unowned loop] in
       if capture.hasEnded { loop.stop() }
       return 1000
     }
-    let signals = try stopping(on: loop, capture)
+    let signals = try Signals([Signals.terminate, Signals.interrupt, Signals.hangUp], on: loop) {
+      [unowned loop] _ in
+      Terminal.log("stopping")
+      loop.stop()
+    }
     loop.run()
     withExtendedLifetime(signals) {}
-    try capture.outcome()
+    try end(RunningCapture.stop([capture]), capture)
   }
 
   private func serveAndFollow(_ options: NodeHostOptions, _ listen: SocketAddress) throws {
@@ -81,55 +92,31 @@ struct CaptureCommand {
     let address = "\(listen.host):\(node.port ?? listen.port)"
     Terminal.log("node \(options.nodeID) serves \(options.directory) on \(address)")
     if let port = node.httpPort { Terminal.log("metrics on port \(port)") }
-    let capture = RunningCapture(config, client, forgets: forgets, wake: node.loop.poster.wake)
+    let wake = node.loop.poster.wake
+    let capture = RunningCapture(config, client, forgets: forgets, log: Terminal.log) { _ in wake() }
+    var stopping: Int64?
     // The node ends after the capture, whose last positions it takes.
     let turn = node.loop.turn
     node.loop.turn = { [unowned node] in
-      if capture.hasEnded { node.stop() }
-      return turn()
+      let isLate = stopping.map { MonotonicClock.milliseconds() - $0 > Self.stopMilliseconds }
+      if capture.hasEnded || isLate == true { node.stop() }
+      return stopping == nil ? turn() : min(turn(), 100)
     }
-    let signals = try stopping(on: node.loop, capture)
+    let signals = try Signals(
+      [Signals.terminate, Signals.interrupt, Signals.hangUp], on: node.loop
+    ) { _ in
+      Terminal.log("stopping")
+      stopping = stopping ?? MonotonicClock.milliseconds()
+      capture.requestStop()
+    }
     node.run()
     withExtendedLifetime(signals) {}
-    try capture.outcome()
+    try end(capture.hasEnded, capture)
   }
 
-  private func stopping(on loop: EventLoop, _ capture: RunningCapture) throws -> Signals {
-    try Signals([Signals.terminate, Signals.interrupt, Signals.hangUp], on: loop) { _ in
-      Terminal.log("stopping")
-      capture.stop.request()
-    }
-  }
-}
-
-/// A capture on a thread of its own.
-private final class RunningCapture: Sendable {
-  let stop = CaptureStop()
-  private let end = Condition<Result<Void, CaptureError>?>(nil)
-
-  /// `wake` is called when it has ended.
-  init(
-    _ config: CaptureConfig, _ client: Client, forgets: Bool, wake: @escaping @Sendable () -> Void
-  ) {
-    let stop = stop
-    let end = end
-    Thread.start("martlet-capture") {
-      let result = Result { () throws(CaptureError) in
-        if forgets {
-          try CaptureRunner.forget(config, client, log: Terminal.log)
-        } else {
-          try CaptureRunner.run(config, client, log: Terminal.log, stop: stop)
-        }
-      }
-      end.withLock { $0 = result }
-      wake()
-    }
-  }
-
-  var hasEnded: Bool { end.withLock { $0 != nil } }
-
-  func outcome() throws(CaptureError) {
-    try end.withLock { $0 }?.get()
+  private func end(_ hasEnded: Bool, _ capture: RunningCapture) throws {
+    if let failure = capture.failure { throw failure }
+    if !hasEnded { Terminal.abandon("Postgres") }
     Terminal.log("stopped")
   }
 }

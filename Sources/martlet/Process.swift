@@ -22,8 +22,12 @@ struct Process {
 
   func run() throws {
     let loop = try EventLoop()
+    var options = ClientOptions()
+    options.notice = SharedNotices(Terminal.log).take
     let runners = processors.map { processor in
-      processor.runner { [bootstrap] () throws(ClientError) in try Client(bootstrap: bootstrap) }
+      processor.runner { [bootstrap, options] () throws(ClientError) in
+        try Client(bootstrap: bootstrap, options: options)
+      }
     }
     for runner in runners { runner.start() }
     var told = [ProcessorStatus.Phase?](repeating: nil, count: runners.count)
@@ -41,7 +45,7 @@ struct Process {
     }
     loop.run()
     withExtendedLifetime(signals) {}
-    for runner in runners { runner.stop() }
+    let haveAllEnded = ProcessorRunner.stop(runners)
     for runner in runners {
       let status = runner.status
       Terminal.log(
@@ -49,6 +53,7 @@ struct Process {
           + "records, \(status.counts.late) late, \(status.counts.deadLettered) to dead letters")
     }
     if runners.contains(where: { Self.hasFailed($0.status.phase) }) { Terminal.exit(1) }
+    if !haveAllEnded { Terminal.abandon("a database") }
   }
 
   private static func hasFailed(_ phase: ProcessorStatus.Phase) -> Bool {

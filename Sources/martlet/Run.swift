@@ -40,8 +40,9 @@ struct Run {
     loop.run()
     withExtendedLifetime(signals) {}
     let failures = pipeline.failures
-    pipeline.stop()
-    Terminal.log("stopped")
+    let haveAllEnded = pipeline.stop()
     guard failures.isEmpty else { throw PipelineError(failures.joined(separator: " ")) }
+    if !haveAllEnded { Terminal.abandon("a database") }
+    Terminal.log("stopped")
   }
 }

@@ -1,5 +1,6 @@
 package import Client
 internal import Glibc
+internal import Platform
 
 /// Processors as a configuration file names them:
 ///
@@ -36,6 +37,7 @@ package struct AnyProcessor: Sendable {
     _ makeClient: @escaping @Sendable () throws(ClientError) -> Client
   ) -> ProcessorRunner {
     let database = database
+    let clients = NewestClient(makeClient)
     return ProcessorRunner(
       name: name, task: task,
       sink: {
@@ -43,7 +45,40 @@ package struct AnyProcessor: Sendable {
         case .postgres(let conninfo): PostgresSink(conninfo: conninfo)
         case .sqlite(let path): SQLiteSink(path: path)
         }
-      }, transport: { ClientTransport(makeClient) })
+      }, transport: { ClientTransport(clients.make) }, interrupt: clients.close)
+  }
+}
+
+/// Makes clients one after another, and closes the last one from another thread.
+private final class NewestClient: Sendable {
+  private struct State {
+    var client: Client?
+    var isClosed = false
+  }
+
+  private let makeClient: @Sendable () throws(ClientError) -> Client
+  private let state = Condition(State())
+
+  init(_ makeClient: @escaping @Sendable () throws(ClientError) -> Client) {
+    self.makeClient = makeClient
+  }
+
+  func make() throws(ClientError) -> Client {
+    let client = try makeClient()
+    let isClosed = state.withLock { state in
+      state.client = client
+      return state.isClosed
+    }
+    if isClosed { client.close() }
+    return client
+  }
+
+  func close() {
+    let client = state.withLock { state in
+      state.isClosed = true
+      return state.client
+    }
+    client?.close()
   }
 }
 
