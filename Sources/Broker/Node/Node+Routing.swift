@@ -89,11 +89,12 @@ extension Node {
 
   // MARK: Coordinators
 
-  /// This node coordinates every group, once the topic of their offsets is there.
+  /// This node coordinates every group, once the topic of their offsets is there, and every
+  /// transactional id: their producers ask for a coordinator before they ask for their epoch.
   private func findCoordinator(_ request: Request) throws(WireError) {
     // Before it waits: what cannot be read closes the connection now.
-    _ = try request.frame.decode(FindCoordinatorRequest.self)
-    guard !groupsAreLoaded else {
+    let body = try request.frame.decode(FindCoordinatorRequest.self)
+    guard body.keyType == 0, !groupsAreLoaded else {
       answerCoordinator(request)
       return
     }
@@ -128,14 +129,15 @@ extension Node {
 
   private func answerCoordinator(_ request: Request) {
     guard let body = try? request.frame.decode(FindCoordinatorRequest.self) else { return }
-    let isThere = groupsAreLoaded && body.keyType == 0
     let code: ErrorCode
     switch body.keyType {
-    case 0: code = isThere ? .none : .coordinatorNotAvailable
-    // Transactions and share groups have no coordinator here yet.
-    case 1, 2: code = .coordinatorNotAvailable
+    case 0: code = groupsAreLoaded ? .none : .coordinatorNotAvailable
+    case 1: code = .none
+    // Share groups have no coordinator here yet.
+    case 2: code = .coordinatorNotAvailable
     default: code = .invalidRequest
     }
+    let isThere = code == .none
     var response = FindCoordinatorResponse()
     if request.version < 4 {
       response.errorCode = code
