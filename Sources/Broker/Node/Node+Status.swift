@@ -44,6 +44,12 @@ extension Node {
         text.sample("martlet_log_end_offset", labels, "\(bounds.end.rawValue)")
       }
     }
+    text.family("martlet_disk_full", "gauge", "1 if the disk is full and records are refused.")
+    text.sample("martlet_disk_full", [], store.isFullOfRecords ? "1" : "0")
+    if let free = store.freeSpace {
+      text.family("martlet_disk_free_bytes", "gauge", "Bytes free on the disk.")
+      text.sample("martlet_disk_free_bytes", [], "\(free)")
+    }
     text.family("martlet_store_failed", "gauge", "1 if the store takes no more records.")
     text.sample("martlet_store_failed", [], failure == nil ? "0" : "1")
     addDurability(&text)
@@ -202,8 +208,9 @@ package enum StatusPages {
   private static func respond(_ path: String, _ node: Node) -> HTTPResponse {
     switch path {
     case "/health":
-      guard let failure = node.failure else { return HTTPResponse("ok\n") }
-      return HTTPResponse(status: 503, failure + "\n")
+      if let failure = node.failure { return HTTPResponse(status: 503, failure + "\n") }
+      // It serves readers and is to be told what to delete: starting it again helps nobody.
+      return HTTPResponse(node.fullText.map { "ok, but \($0)\n" } ?? "ok\n")
     case "/metrics":
       return HTTPResponse(
         contentType: "text/plain; version=0.0.4; charset=utf-8", node.metricsText())

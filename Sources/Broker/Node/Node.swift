@@ -244,7 +244,7 @@ package final class Node {
       timeOutProduces()
       deleteLogs()
       shortenMachineLogs()
-      if now - lastRetention >= options.retentionCheckMilliseconds { retain() }
+      if now - lastRetention >= retentionPause { retain() }
     }
     if fetchIsOver { timeOutFetches() }
     repeat {
@@ -280,6 +280,12 @@ package final class Node {
 
   private var fetchIsOver: Bool { fetches.nextDeadline.map { $0 <= now } ?? false }
 
+  /// Who has lowered retention because the disk is full does not wait for long.
+  private var retentionPause: Int64 {
+    let pause = options.retentionCheckMilliseconds
+    return store.isFullOfRecords ? min(pause, 1000) : pause
+  }
+
   private func retain() {
     lastRetention = now
     try? store.enforceRetention(now: now)
@@ -301,6 +307,7 @@ package final class Node {
       advanceRecords()
       advanceProduces()
     case .full:
+      tellSpace()
       // When it begins, too: what waits for room is refused, or its clients would wait for a disk
       // that may stay full.
       advancePartitions()
