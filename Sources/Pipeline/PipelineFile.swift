@@ -1,6 +1,6 @@
 package import Broker
 package import Capture
-internal import Platform
+package import Platform
 package import Processors
 internal import YAML
 
@@ -14,6 +14,7 @@ internal import YAML
 ///   http: 127.0.0.1:8080
 ///   settings: {num.partitions: 6}
 ///   # bootstrap: 127.0.0.1:9092      # or brokers that run elsewhere
+/// http: 127.0.0.1:8080               # /health and /metrics of everything; or as the log's
 /// capture:
 ///   - file: connector.json           # a connector as Kafka Connect has it, or its properties:
 ///   - config:
@@ -74,6 +75,8 @@ package struct PipelineFile: Sendable {
 
   package var name: String
   package var log: Log
+  /// Where /health and /metrics of everything are, if not where the log's say.
+  package var http: SocketAddress?
   package var captures: [CaptureConfig] = []
   package var processors: [Processor] = []
 
@@ -115,7 +118,7 @@ extension PipelineFile {
 
   private static func parse(_ document: YAMLNode, folder: String) throws -> PipelineFile {
     let entries = try document.entries(
-      of: "the pipeline", known: ["name", "log", "capture", "results", "processors"])
+      of: "the pipeline", known: ["name", "log", "http", "capture", "results", "processors"])
     func value(_ key: String) -> YAMLNode? { entries.first { $0.key == key }?.value }
     guard let log = value("log") else {
       throw YAMLError(line: document.line, "log is missing; it says where the data is.")
@@ -124,6 +127,12 @@ extension PipelineFile {
       name: try value("name")?.text(of: "name") ?? "pipeline",
       log: try PipelineReader(folder: folder).log(log))
     let reader = PipelineReader(folder: folder)
+    if let http = entries.first(where: { $0.key == "http" }) {
+      file.http = try reader.address(http)
+      if case .here(let options) = file.log, options.http != nil {
+        throw YAMLError(line: http.line, "http is given twice, here and in log; give it once.")
+      }
+    }
     file.captures = try (value("capture")?.items(of: "capture") ?? []).map(reader.capture)
     let results = try value("results").map(reader.results)
     file.processors = try (value("processors")?.items(of: "processors") ?? []).map {

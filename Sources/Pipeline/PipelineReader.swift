@@ -41,7 +41,7 @@ struct PipelineReader {
     return .here(options)
   }
 
-  private func address(_ entry: YAMLNode.Entry) throws -> SocketAddress {
+  func address(_ entry: YAMLNode.Entry) throws -> SocketAddress {
     let text = try entry.value.text(of: entry.key)
     guard let address = SocketAddress(text) else {
       throw YAMLError(line: entry.value.line, "\(entry.key) is HOST:PORT, not '\(text)'.")

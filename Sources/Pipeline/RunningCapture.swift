@@ -9,6 +9,7 @@ package final class RunningCapture: Sendable {
   private let end = Condition<Result<Void, CaptureError>?>(nil)
 
   private let client: Client
+  private let published = CaptureStatus()
 
   /// Starts it, or has it forget how far it is. `ended` is called when it has ended, on its thread,
   /// with why if that was not asked for.
@@ -19,12 +20,13 @@ package final class RunningCapture: Sendable {
   ) {
     name = config.name
     self.client = client
-    Thread.start("mt-capture") { [stopping, end] in
+    Thread.start("mt-capture") { [stopping, end, published] in
       let result = Result { () throws(CaptureError) in
         if forgets {
           try CaptureRunner.forget(config, client, log: log)
         } else {
-          try CaptureRunner.run(config, client, log: log, stop: stopping)
+          try CaptureRunner.run(
+            config, client, log: log, stop: stopping, status: published)
         }
       }
       end.withLock { $0 = result }
@@ -32,6 +34,8 @@ package final class RunningCapture: Sendable {
       if case .failure(let error) = result { ended(error) } else { ended(nil) }
     }
   }
+
+  package var status: CaptureStatus.Values { published.values }
 
   package var hasEnded: Bool { end.withLock { $0 != nil } }
 

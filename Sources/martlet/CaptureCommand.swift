@@ -8,7 +8,7 @@ internal import Platform
 /// with a node in the same process.
 struct CaptureCommand {
   private enum Node {
-    case remote([String])
+    case remote([String], http: SocketAddress?)
     case here(NodeHostOptions, SocketAddress)
     /// Only Postgres is asked.
     case none
@@ -41,7 +41,7 @@ struct CaptureCommand {
       guard try arguments.value("data") == nil else {
         throw UsageError("--bootstrap and --data are both given; the node is there or here.")
       }
-      node = .remote([bootstrap])
+      node = .remote([bootstrap], http: try Serve.address(arguments, "http"))
     } else {
       let (options, listen) = try Serve.options(arguments, ServeConfig())
       node = .here(options, listen)
@@ -51,10 +51,10 @@ struct CaptureCommand {
   func run() throws {
     switch node {
     case .none: try check()
-    case .remote(let bootstrap):
+    case .remote(let bootstrap, let http):
       var options = ClientOptions()
       options.notice = Terminal.log
-      try follow(try Client(bootstrap: bootstrap, options: options))
+      try follow(try Client(bootstrap: bootstrap, options: options), http)
     case .here(let options, let listen): try serveAndFollow(options, listen)
     }
   }
@@ -67,10 +67,14 @@ struct CaptureCommand {
     print("Capture can start.")
   }
 
-  private func follow(_ client: Client) throws {
+  private func follow(_ client: Client, _ http: SocketAddress?) throws {
+    let pages = PartPages()
+    let server = try http.map { try HTTPServer($0, pages.respond) }
+    if let server { Terminal.log("metrics on port \(server.port)") }
     let loop = try EventLoop()
     let wake = loop.poster.wake
     let capture = RunningCapture(config, client, forgets: forgets, log: Terminal.log) { _ in wake() }
+    pages.set(captures: [capture])
     loop.turn = { [unowned loop] in
       if capture.hasEnded { loop.stop() }
       return 1000
@@ -81,11 +85,14 @@ struct CaptureCommand {
       loop.stop()
     }
     loop.run()
-    withExtendedLifetime(signals) {}
+    withExtendedLifetime((signals, server)) {}
     try end(RunningCapture.stop([capture]), capture)
   }
 
   private func serveAndFollow(_ options: NodeHostOptions, _ listen: SocketAddress) throws {
+    let pages = PartPages()
+    var options = options
+    options.metricsOfParts = { pages.metrics }
     let node = try HostedNode(options, log: Terminal.log)
     let link = node.localLink
     let client = try Client(connect: { InProcessLink(link) })
@@ -94,6 +101,7 @@ struct CaptureCommand {
     if let port = node.httpPort { Terminal.log("metrics on port \(port)") }
     let wake = node.loop.poster.wake
     let capture = RunningCapture(config, client, forgets: forgets, log: Terminal.log) { _ in wake() }
+    pages.set(captures: [capture])
     var stopping: Int64?
     // The node ends after the capture, whose last positions it takes.
     let turn = node.loop.turn

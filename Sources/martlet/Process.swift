@@ -1,4 +1,6 @@
+internal import Broker
 internal import Client
+internal import Pipeline
 internal import Platform
 internal import Processors
 
@@ -6,9 +8,11 @@ internal import Processors
 struct Process {
   private let bootstrap: [String]
   private let processors: [AnyProcessor]
+  private let http: SocketAddress?
 
   init(_ arguments: Arguments) throws {
-    try arguments.allow(["bootstrap", "config"])
+    try arguments.allow(["bootstrap", "config", "http"])
+    http = try Serve.address(arguments, "http")
     bootstrap = [try arguments.value("bootstrap") ?? "127.0.0.1:9092"]
     guard let path = try arguments.value("config") else {
       throw UsageError("--config says which processors to run; give a JSON file.")
@@ -29,6 +33,10 @@ struct Process {
         try Client(bootstrap: bootstrap, options: options)
       }
     }
+    let pages = PartPages()
+    pages.set(processors: runners)
+    let server = try http.map { try HTTPServer($0, pages.respond) }
+    if let server { Terminal.log("metrics on port \(server.port)") }
     for runner in runners { runner.start() }
     var told = [ProcessorStatus.Phase?](repeating: nil, count: runners.count)
     loop.turn = {
@@ -44,7 +52,7 @@ struct Process {
       _ in loop.stop()
     }
     loop.run()
-    withExtendedLifetime(signals) {}
+    withExtendedLifetime((signals, server)) {}
     let haveAllEnded = ProcessorRunner.stop(runners)
     for runner in runners {
       let status = runner.status

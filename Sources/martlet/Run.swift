@@ -4,10 +4,10 @@ internal import Platform
 
 /// `martlet run PIPELINE.yaml`: what the file names, until a signal ends it.
 struct Run {
-  private let file: PipelineFile
+  private var file: PipelineFile
 
   init(_ arguments: Arguments) throws {
-    try arguments.allow([], operandsMax: 1)
+    try arguments.allow(["http"], operandsMax: 1)
     guard let path = arguments.operands.first else {
       throw UsageError("'martlet run' takes a pipeline's file.")
     }
@@ -16,6 +16,7 @@ struct Run {
     } catch {
       throw UsageError(error.description)
     }
+    file.http = try Serve.address(arguments, "http") ?? file.http
   }
 
   func run() throws {

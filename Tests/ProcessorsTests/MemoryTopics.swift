@@ -84,6 +84,13 @@ final class MemoryTransport: RecordTransport {
     return count == 0 ? nil : Int32(count)
   }
 
+  func sourceEnds(partitions: Int32) throws(TransportError) -> [Int32: Int64] {
+    topics.contents.withLock { contents in
+      Dictionary(
+        uniqueKeysWithValues: contents.source.enumerated().map { (Int32($0), Int64($1.count)) })
+    }
+  }
+
   func read(partition: Int32, from offset: Int64?) throws(TransportError) {
     positions[partition] = Int(offset ?? 0)
   }

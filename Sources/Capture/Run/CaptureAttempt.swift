@@ -13,6 +13,7 @@ struct CaptureAttempt {
   let replication: ReplicationCommands
   let log: @Sendable (String) -> Void
   let stop: CaptureStop
+  let status: CaptureStatus
 
   // MARK: Beginnings
 
@@ -143,7 +144,7 @@ struct CaptureAttempt {
     defer { work.cancel() }
     try withExtendedLifetime(exporting.connection) { try work.waitForImports() }
     log("snapshot of \(open.count) tables begins, \(threads) at a time")
-    let snapshotWriter = SnapshotWriter(writer, record, topics: topicsByIndex, log)
+    let snapshotWriter = SnapshotWriter(writer, record, topics: topicsByIndex, log, status)
     guard let done = try snapshotWriter.run(work, stop) else { return true }
     return try finish(done)
   }
@@ -192,7 +193,8 @@ struct CaptureAttempt {
     try replication.start(
       config.slotName, from: record.through, publication: config.publicationName)
     log("streams from \(record.through)")
-    let driver = try StreamDriver(replication.connection, writer, encoder, record, options)
+    let driver = try StreamDriver(
+      replication.connection, writer, encoder, record, options, status)
     try driver.run(stop)
     return stop.isRequested
   }

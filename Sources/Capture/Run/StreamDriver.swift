@@ -36,11 +36,14 @@ final class StreamDriver: ReadinessHandler {
   private var stopDeadline: Int64?
   private var hasEnded = false
   private var failure: (any Error)?
+  private let status: CaptureStatus
+  private var meter = StreamMeter()
 
   init(
     _ connection: PostgresConnection, _ target: any PositionedLog, _ encoder: ChangeEncoder,
-    _ record: PositionRecord, _ options: CaptureSession.Options
+    _ record: PositionRecord, _ options: CaptureSession.Options, _ status: CaptureStatus
   ) throws {
+    self.status = status
     loop = try EventLoop()
     self.connection = connection
     self.target = target
@@ -81,6 +84,7 @@ final class StreamDriver: ReadinessHandler {
     }
     if let stopDeadline, now >= stopDeadline { loop.stop() }
     updateInterest()
+    meter.publish(session, to: status)
     if mayHaveMore, refused == nil { return 0 }
     return max(0, min(session.deadline, stopDeadline ?? .max) - now)
   }
@@ -131,8 +135,9 @@ final class StreamDriver: ReadinessHandler {
 
   private func take(_ frame: ArraySlice<UInt8>) throws {
     switch try StreamFrame.decode(frame) {
-    case .xLogData(let start, _, _, let payload):
+    case .xLogData(let start, let walEnd, _, let payload):
       let message = try decoder.decode(payload)
+      meter.received(message, walEnd)
       let before = records.count
       try encoder.take(message, at: start, &session, into: &records)
       session.collected(records.count - before)
@@ -140,6 +145,7 @@ final class StreamDriver: ReadinessHandler {
         recordBytes += (record.event.key?.count ?? 0) + (record.event.value?.count ?? 0)
       }
     case .keepalive(let end, _, let replyRequested):
+      meter.serverEnd = max(meter.serverEnd, end)
       session.keepalive(walEnd: end, replyRequested: replyRequested)
       // At once, because the server waits for it.
       if replyRequested { try perform() }
@@ -152,6 +158,7 @@ final class StreamDriver: ReadinessHandler {
 
   private func handOver() {
     guard refused == nil, let chunk = session.handOver() else { return }
+    meter.handedOver(chunk, records.count)
     offer(chunk)
   }
 
@@ -184,6 +191,7 @@ final class StreamDriver: ReadinessHandler {
     attempt {
       if let error { throw error }
       session.acknowledged(chunk: chunk)
+      meter.acknowledged(chunk, at: WallClock.milliseconds())
       handOverUnlessBusy()
       try perform()
     }
@@ -198,6 +206,7 @@ final class StreamDriver: ReadinessHandler {
           written: written, flushed: flushed, applied: flushed,
           time: WallClock.milliseconds() * 1000 - SourceInfo.postgresEpoch, replyNow: false)
         if !(try connection.send(frame)) { wantsToSend = true }
+        meter.confirmed = flushed
       case .stopped: loop.stop()
       }
     }

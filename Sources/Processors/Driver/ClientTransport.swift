@@ -130,6 +130,13 @@ package final class ClientTransport: RecordTransport {
     }
   }
 
+  package func sourceEnds(partitions: Int32) throws(TransportError) -> [Int32: Int64] {
+    let client = opened(client)
+    let wanted = (0..<partitions).map { TopicPartition(sourceTopic, $0) }
+    let ends = try translated { () throws(ClientError) in try client.endsBlocking(of: wanted) }
+    return Dictionary(uniqueKeysWithValues: ends.map { ($0.key.partition, $0.value) })
+  }
+
   package func read(partition: Int32, from offset: Int64?) throws(TransportError) {
     positions[partition] = .some(offset)
     isReassigned = true

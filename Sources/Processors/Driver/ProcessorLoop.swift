@@ -64,6 +64,7 @@ final class ProcessorLoop {
   func run() {
     var failures = 0
     while !isStopping {
+      shared.withLock { $0.status.attempts += 1 }
       do {
         try start()
         failures = 0
@@ -76,7 +77,7 @@ final class ProcessorLoop {
       } catch is Stopped {
         break
       } catch {
-        shared.withLock { $0.status.phase = .failed("\(error)") }
+        become(.failed("\(error)"))
         break
       }
     }
@@ -94,7 +95,13 @@ final class ProcessorLoop {
   private var isStopping: Bool { shared.withLock { $0.isStopping } }
 
   private func become(_ phase: ProcessorStatus.Phase) {
-    shared.withLock { $0.status.phase = phase }
+    shared.withLock { shared in
+      shared.status.phase = phase
+      switch phase {
+      case .waiting(let why), .failed(let why): shared.status.lastError = why
+      case .starting, .running, .stopped: break
+      }
+    }
     shared.broadcast()
   }
 
@@ -173,11 +180,17 @@ final class ProcessorLoop {
     partitionsRead = count
   }
 
+  private func lookForMore() throws {
+    try readNewPartitions()
+    let ends = try transport.sourceEnds(partitions: partitionsRead)
+    shared.withLock { $0.status.sourceEnds = ends }
+  }
+
   // MARK: A turn
 
   private func turn() throws {
     if MonotonicClock.milliseconds() - partitionsCheckedAt >= Self.partitionsMilliseconds {
-      try readNewPartitions()
+      try lookForMore()
     }
     if pending.isEmpty {
       pending = try transport.poll(milliseconds: Self.pollMilliseconds).filter { record in

@@ -12,6 +12,8 @@ package protocol RecordTransport: AnyObject {
 
   /// How many partitions the source has; nil if there is no such topic.
   func sourcePartitions() throws(TransportError) -> Int32?
+  /// The offset after the last record of each of so many partitions.
+  func sourceEnds(partitions: Int32) throws(TransportError) -> [Int32: Int64]
   /// Reads a partition from an offset on; from the beginning if there is none.
   func read(partition: Int32, from offset: Int64?) throws(TransportError)
   /// Records in the order of their partitions' offsets; none if none came in time.
