@@ -1,5 +1,5 @@
 package import Broker
-package import Capture
+internal import Capture
 internal import Platform
 package import Processors
 

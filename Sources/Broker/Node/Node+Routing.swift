@@ -47,6 +47,7 @@ extension Node {
     case .describeGroups: try describeGroups(request)
     case .listGroups: try listGroups(request)
     case .deleteGroups: try deleteGroups(request)
+    case .addPartitionsToTxn: try addPartitionsToTxn(request)
     default: try routeToController(request)
     }
   }
@@ -85,6 +86,24 @@ extension Node {
     } catch {
       answer(request, .close("its ApiVersions request cannot be read: \(error)"))
     }
+  }
+
+  /// There are no transactions yet; of a transactional id the fencing is served.
+  private func addPartitionsToTxn(_ request: Request) throws(WireError) {
+    let body = try request.frame.decode(AddPartitionsToTxnRequest.self)
+    var response = AddPartitionsToTxnResponse()
+    response.resultsByTopicV3AndBelow = body.v3AndBelowTopics.map { asked in
+      var topic = AddPartitionsToTxnResponse.Topic()
+      topic.name = asked.name
+      topic.resultsByPartition = asked.partitions.map { index in
+        var partition = AddPartitionsToTxnResponse.Partition()
+        partition.partitionIndex = index
+        partition.partitionErrorCode = .unsupportedVersion
+        return partition
+      }
+      return topic
+    }
+    reply(request, response)
   }
 
   // MARK: Coordinators
