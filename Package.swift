@@ -58,13 +58,24 @@ let package = Package(
     module("Platform", ["CLinux"]),
     module("LogStore", ["Bytes", "Records", "Platform"]),
     module("KafkaWire", ["Bytes"]),
+    module("JSON", []),
+    module("ConnectData", ["JSON"]),
+    module("Postgres", ["CLibpq", "Platform"]),
     module("Broker", ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
     module("Client", ["Bytes", "Records", "KafkaWire", "Platform"]),
-    module("Capture", ["Bytes", "Records", "Platform", "Client", "CLibpq", "CPCRE2"]),
-    module("Processors", ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite"]),
+    module(
+      "Capture",
+      [
+        "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "Postgres", "CPCRE2",
+      ]),
+    module(
+      "Processors",
+      [
+        "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "Postgres", "CSQLite",
+      ]),
     module("Pipeline", ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"]),
     module(
-      "Demo", ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "CLibpq"]),
+      "Demo", ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "Postgres"]),
     module("YAML", ["CYAML"]),
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
@@ -87,7 +98,7 @@ let package = Package(
     .executableTarget(
       name: "martlet",
       dependencies: [
-        "Broker", "Capture", "Client", "Demo", "Pipeline", "Platform", "Processors", "YAML",
+        "Broker", "Capture", "Client", "Demo", "JSON", "Pipeline", "Platform", "Processors", "YAML",
       ],
       swiftSettings: production),
     .executableTarget(
@@ -100,15 +111,17 @@ let package = Package(
       "ClientTests",
       ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Client"]),
     tests(
-      "CaptureTests", ["Bytes", "Records", "Platform", "Broker", "Client", "Capture"],
+      "CaptureTests",
+      ["Bytes", "Records", "ConnectData", "Platform", "Broker", "Client", "Postgres", "Capture"],
       resources: [.copy("Data")]),
-    tests("ProcessorsTests", ["Bytes", "Records", "Platform", "Client", "Processors"]),
+    tests("JSONTests", ["JSON", "ConnectData"]),
+    tests("ProcessorsTests", ["Bytes", "Records", "Platform", "Client", "Postgres", "Processors"]),
     tests("PipelineTests", ["Broker", "Capture", "Pipeline", "Platform", "Processors"]),
-    tests("DemoTests", ["Demo", "Platform"]),
+    tests("DemoTests", ["Demo", "Platform", "Postgres"]),
     tests("YAMLTests", ["YAML"]),
     tests("TidyTests", []),
 
-    bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform"]),
+    bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform", "Records"]),
     bench("CaptureBench", ["Capture", "CLinux"]),
     bench("ClientBench", ["Broker", "Client", "Platform"]),
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),

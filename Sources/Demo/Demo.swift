@@ -3,6 +3,7 @@ internal import Capture
 internal import Client
 internal import Pipeline
 package import Platform
+internal import Postgres
 internal import Processors
 
 /// The demonstration: a throw-away Postgres with a shop in it, its day at a rate, a node, capture,
@@ -51,10 +52,10 @@ package final class Demo {
     let postgres = try ThrowAwayPostgres()
     self.postgres = postgres
     do {
-      try SourceDatabase(postgres.conninfo(database: "postgres"))
+      try PostgresConnection(conninfo: postgres.conninfo(database: "postgres"))
         .run("CREATE DATABASE \(StoreA.database)")
       conninfo = postgres.conninfo(database: StoreA.database)
-      let source = try SourceDatabase(conninfo)
+      let source = try PostgresConnection(conninfo: conninfo)
       for part in [StoreA.schema, StoreA.data, StoreA.round] { try source.run(part) }
       initialRows = try StoreA.count(source)
       let data = try postgres.makeDirectory("node")
@@ -131,9 +132,9 @@ package final class Demo {
   /// Waits until the snapshot has its point: from then on every change is an event of its own,
   /// before that several to one row would be one. False if it was stopped.
   private func waitForSnapshot(_ isStopped: (Int64) -> Bool) throws -> Bool {
-    let source = try SourceDatabase(conninfo)
+    let source = try PostgresConnection(conninfo: conninfo)
     let limit = MonotonicClock.milliseconds() + Self.finishMilliseconds
-    while try source.run(StoreA.slot).isEmpty {
+    while try source.query(StoreA.slot).isEmpty {
       try check()
       guard MonotonicClock.milliseconds() < limit else { throw unfinished() }
       if isStopped(10) { return false }
@@ -235,13 +236,13 @@ package final class Demo {
   }
 
   private func report() throws -> DemoReport {
-    let source = try SourceDatabase(conninfo)
+    let source = try PostgresConnection(conninfo: conninfo)
     let results = try DemoResults(path: resultsPath)
     let statuses = pipeline.processors.map(\.status)
     var latency = LatencySketch()
     for status in statuses { latency.add(status.latency) }
     let expected = expected
-    let sourceLevels = try source.run(StoreA.alerts).map { row in row.map { $0 ?? "" } }
+    let sourceLevels = try source.query(StoreA.alerts).map { row in row.map { $0 ?? "" } }
     let resultLevels = try results.levels()
     return DemoReport(
       seconds: options.seconds,

@@ -1,4 +1,5 @@
 internal import Platform
+internal import Postgres
 
 /// Runs the shop at a rate, on a thread of its own: one transaction after another, each when it is
 /// due.
@@ -21,8 +22,8 @@ package final class Generator: Sendable {
   /// `roundsPerSecond` transactions a second, as long as Postgres keeps up.
   package init(conninfo: String, roundsPerSecond: Int) {
     Thread.start("generator") { [progress] in
-      do throws(DatabaseError) {
-        try Self.run(SourceDatabase(conninfo), roundsPerSecond, progress)
+      do throws(PostgresError) {
+        try Self.run(PostgresConnection(conninfo: conninfo), roundsPerSecond, progress)
       } catch {
         progress.withLock { $0.failure = error.description }
       }
@@ -32,8 +33,8 @@ package final class Generator: Sendable {
   }
 
   private static func run(
-    _ database: SourceDatabase, _ roundsPerSecond: Int, _ progress: Condition<Progress>
-  ) throws(DatabaseError) {
+    _ database: PostgresConnection, _ roundsPerSecond: Int, _ progress: Condition<Progress>
+  ) throws(PostgresError) {
     let start = MonotonicClock.milliseconds()
     var done: Int64 = 0
     while true {
@@ -44,7 +45,7 @@ package final class Generator: Sendable {
         ? progress.wait(until: { $0.isStopped }, milliseconds: wait) { $0.isStopped }
         : progress.withLock { $0.isStopped }
       if isStopped { return }
-      let counts = try database.run("SELECT * FROM one_round()").first ?? []
+      let counts = try database.query("SELECT * FROM one_round()").first ?? []
       let changed = counts.map { $0.flatMap { Int($0) } ?? 0 }
       done += 1
       progress.withLock { now in

@@ -1,3 +1,5 @@
+internal import Postgres
+
 /// A small shop: users, products, orders and their items, and what happens in it.
 package enum StoreA {
   package static let database = "ecommerce"
@@ -113,8 +115,8 @@ package enum StoreA {
     WHERE slot_name = 'martlet_demo' AND confirmed_flush_lsn IS NOT NULL
     """
 
-  static func windows(_ source: SourceDatabase) throws(DatabaseError) -> [DemoReport.Window] {
-    try source.run(revenue).compactMap { row in
+  static func windows(_ source: PostgresConnection) throws(PostgresError) -> [DemoReport.Window] {
+    try source.query(revenue).compactMap { row in
       guard row.count == 3, let start = row[0].flatMap({ Int64($0) }),
         let cents = row[1].flatMap({ Int64($0) }), let orders = row[2].flatMap({ Int64($0) })
       else { return nil }
@@ -123,10 +125,10 @@ package enum StoreA {
   }
 
   /// How many rows each table has, by its topic.
-  static func count(_ source: SourceDatabase) throws(DatabaseError) -> [String: Int] {
+  static func count(_ source: PostgresConnection) throws(PostgresError) -> [String: Int] {
     var counts: [String: Int] = [:]
     for table in ["users", "products", "orders", "order_items"] {
-      let rows = try source.run("SELECT count(*) FROM \(table)")
+      let rows = try source.query("SELECT count(*) FROM \(table)")
       counts[table] = rows.first?.first.flatMap { $0 }.flatMap { Int($0) } ?? 0
     }
     return counts

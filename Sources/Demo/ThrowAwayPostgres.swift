@@ -1,4 +1,5 @@
 package import Platform
+internal import Postgres
 
 /// A Postgres cluster of its own in a temporary directory: a socket in the file system, no network,
 /// nothing left when it is removed.
@@ -62,7 +63,7 @@ package final class ThrowAwayPostgres {
     self.server = server
     let pause = Condition(())
     let deadline = MonotonicClock.milliseconds() + Self.startMilliseconds
-    while !SourceDatabase.isReady(conninfo(database: "postgres")) {
+    while !PostgresConnection.isReady(conninfo: conninfo(database: "postgres")) {
       guard server.isRunning, MonotonicClock.milliseconds() < deadline else {
         throw ProcessError("Postgres did not start; its log is \(log).")
       }

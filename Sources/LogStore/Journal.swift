@@ -159,7 +159,7 @@ extension Journal {
     let end = open.map { $0.position + Int64($0.writtenBytes(block: block)) } ?? position
     let opensFile = used.isEmpty || options.fileBytes - end < Int64(needed + block)
     guard !opensFile || !free.isEmpty else { throw .filesInUse }
-    guard let memory = memories.take(block + needed) else { throw .backlog }
+    guard let memory = memories.take() else { throw .backlog }
 
     closeOpenGroup()
     if opensFile {
@@ -230,39 +230,23 @@ extension Journal {
   }
 }
 
-/// Memory for groups, used again when nobody holds it any more. Small groups, which come in
-/// thousands a second and whose memory is held until their segments are written, do not use up the
-/// large ones.
+/// Memory for groups, each as large as the largest, used again when nobody holds it any more. Pages
+/// that no group has reached cost nothing, so the same few are taken again and again.
 private struct MemoryPool {
-  private let smallBytes: Int
-  private let largeBytes: Int
-  private let smallMax: Int
-  private let largeMax: Int
-  private var small: [BlockMemory] = []
-  private var large: [BlockMemory] = []
+  private let bytes: Int
+  private let countMax: Int
+  private var all: [BlockMemory] = []
 
   init(options: JournalOptions) {
-    smallBytes = min(16 * options.blockBytes, options.groupBytesMax) + options.blockBytes
-    largeBytes = options.groupBytesMax + 2 * options.blockBytes
-    smallMax = options.smallMemoriesMax
-    largeMax = options.largeMemoriesMax
+    bytes = options.groupBytesMax + 2 * options.blockBytes
+    countMax = options.memoriesMax
   }
 
-  mutating func take(_ bytes: Int) -> BlockMemory? {
-    if bytes <= smallBytes, let memory = Self.take(&small, smallBytes, smallMax) { return memory }
-    return Self.take(&large, largeBytes, largeMax)
-  }
-
-  private static func take(_ pool: inout [BlockMemory], _ bytes: Int, _ max: Int) -> BlockMemory? {
-    for index in pool.indices where isKnownUniquelyReferenced(&pool[index]) {
-      // To the end, so that the search finds free memories at the front.
-      let memory = pool.remove(at: index)
-      pool.append(memory)
-      return memory
-    }
-    guard pool.count < max else { return nil }
+  mutating func take() -> BlockMemory? {
+    for index in all.indices where isKnownUniquelyReferenced(&all[index]) { return all[index] }
+    guard all.count < countMax else { return nil }
     let memory = BlockMemory(count: bytes)
-    pool.append(memory)
+    all.append(memory)
     return memory
   }
 }

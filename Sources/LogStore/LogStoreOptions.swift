@@ -57,10 +57,9 @@ public struct JournalOptions: Sendable {
   public var blockBytes = 4096
   /// Groups that may be full and waiting for the flush before them.
   public var groupsWaitingMax = 2
-  /// Memories for small groups, 64 KiB each.
-  public var smallMemoriesMax = 8
-  /// Memories for large groups, `groupBytesMax` each.
-  public var largeMemoriesMax = 5
+  /// Memories for groups, `groupBytesMax` each: the one that is filled, those that wait, the one
+  /// that is written, and one that the disk has just written and not let go yet.
+  public var memoriesMax = 5
 
   /// A server's options.
   public init() {}

@@ -60,8 +60,10 @@ package final class Pipeline: Sendable {
     httpPort = node?.httpPort ?? http?.port
     let client = client
     captures = file.captures.map { config in
-      RunningCapture(config, client, log: log) { error in
-        if let error { log("capture '\(config.name)' has ended: \(error)") }
+      RunningCapture(config, client, log: log) { result in
+        if case .failure(let error) = result {
+          log("capture '\(config.name)' has ended: \(error)")
+        }
         changed()
       }
     }
@@ -74,7 +76,7 @@ package final class Pipeline: Sendable {
   /// Says what has changed of the processors since the last call.
   package func report() {
     for (index, processor) in processors.enumerated() {
-      let text = Self.text(processor.status.phase)
+      let text = Self.text(processor.status)
       let isNew = said.withLock { said in
         defer { said[index] = text }
         return said[index] != text
@@ -83,13 +85,15 @@ package final class Pipeline: Sendable {
     }
   }
 
-  private static func text(_ phase: ProcessorStatus.Phase) -> String {
-    switch phase {
+  private static func text(_ status: ProcessorStatus) -> String {
+    switch status.phase {
     case .starting: "starts"
     case .running: "runs"
     case .waiting(let why): "waits: \(why)"
     case .failed(let why): "has failed: \(why)"
-    case .stopped: "has stopped"
+    case .stopped:
+      "has stopped after \(status.counts.processed) records, \(status.counts.late) late, "
+        + "\(status.counts.deadLettered) to dead letters"
     }
   }
 
@@ -119,6 +123,7 @@ package final class Pipeline: Sendable {
     for processor in processors { processor.requestStop() }
     let captures = RunningCapture.stop(captures)
     let processors = ProcessorRunner.stop(processors)
+    report()
     client.close()
     node?.stop()
     return captures && processors
@@ -126,6 +131,7 @@ package final class Pipeline: Sendable {
 }
 
 extension PipelineFile.Processor {
+  /// Not started; it reads and writes through clients of its own.
   fileprivate func runner(
     _ makeClient: @escaping @Sendable () throws(ClientError) -> Client
   ) -> ProcessorRunner {
@@ -134,11 +140,13 @@ extension PipelineFile.Processor {
       case .revenue(let options): Revenue.task(options)
       case .lowStock(let options): LowStock.task(options)
       }
-    let database: AnyProcessor.Database =
-      switch results {
-      case .sqlite(let path): .sqlite(path)
-      case .postgres(let conninfo): .postgres(conninfo)
-      }
-    return AnyProcessor(name: name, task: task, database: database).runner(makeClient)
+    return ProcessorRunner(
+      name: name, task: task,
+      sink: { [results] in
+        switch results {
+        case .postgres(let conninfo): PostgresSink(conninfo: conninfo)
+        case .sqlite(let path): SQLiteSink(path: path)
+        }
+      }, makeClient: makeClient)
   }
 }

@@ -95,10 +95,24 @@ package struct PipelineError: Error, Equatable, Sendable, CustomStringConvertibl
 
 extension PipelineFile {
   package static func read(path: String) throws(PipelineError) -> PipelineFile {
+    try read(path, parse)
+  }
+
+  /// Processors alone: there is no capture, and the log is elsewhere: at `bootstrap`, or else where
+  /// the file says, or else on this machine.
+  package static func readProcessors(
+    path: String, bootstrap: String? = nil
+  ) throws(PipelineError) -> PipelineFile {
+    try read(path) { try parse(processors: $0, folder: $1, bootstrap: bootstrap) }
+  }
+
+  private static func read(
+    _ path: String, _ parse: (YAMLNode, _ folder: String) throws -> PipelineFile
+  ) throws(PipelineError) -> PipelineFile {
     var folder = ""
     if let slash = path.lastIndex(of: "/") { folder = String(path[...slash]) }
     do {
-      return try parse(try YAMLDocument.read(path: path), folder: folder)
+      return try parse(try YAMLDocument.read(path: path), folder)
     } catch let error as YAMLError {
       throw PipelineError(error.line > 0 ? "\(path), \(error)" : error.text)
     } catch {
@@ -119,27 +133,49 @@ extension PipelineFile {
   private static func parse(_ document: YAMLNode, folder: String) throws -> PipelineFile {
     let entries = try document.entries(
       of: "the pipeline", known: ["name", "log", "http", "capture", "results", "processors"])
-    func value(_ key: String) -> YAMLNode? { entries.first { $0.key == key }?.value }
-    guard let log = value("log") else {
+    guard let log = entries["log"] else {
       throw YAMLError(line: document.line, "log is missing; it says where the data is.")
     }
-    var file = PipelineFile(
-      name: try value("name")?.text(of: "name") ?? "pipeline",
-      log: try PipelineReader(folder: folder).log(log))
     let reader = PipelineReader(folder: folder)
-    if let http = entries.first(where: { $0.key == "http" }) {
-      file.http = try reader.address(http)
-      if case .here(let options) = file.log, options.http != nil {
-        throw YAMLError(line: http.line, "http is given twice, here and in log; give it once.")
+    var file = PipelineFile(
+      name: try entries["name"]?.text(of: "name") ?? "pipeline", log: try reader.log(log))
+    try file.setHTTP(entries, reader)
+    file.captures = try (entries["capture"]?.items(of: "capture") ?? []).map(reader.capture)
+    file.processors = try reader.processors(entries)
+    try checkNames(file, document)
+    return file
+  }
+
+  private static func parse(
+    processors document: YAMLNode, folder: String, bootstrap: String?
+  ) throws -> PipelineFile {
+    let entries = try document.entries(
+      of: "the processors' file", known: ["name", "log", "http", "results", "processors"])
+    let reader = PipelineReader(folder: folder)
+    var file = PipelineFile(
+      name: try entries["name"]?.text(of: "name") ?? "processors", log: .there(["127.0.0.1:9092"]))
+    if let log = entries["log"] {
+      file.log = try reader.log(log)
+      guard case .there = file.log else {
+        throw YAMLError(line: log.line, "log has data; here it has bootstrap, HOST:PORT.")
       }
     }
-    file.captures = try (value("capture")?.items(of: "capture") ?? []).map(reader.capture)
-    let results = try value("results").map(reader.results)
-    file.processors = try (value("processors")?.items(of: "processors") ?? []).map {
-      try reader.processor($0, results)
+    try file.setHTTP(entries, reader)
+    if let bootstrap { file.log = .there(PipelineReader.brokers(bootstrap)) }
+    file.processors = try reader.processors(entries)
+    guard !file.processors.isEmpty else {
+      throw YAMLError(line: document.line, "There is no processor to run.")
     }
     try checkNames(file, document)
     return file
+  }
+
+  private mutating func setHTTP(_ entries: [YAMLNode.Entry], _ reader: PipelineReader) throws {
+    guard let entry = entries.first(where: { $0.key == "http" }) else { return }
+    if case .here(let options) = log, options.http != nil {
+      throw YAMLError(line: entry.line, "http is given twice, here and in log; give it once.")
+    }
+    http = try reader.address(entry)
   }
 
   /// Positions and offsets are kept under these names.

@@ -21,7 +21,7 @@ struct PipelineReader {
         throw YAMLError(line: node.line, "log has bootstrap and more; the log is there or here.")
       }
       let text = try bootstrap.value.text(of: "bootstrap")
-      return .there(text.split { $0 == "," || $0 == " " }.map(String.init))
+      return .there(Self.brokers(text))
     }
     guard let data = entries.first(where: { $0.key == "data" }) else {
       throw YAMLError(line: node.line, "log has neither data, a folder, nor bootstrap, HOST:PORT.")
@@ -39,6 +39,10 @@ struct PipelineReader {
       }
     }
     return .here(options)
+  }
+
+  static func brokers(_ text: String) -> [String] {
+    text.split { $0 == "," || $0 == " " }.map(String.init)
   }
 
   func address(_ entry: YAMLNode.Entry) throws -> SocketAddress {
@@ -91,7 +95,15 @@ struct PipelineReader {
 
   // MARK: Processors
 
-  func results(_ node: YAMLNode) throws -> PipelineFile.Results {
+  /// Those of a file; they write where it says, unless they say otherwise.
+  func processors(_ entries: [YAMLNode.Entry]) throws -> [PipelineFile.Processor] {
+    let shared = try entries["results"].map(results)
+    return try (entries["processors"]?.items(of: "processors") ?? []).map {
+      try processor($0, shared)
+    }
+  }
+
+  private func results(_ node: YAMLNode) throws -> PipelineFile.Results {
     let entries = try node.entries(of: "results", known: ["sqlite", "postgres"])
     guard let entry = entries.first, entries.count == 1 else {
       throw YAMLError(line: node.line, "results names either postgres or sqlite.")
@@ -100,14 +112,14 @@ struct PipelineReader {
     return entry.key == "sqlite" ? .sqlite(path: path(text)) : .postgres(conninfo: text)
   }
 
-  func processor(
+  private func processor(
     _ node: YAMLNode, _ shared: PipelineFile.Results?
   ) throws -> PipelineFile.Processor {
     let entries = try node.entries(of: "a processor")
-    guard let kind = entries.first(where: { $0.key == "kind" }) else {
+    guard let kind = entries["kind"] else {
       throw YAMLError(line: node.line, "A processor has a kind: revenue or low-stock.")
     }
-    let name = try kind.value.text(of: "kind")
+    let name = try kind.text(of: "kind")
     let common = ["kind", "name", "source", "topic", "dead-letters", "table", "results"]
     let options = Options(node, entries)
     var processor: PipelineFile.Processor.Kind
@@ -120,9 +132,9 @@ struct PipelineReader {
       processor = .lowStock(try lowStock(options))
     default:
       throw YAMLError(
-        line: kind.value.line, "There is no processor '\(name)'; there are revenue, low-stock.")
+        line: kind.line, "There is no processor '\(name)'; there are revenue, low-stock.")
     }
-    let own = try entries.first { $0.key == "results" }.map { try results($0.value) }
+    let own = try entries["results"].map(results)
     return PipelineFile.Processor(
       name: try options.text("name") ?? name, kind: processor,
       // Where nobody names a database there is one beside the file.
@@ -137,7 +149,7 @@ struct PipelineReader {
     try given.set("table", &options.table)
     try given.set("status", &options.status)
     let size = try given.duration("window", TumblingWindows.sizeRange) ?? 300_000_000
-    let grace = try given.duration("grace", 0...TumblingWindows.sizeRange.upperBound)
+    let grace = try given.duration("grace", TumblingWindows.graceRange)
     options.windows = TumblingWindows(sizeMicroseconds: size, graceMicroseconds: grace)
     return options
   }
@@ -158,6 +170,10 @@ struct PipelineReader {
   }
 }
 
+extension [YAMLNode.Entry] {
+  subscript(key: String) -> YAMLNode? { first { $0.key == key }?.value }
+}
+
 /// The options of a processor.
 private struct Options {
   let node: YAMLNode
@@ -169,7 +185,7 @@ private struct Options {
   }
 
   func text(_ key: String) throws -> String? {
-    try entries.first { $0.key == key }?.value.text(of: key)
+    try entries[key]?.text(of: key)
   }
 
   func set(_ key: String, _ value: inout String) throws {
@@ -178,20 +194,20 @@ private struct Options {
 
   /// A duration as people write it, in microseconds: `500ms`, `30s`, `5m`, `24h`, `7d`.
   func duration(_ key: String, _ range: ClosedRange<Int64>) throws -> Int64? {
-    guard let entry = entries.first(where: { $0.key == key }) else { return nil }
-    let text = try entry.value.text(of: key)
+    guard let value = entries[key] else { return nil }
+    let text = try value.text(of: key)
     let units: [(String, Int64)] = [
       ("ms", 1000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000),
       ("d", 86_400_000_000),
     ]
     for (suffix, factor) in units where text.hasSuffix(suffix) {
       guard let count = Int64(text.dropLast(suffix.count)) else { continue }
-      let (value, isTooLarge) = count.multipliedReportingOverflow(by: factor)
-      guard !isTooLarge, range.contains(value) else { break }
-      return value
+      let (duration, isTooLarge) = count.multipliedReportingOverflow(by: factor)
+      guard !isTooLarge, range.contains(duration) else { break }
+      return duration
     }
     throw YAMLError(
-      line: entry.value.line,
+      line: value.line,
       "\(key) is a duration such as 500ms, 30s, 5m, 24h or 7d, in bounds, not '\(text)'.")
   }
 }

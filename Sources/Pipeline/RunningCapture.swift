@@ -11,12 +11,12 @@ package final class RunningCapture: Sendable {
   private let client: Client
   private let published = CaptureStatus()
 
-  /// Starts it, or has it forget how far it is. `ended` is called when it has ended, on its thread,
-  /// with why if that was not asked for.
+  /// Starts it; or, if it `forgets`, forgets how far it was. `ended` is called when it has ended,
+  /// with how, on its thread.
   package init(
     _ config: CaptureConfig, _ client: Client, forgets: Bool = false,
     log: @escaping @Sendable (String) -> Void,
-    ended: @escaping @Sendable (CaptureError?) -> Void
+    ended: @escaping @Sendable (Result<Void, CaptureError>) -> Void
   ) {
     name = config.name
     self.client = client
@@ -31,7 +31,7 @@ package final class RunningCapture: Sendable {
       }
       end.withLock { $0 = result }
       end.broadcast()
-      if case .failure(let error) = result { ended(error) } else { ended(nil) }
+      ended(result)
     }
   }
 

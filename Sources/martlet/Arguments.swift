@@ -107,6 +107,9 @@ enum Usage {
                     [--check]                         say what is missing, and end
                     [--forget]                        forget how far it is, drop the slot, and end
       martlet run PIPELINE.yaml         capture and processors as a file names them, until SIGTERM
+      martlet process --config FILE     processors alone, until SIGTERM or Ctrl-C; FILE: what a
+                                        pipeline's file says of them
+                    [--bootstrap HOST:PORT]           where the log is; the command line wins
       martlet demo [--seconds 30]       the whole pipeline on a throw-away Postgres
                     [--rate 500]                      transactions a second
                     [--listen 127.0.0.1:9092]         where Kafka clients read along
@@ -125,8 +128,6 @@ enum Usage {
                     [-f FORMAT: %t %p %o %k %s %K %S %T %h] [-J: JSON] [-K SEPARATOR]
                     PLACE: beginning, end, an offset, -N before the end, @ms since 1970
           each of these with            [-b HOST:PORT], 127.0.0.1:9092 if left out
-      martlet process --config FILE.json        processors, until SIGTERM or Ctrl-C
-                    [--bootstrap 127.0.0.1:9092]      where the log is
       martlet help | version
     """
 }

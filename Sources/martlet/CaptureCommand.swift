@@ -72,8 +72,7 @@ struct CaptureCommand {
     let server = try http.map { try HTTPServer($0, pages.respond) }
     if let server { Terminal.log("metrics on port \(server.port)") }
     let loop = try EventLoop()
-    let wake = loop.poster.wake
-    let capture = RunningCapture(config, client, forgets: forgets, log: Terminal.log) { _ in wake() }
+    let capture = start(client, wake: loop.poster.wake)
     pages.set(captures: [capture])
     loop.turn = { [unowned loop] in
       if capture.hasEnded { loop.stop() }
@@ -99,8 +98,7 @@ struct CaptureCommand {
     let address = "\(listen.host):\(node.port ?? listen.port)"
     Terminal.log("node \(options.nodeID) serves \(options.directory) on \(address)")
     if let port = node.httpPort { Terminal.log("metrics on port \(port)") }
-    let wake = node.loop.poster.wake
-    let capture = RunningCapture(config, client, forgets: forgets, log: Terminal.log) { _ in wake() }
+    let capture = start(client, wake: node.loop.poster.wake)
     pages.set(captures: [capture])
     var stopping: Int64?
     // The node ends after the capture, whose last positions it takes.
@@ -120,6 +118,12 @@ struct CaptureCommand {
     node.run()
     withExtendedLifetime(signals) {}
     try end(capture.hasEnded, capture)
+  }
+
+  private func start(
+    _ client: Client, wake: @escaping @Sendable () -> Void
+  ) -> RunningCapture {
+    RunningCapture(config, client, forgets: forgets, log: Terminal.log) { _ in wake() }
   }
 
   private func end(_ hasEnded: Bool, _ capture: RunningCapture) throws {

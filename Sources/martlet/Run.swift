@@ -2,17 +2,32 @@ internal import Broker
 internal import Pipeline
 internal import Platform
 
-/// `martlet run PIPELINE.yaml`: what the file names, until a signal ends it.
+/// `martlet run PIPELINE.yaml` and `martlet process --config FILE`: what the file names, until a
+/// signal ends it.
 struct Run {
   private var file: PipelineFile
 
-  init(_ arguments: Arguments) throws {
+  init(pipeline arguments: Arguments) throws {
     try arguments.allow(["http"], operandsMax: 1)
     guard let path = arguments.operands.first else {
       throw UsageError("'martlet run' takes a pipeline's file.")
     }
     do throws(PipelineError) {
       file = try PipelineFile.read(path: path)
+    } catch {
+      throw UsageError(error.description)
+    }
+    file.http = try Serve.address(arguments, "http") ?? file.http
+  }
+
+  init(processors arguments: Arguments) throws {
+    try arguments.allow(["bootstrap", "config", "http"])
+    let bootstrap = try arguments.value("bootstrap")
+    guard let path = try arguments.value("config") else {
+      throw UsageError("--config says which processors to run; give a file.")
+    }
+    do throws(PipelineError) {
+      file = try PipelineFile.readProcessors(path: path, bootstrap: bootstrap)
     } catch {
       throw UsageError(error.description)
     }

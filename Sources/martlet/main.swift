@@ -7,12 +7,12 @@ let arguments = Arguments(CommandLine.arguments.dropFirst())
 do {
   switch arguments.command {
   case "serve": try Serve(arguments).run()
-  case "run": try Run(arguments).run()
+  case "run": try Run(pipeline: arguments).run()
   case "demo": try DemoCommand(arguments).run()
   case "capture": try CaptureCommand(arguments).run()
   case let command? where ["topic", "group", "produce", "consume"].contains(command):
     try ClientCommand.run(command, Array(CommandLine.arguments.dropFirst(2)))
-  case "process": try Process(arguments).run()
+  case "process": try Run(processors: arguments).run()
   case "help", "--help", "-h", nil: print(Usage.text)
   case "version", "--version": print("martlet \(Usage.version)")
   case let command?:

@@ -1,4 +1,5 @@
 import Capture
+import ConnectData
 import Testing
 
 @Suite struct `Defaults in schemas` {

@@ -24,15 +24,21 @@ import Testing
   }
 
   @Test func `include lists match whole names of either case`() throws {
-    let list = try PatternList(#"public.users, Public\.Order.*,sales\.(a{1\,2}|b)"#)
-    for name in ["public.users", "PUBLIC.ORDERS", "public.order_items", "sales.aa", "sales.b"] {
-      #expect(list.matches(name), "\(name)")
+    let text = #"public.users, Public\.Order.*,sales\.(a{1\,2}|b)"#
+    let filter = try TableFilter(includeTables: PropertyReader.split(text))
+    for name in ["users", "USERS", "ORDERS", "order_items"] {
+      #expect(filter.wants(schema: "public", table: name), "\(name)")
     }
-    for name in ["xpublic.users", "public.users2", "sales.aaa", "order", ""] {
-      #expect(!list.matches(name), "\(name)")
+    for name in ["aa", "B"] { #expect(filter.wants(schema: "Sales", table: name), "\(name)") }
+    for name in ["users2", "users.x", ""] {
+      #expect(!filter.wants(schema: "public", table: name), "\(name)")
     }
-    #expect(try PatternList(" , ").isEmpty)
-    #expect(throws: PatternError.self) { try PatternList("a,(") }
+    for name in ["aaa", "order"] { #expect(!filter.wants(schema: "sales", table: name), "\(name)") }
+    #expect(!filter.wants(schema: "xpublic", table: "users"))
+    #expect(PropertyReader.split(" , ").isEmpty)
+    #expect(throws: CaptureConfigError.self) {
+      try TableFilter(includeTables: PropertyReader.split("a,("))
+    }
   }
 
   @Test func `what would take for ever does not match`() throws {

@@ -1,4 +1,5 @@
 import Capture
+import ConnectData
 import Foundation
 import Testing
 

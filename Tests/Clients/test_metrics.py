@@ -54,12 +54,10 @@ class Command:
 def test_processors(tmp_path):
     node = Node(tmp_path / "data")
     make_topics(node.address)
-    config = tmp_path / "processors.json"
+    config = tmp_path / "processors.yaml"
     database = SQLite(tmp_path)
-    config.write_text(json.dumps({"processors": [
-        {"name": "revenue", "kind": "revenue", **database.setting},
-        {"name": "stock", "kind": "low-stock", **database.setting},
-    ]}))
+    config.write_text(json.dumps({"results": database.setting, "processors": [
+        {"name": "revenue", "kind": "revenue"}, {"name": "stock", "kind": "low-stock"}]}))
     command = Command(tmp_path, "process", "--bootstrap", node.address, "--config", config, "--http", "127.0.0.1:0")
     producer = Producer({"bootstrap.servers": node.address})
     counts = {"orders": 0, "products": 0}

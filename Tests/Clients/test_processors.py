@@ -170,11 +170,12 @@ class Processors:
     """A `martlet process` that can be killed."""
 
     def __init__(self, address, directory, database):
-        config = {"processors": [
-            {"name": "revenue", "kind": "revenue", "graceSeconds": GRACE, **database.setting},
-            {"name": "stock", "kind": "low-stock", **database.setting},
+        config = {"results": database.setting, "processors": [
+            {"name": "revenue", "kind": "revenue", "grace": f"{GRACE}s"},
+            {"name": "stock", "kind": "low-stock"},
         ]}
-        path = directory / "processors.json"
+        # JSON is YAML.
+        path = directory / "processors.yaml"
         path.write_text(json.dumps(config))
         self.command = [BINARY, "process", "--bootstrap", address, "--config", path]
         self.log = open(directory / "processors.log", "ab")
@@ -353,7 +354,7 @@ def test_a_completed_order_is_in_its_window_at_once(own_node, database, tmp_path
     make_topics(address)
     processors = Processors(address, tmp_path, database)
     processors.start()
-    until(lambda: re.search(r"revenue: running", open(tmp_path / "processors.log").read()))
+    until(lambda: re.search("processor 'revenue' runs", open(tmp_path / "processors.log").read()))
     producer = Producer({"bootstrap.servers": address, "linger.ms": 0})
     source = Source(1)
     latencies = []
@@ -382,10 +383,11 @@ def test_two_instances_do_not_both_write(own_node, tmp_path):
     first = Processors(address, tmp_path, database)
     first.start()
     log = lambda: open(tmp_path / "processors.log").read()
-    until(lambda: log().count("stock: running") == 1 and log().count("revenue: running") == 1)
+    runs = lambda name: log().count(f"processor '{name}' runs")
+    until(lambda: runs("stock") == 1 and runs("revenue") == 1)
     second = Processors(address, tmp_path, database)
     second.start()
-    until(lambda: log().count("stock: running") == 2 and log().count("revenue: running") == 2)
+    until(lambda: runs("stock") == 2 and runs("revenue") == 2)
     producer = Producer({"bootstrap.servers": address})
     source = Source(3)
     sent = 0
@@ -401,12 +403,15 @@ def test_two_instances_do_not_both_write(own_node, tmp_path):
 
 def test_a_wrong_configuration_is_answered_with_a_sentence(tmp_path):
     for text, words in [
-        ("", "not what it should be"), ('{"processors":[]}', "no \"processors\""),
-        ('{"processors":[{"name":"a","kind":"x","sqlite":"f"}]}', "'kind' is"),
-        ('{"processors":[{"name":"a","kind":"revenue"}]}', "'sqlite', one of them"),
-        ('{"processors":[{"name":"a","kind":"revenue","sqlite":"f"},{"name":"b","kind":"revenue","sqlite":"f"}]}', "both write to"),
+        ("", "no processor"), ("{", "not YAML"), ("processors: []", "no processor"),
+        ("log: {data: d}\nprocessors: [{kind: revenue}]", "c.yaml, line 1: log has data"),
+        ("processors: [{kind: revenue}]\ncapture: []", "c.yaml, line 2: There is no key 'capture'"),
+        ('{"processors":\n[{"name":"a","kind":"x"}]}', "c.yaml, line 2: There is no processor 'x'"),
+        ("processors:\n- kind: revenue\n  results: {}", "line 3: results names either postgres or sqlite"),
+        ("processors:\n- kind: revenue\n  windowSeconds: 3", "line 3: There is no key 'windowSeconds'"),
+        ("processors: [{kind: revenue}, {kind: revenue, name: b}]", "both write to"),
     ]:
-        path = tmp_path / "c.json"
+        path = tmp_path / "c.yaml"
         path.write_text(text)
         ended = subprocess.run([BINARY, "process", "--config", path], capture_output=True, text=True)
         assert ended.returncode == 2

@@ -34,11 +34,8 @@ def away(request):
 class Part:
     def __init__(self, what, directory, address, request):
         self.log = directory / "log"
-        processors = directory / "processors.json"
-        processors.write_text(json.dumps({"processors": [
-            {"name": "revenue", "kind": "revenue", "sqlite": str(directory / "r.db")},
-            {"name": "stock", "kind": "low-stock", "sqlite": str(directory / "r.db")},
-        ]}))
+        processors = directory / "processors.yaml"
+        processors.write_text("processors: [{kind: revenue}, {kind: low-stock}]\n")
         pipeline = directory / "pipeline.yaml"
         pipeline.write_text(f"log: {{bootstrap: '{address}'}}\nprocessors: [{{kind: revenue}}, {{kind: low-stock}}]\n")
         words = {

@@ -1,5 +1,6 @@
 import Demo
 import Foundation
+import Postgres
 import Testing
 
 private let hasPostgres = FileManager.default.fileExists(
@@ -12,13 +13,13 @@ struct `A throw-away Postgres` {
     let directory = postgres.socketDirectory
     do {
       defer { postgres.remove() }
-      try SourceDatabase(postgres.conninfo(database: "postgres"))
+      try PostgresConnection(conninfo: postgres.conninfo(database: "postgres"))
         .run("CREATE DATABASE \(StoreA.database)")
       let conninfo = postgres.conninfo(database: StoreA.database)
-      let database = try SourceDatabase(conninfo)
+      let database = try PostgresConnection(conninfo: conninfo)
       for part in [StoreA.schema, StoreA.data, StoreA.round] { try database.run(part) }
       let count = { (query: String) in
-        try #require(try database.run(query).first?.first.flatMap { $0 }.flatMap { Int($0) })
+        try #require(try database.query(query).first?.first.flatMap { $0 }.flatMap { Int($0) })
       }
       let sizes = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM order_items)"
       let before = try count(sizes)
@@ -30,12 +31,12 @@ struct `A throw-away Postgres` {
       let made = try count(sizes) - before
       #expect(made >= 2 * rounds)
       #expect(rows >= made)
-      let revenue = try database.run(StoreA.revenue)
+      let revenue = try database.query(StoreA.revenue)
       let cents = revenue.reduce(0) { $0 + (Int(($1[1] ?? "")) ?? 0) }
       #expect(
         try count("SELECT (sum(total_amount) * 100)::bigint FROM orders WHERE status = 'completed'")
           == cents)
-      #expect(throws: DatabaseError.self) { try database.run("SELECT nothing") }
+      #expect(throws: PostgresError.self) { try database.query("SELECT nothing") }
 
       let generator = Generator(conninfo: conninfo, roundsPerSecond: 100_000)
       while generator.now.rounds < 20, !generator.now.hasEnded { sched_yield() }

@@ -1,5 +1,6 @@
 import Broker
 import Capture
+import Foundation
 import Pipeline
 import Platform
 import Processors
@@ -98,6 +99,46 @@ import Testing
   ])
   func `that is wrong says what and where`(text: String, expected: String) {
     let error = #expect(throws: PipelineError.self) { try PipelineFile.parse(text: text) }
+    #expect(error?.description.contains(expected) == true, "\(error?.description ?? "")")
+  }
+}
+
+@Suite struct `A processors' file` {
+  private func read(_ text: String, bootstrap: String? = nil) throws -> PipelineFile {
+    let path = FileManager.default.temporaryDirectory
+      .appending(path: "martlet-\(UUID().uuidString).yaml").path
+    try text.write(toFile: path, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    return try PipelineFile.readProcessors(path: path, bootstrap: bootstrap)
+  }
+
+  private func brokers(_ file: PipelineFile) -> [String]? {
+    if case .there(let brokers) = file.log { brokers } else { nil }
+  }
+
+  @Test func `has a pipeline's words, and may be JSON`() throws {
+    let text = #"""
+      {"log": {"bootstrap": "a:1,b:2"}, "results": {"sqlite": "/r.db"},
+       "processors": [{"kind": "revenue", "grace": "1000d"}, {"kind": "low-stock"}]}
+      """#
+    let file = try read(text)
+    #expect(brokers(file) == ["a:1", "b:2"])
+    #expect(file.processors.map(\.name) == ["revenue", "low-stock"])
+    #expect(file.processors.allSatisfy { $0.results == .sqlite(path: "/r.db") })
+    #expect(brokers(try read(text, bootstrap: "c:3")) == ["c:3"])
+  }
+
+  @Test func `needs not say where the log is`() throws {
+    #expect(brokers(try read("processors: [{kind: revenue}]")) == ["127.0.0.1:9092"])
+  }
+
+  @Test(arguments: [
+    ("", "There is no processor"),
+    ("log: {data: d}\nprocessors: [{kind: revenue}]", "line 1: log has data"),
+    ("processors: [{kind: revenue}]\ncapture: []", "line 2: There is no key 'capture'"),
+  ])
+  func `that is wrong says what and where`(text: String, expected: String) {
+    let error = #expect(throws: PipelineError.self) { try read(text) }
     #expect(error?.description.contains(expected) == true, "\(error?.description ?? "")")
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Postgres
 import Processors
 import Testing
 
@@ -62,8 +63,8 @@ struct PostgresReader: ResultReader {
   let conninfo: String
 
   func query(_ sql: String) throws -> [[String?]] {
-    let result = try PostgresConnection(conninfo, name: "test").run(sql)
-    return (0..<result.count).map { row in (0..<result.columnCount).map { result[row, $0] } }
+    let utc = [("options", "-c TimeZone=UTC")]
+    return try PostgresConnection(conninfo: conninfo, defaults: utc).query(sql)
   }
 
   var start: String {

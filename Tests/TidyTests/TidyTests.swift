@@ -13,10 +13,20 @@ import Testing
     "KafkaWire": ["Bytes"],
     "YAML": ["CYAML", "Glibc"],
     "Client": ["Bytes", "Records", "KafkaWire", "Platform"],
-    "Capture": ["Bytes", "Records", "Platform", "Client", "CLibpq", "CPCRE2", "Glibc"],
-    "Processors": ["Bytes", "Records", "Platform", "Client", "CLibpq", "CSQLite", "Glibc"],
+    // Glibc: for memcmp.
+    "JSON": ["Glibc"],
+    "ConnectData": ["JSON"],
+    "Postgres": ["CLibpq", "Platform", "Glibc"],
+    "Capture": [
+      "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "Postgres", "CPCRE2",
+      "Glibc",
+    ],
+    "Processors": [
+      "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "Postgres", "CSQLite",
+      "Glibc",
+    ],
     "Pipeline": ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"],
-    "Demo": ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "CLibpq"],
+    "Demo": ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "Postgres"],
     "Simulation": ["Bytes", "Records", "Platform", "LogStore", "Broker"],
     "Broker": [
       "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CLinux", "CMicrohttpd", "Glibc",
@@ -29,7 +39,7 @@ import Testing
     "Capture/Envelope",
   ]
   private static let pureImports: Set<String> = [
-    "Bytes", "Records", "LogStore", "KafkaWire", "Platform",
+    "Bytes", "Records", "LogStore", "KafkaWire", "Platform", "JSON", "ConnectData",
   ]
 
   private struct Source {

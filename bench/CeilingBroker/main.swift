@@ -1,13 +1,19 @@
-// A broker that acknowledges and discards: what a producer reaches against it is the most that the
-// producer can do on this machine. Topics of any name have six partitions.
+// A broker that acknowledges and discards, and has always the same records to read: what a client
+// reaches against it is the most that the client can do on this machine. Topics of any name have
+// six partitions.
 //
 //   swift run -c release CeilingBroker [HOST:PORT]
 internal import Broker
 internal import Bytes
 internal import KafkaWire
 internal import Platform
+internal import Records
 
 let partitionCount: Int32 = 6
+/// Records in one batch that is read, of 1 KiB each: 64 KiB together.
+let batchRecords = 64
+/// Batches in the answer for one partition.
+let answeredBatches = 15
 
 /// One client: its bytes, cut into frames, answered in order.
 final class Client: ReadinessHandler {
@@ -104,6 +110,8 @@ final class Client: ReadinessHandler {
     case .produce:
       let request = try frame.decode(ProduceRequest.self)
       if request.acks != 0 { try reply(frame, acknowledged(request)) }
+    case .listOffsets: try reply(frame, bounds(frame.decode(ListOffsetsRequest.self)))
+    case .fetch: try reply(frame, records(frame.decode(FetchRequest.self)))
     default: throw UnknownRequest(api: frame.api)
     }
   }
@@ -156,6 +164,58 @@ final class Client: ReadinessHandler {
     return response
   }
 
+  private func bounds(_ request: ListOffsetsRequest) -> ListOffsetsResponse {
+    var response = ListOffsetsResponse()
+    response.topics = request.topics.map { topic in
+      var answered = ListOffsetsResponse.Topic()
+      answered.name = topic.name
+      answered.partitions = topic.partitions.map { partition in
+        var answer = ListOffsetsResponse.Partition()
+        answer.partitionIndex = partition.partitionIndex
+        answer.offset = partition.timestamp == -2 ? 0 : .max
+        answer.leaderEpoch = 0
+        return answer
+      }
+      return answered
+    }
+    return response
+  }
+
+  private func records(_ request: FetchRequest) -> FetchResponse {
+    var response = FetchResponse()
+    response.responses = request.topics.map { topic in
+      var answered = FetchResponse.Topic()
+      answered.topic = topic.topic
+      answered.topicId = topic.topicId
+      answered.partitions = topic.partitions.map { partition in
+        var answer = FetchResponse.Partition()
+        answer.partitionIndex = partition.partition
+        answer.highWatermark = .max
+        answer.lastStableOffset = .max
+        answer.logStartOffset = 0
+        answer.records = .bytes(batches(from: partition.fetchOffset)[...])
+        return answer
+      }
+      return answered
+    }
+    return response
+  }
+
+  /// The same batches with other offsets.
+  private func batches(from offset: Int64) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(answeredBatches * batch.count)
+    for number in 0..<answeredBatches {
+      let first = bytes.count
+      bytes += batch
+      let base = UInt64(offset + Int64(number * batchRecords))
+      for index in 0..<8 {
+        bytes[first + index] = UInt8(truncatingIfNeeded: base >> (56 - 8 * index))
+      }
+    }
+    return bytes
+  }
+
   /// The batch's last offset delta says how many offsets it takes.
   private func advance(_ partition: ProduceRequest.Partition) -> Int64 {
     let index = Int(partition.index)
@@ -168,6 +228,16 @@ final class Client: ReadinessHandler {
     return offsets[index]
   }
 }
+
+let batch: [UInt8] = {
+  var builder = RecordBatchBuilder(producer: .none)
+  for _ in 0..<batchRecords {
+    let value = (0..<1024).map { _ in UInt8.random(in: 0...255) }
+    try? builder.append(
+      key: nil, value: value[...], headers: [], timestamp: Timestamp(1_700_000_000_000))
+  }
+  return builder.buildUncompressed()
+}()
 
 final class Acceptor: ReadinessHandler {
   let listener: Socket

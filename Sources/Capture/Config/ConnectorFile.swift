@@ -1,4 +1,5 @@
 internal import Glibc
+internal import JSON
 
 /// The two forms in which connectors are kept: Kafka Connect's JSON, `{"name": …, "config": {…}}`
 /// or the bare configuration, and Java properties.

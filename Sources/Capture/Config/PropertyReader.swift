@@ -1,5 +1,5 @@
 /// Properties that are read once each, so that what nobody asked for can be reported.
-struct PropertyReader {
+package struct PropertyReader {
   /// What these do changes which data is published: to go on without it would publish too much.
   private static let refused = [
     "column.include.list", "column.exclude.list", "column.mask.", "column.truncate.",
@@ -52,7 +52,7 @@ struct PropertyReader {
   }
 
   /// At commas that are not escaped: `\,` is a comma within a regular expression.
-  static func split(_ text: String) -> [String] {
+  package static func split(_ text: String) -> [String] {
     var parts: [String] = [""]
     var isEscaped = false
     for character in text {
@@ -129,5 +129,16 @@ struct PropertyReader {
       }
     }
     return notes
+  }
+}
+
+extension StringProtocol {
+  /// Without spaces, tabs and line ends at both ends.
+  func trimmingSpaces() -> String {
+    let isSpace: (Character) -> Bool = { $0 == " " || $0 == "\t" || $0.isNewline }
+    guard let first = firstIndex(where: { !isSpace($0) }),
+      let last = lastIndex(where: { !isSpace($0) })
+    else { return "" }
+    return String(self[first...last])
   }
 }

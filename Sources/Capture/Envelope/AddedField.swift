@@ -1,3 +1,6 @@
+internal import ConnectData
+internal import JSON
+
 /// A field that unwrapping carries over from the envelope. Source: Debezium's `add.fields`:
 /// `op`, `ts_ms` and the like from the envelope, `id` and the orders from `transaction`, everything
 /// else from `source`; or as `source.ts_ms`; or with a new name behind a colon.

@@ -1,3 +1,5 @@
+internal import ConnectData
+
 /// The schemas that every connector for Postgres has in common. Source: events recorded from
 /// Debezium.
 enum EnvelopeSchemas {
@@ -10,7 +12,7 @@ enum EnvelopeSchemas {
       .init(
         "snapshot",
         ConnectSchema(
-          .string, isOptional: true, name: "io.debezium.data.Enum", version: 1,
+          .string, isOptional: true, name: SchemaName.enumeration, version: 1,
           parameters: [
             .init(
               "allowed",

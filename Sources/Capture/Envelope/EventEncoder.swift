@@ -1,3 +1,6 @@
+package import ConnectData
+internal import JSON
+
 /// Why a change has no event.
 package enum EventError: Error, Equatable, Sendable {
   /// A tuple has another number of columns than the schema it came with.

@@ -1,3 +1,6 @@
+internal import ConnectData
+internal import JSON
+
 /// Records beside the tables: logical messages, the borders of transactions, heartbeats.
 ///
 /// Topics, as Debezium names them: `prefix.message`, `prefix.transaction`,

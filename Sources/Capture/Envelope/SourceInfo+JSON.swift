@@ -1,3 +1,5 @@
+internal import JSON
+
 extension SourceInfo {
   /// `"source":{…}`, around the parts that a table or a connector has once.
   func write(_ head: [UInt8], _ table: [UInt8], to json: inout JSONText) {

@@ -1,3 +1,6 @@
+internal import ConnectData
+internal import JSON
+
 /// All that can be known before the first row of a table: how each column is converted, and every
 /// byte of its events that no row changes, schemas among them.
 final class TablePlan: Sendable {
@@ -94,7 +97,7 @@ final class TablePlan: Sendable {
     }
     switch DefaultExpression(expression) {
     case .null: return nil
-    case .computed: return mapping.schema.name == "io.debezium.data.Enum" ? nil : zero
+    case .computed: return mapping.schema.name == SchemaName.enumeration ? nil : zero
     case .literal(let text):
       var json = JSONText()
       // `'now'::timestamp` and the like are constants only in their spelling.

@@ -1,3 +1,6 @@
+internal import JSON
+package import Postgres
+
 /// What the source database says about itself. All of it is as of now.
 package struct Catalogue {
   /// A table that a publication could have.

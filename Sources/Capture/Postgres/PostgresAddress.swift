@@ -1,3 +1,5 @@
+package import Postgres
+
 /// How to connect to a database. Never printed with its password.
 package struct PostgresAddress: Equatable, Sendable, CustomStringConvertible {
   /// A name, an address, or a directory of Unix sockets. Several with commas, as libpq has it.
@@ -28,7 +30,7 @@ package struct PostgresAddress: Equatable, Sendable, CustomStringConvertible {
   package func parameters(replication: Bool, application: String) -> [(String, String)] {
     var result = [
       ("host", host), ("port", port), ("user", user), ("dbname", database),
-      ("application_name", application), ("client_encoding", "UTF8"), ("connect_timeout", "10"),
+      ("application_name", application), ("client_encoding", "UTF8"),
       ("options", Self.settings.map { "-c \($0)" }.joined(separator: " ")),
       // A server that vanished without a word is noticed within half a minute.
       ("keepalives_idle", "10"), ("keepalives_interval", "5"), ("keepalives_count", "4"),
@@ -46,22 +48,15 @@ package struct PostgresAddress: Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// SQL's two kinds of quotes.
-package enum SQL {
-  package static func name(_ text: String) -> String {
-    "\"" + text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
-      + "\""
-  }
+extension PostgresConnection {
+  private static let connectSeconds: Int64 = 10
 
-  package static func name(_ schema: String, _ table: String) -> String {
-    "\(name(schema)).\(name(table))"
-  }
-
-  package static func literal(_ text: String) -> String {
-    let body = text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''")
-    guard body.contains("\\") else { return "'\(body)'" }
-    let escaped = body.split(separator: "\\", omittingEmptySubsequences: false)
-      .joined(separator: "\\\\")
-    return " E'\(escaped)'"
+  /// Connects, within ten seconds.
+  package convenience init(
+    _ address: PostgresAddress, replication: Bool = false, application: String = "martlet"
+  ) throws(PostgresError) {
+    try self.init(
+      address.parameters(replication: replication, application: application),
+      seconds: Self.connectSeconds)
   }
 }

@@ -1,3 +1,5 @@
+internal import Postgres
+
 /// The commands of a replication connection (Postgres manual, "Streaming Replication Protocol").
 struct ReplicationCommands {
   struct Identity {

@@ -1,3 +1,5 @@
+package import Postgres
+
 /// What is missing for a connector to run, and the SQL that mends it.
 package enum Preflight {
   package struct Finding: Equatable, Sendable, CustomStringConvertible {

@@ -124,36 +124,3 @@ package final class Pattern: Sendable {
     return count > 0 ? String(decoding: buffer[..<Int(count)], as: UTF8.self) : "error \(number)"
   }
 }
-
-/// `table.include.list` and its like: patterns between commas, of either case, each for a whole
-/// name. A comma behind a backslash belongs to its pattern.
-package struct PatternList: Sendable {
-  private let patterns: [Pattern]
-
-  package init(_ text: String) throws(PatternError) {
-    var parts: [String] = [""]
-    var isEscaped = false
-    for character in text {
-      if character == ",", !isEscaped {
-        parts.append("")
-      } else {
-        if character == ",", isEscaped { parts[parts.count - 1].removeLast() }
-        parts[parts.count - 1].append(character)
-      }
-      isEscaped = character == "\\" && !isEscaped
-    }
-    var patterns: [Pattern] = []
-    for part in parts {
-      let trimmed = part.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
-      guard !trimmed.isEmpty else { continue }
-      patterns.append(try Pattern(String(trimmed), isCaseInsensitive: true))
-    }
-    self.patterns = patterns
-  }
-
-  package var isEmpty: Bool { patterns.isEmpty }
-
-  package func matches(_ name: String) -> Bool {
-    patterns.contains { $0.matches(name) }
-  }
-}

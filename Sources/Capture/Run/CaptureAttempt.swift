@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Platform
+internal import Postgres
 
 /// One attempt, once it is decided what it does. Each verb returns true when all is done that was
 /// asked for, or it was stopped.

@@ -1,5 +1,6 @@
 package import Client
 internal import Platform
+internal import Postgres
 
 /// Why capture has ended, and does not begin again by itself. One sentence for people.
 package struct CaptureError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -1,3 +1,5 @@
+internal import Platform
+
 /// Turns replication messages into records: knows the tables of the stream, encodes their changes,
 /// gives each record its position, and leaves out what a snapshot already has.
 ///
@@ -120,7 +122,7 @@ final class ChangeEncoder {
       lsn: lsn, xid: transaction.xid, origin: transaction.origin,
       originLSN: transaction.originLSN)
     let events = try encoder.events(
-      for: change, of: table.schema, source: source, now: EventTime.now())
+      for: change, of: table.schema, source: source, now: WallClock.nanoseconds())
     let mayOverlap = place.commit < history.end
     for (index, event) in events.enumerated() {
       if mayOverlap, isInSnapshot(change, event, place.commit, table.name) { continue }

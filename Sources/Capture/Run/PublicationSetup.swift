@@ -1,3 +1,5 @@
+internal import Postgres
+
 /// Sees to it that the publication is there and has the tables that are wanted.
 struct PublicationSetup {
   let config: CaptureConfig

@@ -1,4 +1,5 @@
 internal import Platform
+internal import Postgres
 
 /// Moves changes from a replication connection to the log, and positions back. Decides nothing
 /// about them: `ChangeEncoder` knows what a change becomes, `CaptureSession` what is durable.

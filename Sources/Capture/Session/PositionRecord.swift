@@ -1,3 +1,5 @@
+internal import JSON
+
 /// How far a connector is: what the position topic has under the connector's name.
 ///
 /// Written, and durable, before Postgres is told. JSON, so that people can read it; unknown members
@@ -81,9 +83,7 @@ package struct PositionRecordError: Error, Equatable, CustomStringConvertible {
 
 extension PositionRecord {
   package var json: String {
-    let generations = generations.map {
-      JSONValue.object([.init("lsn", .string("\($0.lsn)"))])
-    }
+    let generations = generations.map { ["lsn": .string("\($0.lsn)")] as JSONValue }
     let tables = tables.map { table in
       var members: [JSONValue.Member] = [.init("name", .string(table.name))]
       if let completed = table.completed {

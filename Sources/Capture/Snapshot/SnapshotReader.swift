@@ -1,4 +1,5 @@
 internal import Platform
+internal import Postgres
 
 /// One thread of a snapshot: a connection that sees what the exported snapshot sees, and copies one
 /// table after another.
@@ -61,13 +62,14 @@ struct SnapshotReader: Sendable {
         + "TO STDOUT")
     let decoder = CopyTextRow()
     let source = SourceInfo(
-      database: config.address.database, time: EventTime.now() / 1000, snapshot: .yes, lsn: lsn)
+      database: config.address.database, time: WallClock.nanoseconds() / 1000, snapshot: .yes,
+      lsn: lsn)
     var batch = SnapshotWork.Batch(table: table.index, events: [], size: 0, rowCount: 0)
     while case .bytes(let line) = try connection.read(blocking: true) {
       let row = try decoder.decode(line, columnCount: schema.columns.count)
       batch.rowCount += 1
       for event in try encoder.events(
-        for: .read(row), of: schema, source: source, now: EventTime.now())
+        for: .read(row), of: schema, source: source, now: WallClock.nanoseconds())
       {
         if let key = event.key, !table.written.isEmpty, table.written[KeyDigest(key)] != nil {
           continue

@@ -1,3 +1,5 @@
+internal import JSON
+
 /// Why the text of a value cannot be read as its type.
 enum ValueError: Error, Equatable {
   case malformed
@@ -54,32 +56,9 @@ struct TextCursor {
   }
 }
 
-/// Dates and times of the proleptic Gregorian calendar, as integers and without a library.
+/// Dates and times as Postgres's texts have them, as integers and without a library.
 enum CalendarTime {
   static let microsecondsPerDay: Int64 = 86_400_000_000
-
-  /// Days since 1970-01-01. Source: Howard Hinnant, "chrono-compatible low-level date algorithms".
-  static func days(year: Int, month: Int, day: Int) -> Int {
-    let year = month <= 2 ? year - 1 : year
-    let era = (year >= 0 ? year : year - 399) / 400
-    let yearOfEra = year - era * 400
-    let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-    let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-    return era * 146_097 + dayOfEra - 719_468
-  }
-
-  static func date(days: Int) -> (year: Int, month: Int, day: Int) {
-    let shifted = days + 719_468
-    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra =
-      (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-    let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
-  }
 
   /// `2024-02-29`, of any year that Postgres has; ` BC` stands at the very end of the value.
   static func date(

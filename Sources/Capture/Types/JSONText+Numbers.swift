@@ -1,3 +1,5 @@
+internal import JSON
+
 /// Numbers: whole ones as their digits, exact ones as Connect's Decimal, floating ones as they are.
 extension JSONText {
   mutating func integerText(_ text: ArraySlice<UInt8>) throws(ValueError) {

@@ -1,3 +1,6 @@
+internal import ConnectData
+internal import JSON
+
 /// Dates, times and intervals in `DateStyle = ISO` and `IntervalStyle = postgres`.
 extension JSONText {
   /// What the JDBC driver makes of ±infinity and Debezium passes on, whatever the unit.
@@ -19,14 +22,14 @@ extension JSONText {
     var cursor = TextCursor(text)
     let (year, month, day) = try CalendarTime.date(&cursor)
     try CalendarTime.end(cursor)
-    integer(CalendarTime.days(year: year, month: month, day: day))
+    integer(CivilCalendar.days(year: year, month: month, day: day))
   }
 
   mutating func time(_ text: ArraySlice<UInt8>, _ unit: TimeUnit) throws(ValueError) {
     var cursor = TextCursor(text)
     let time = try CalendarTime.time(&cursor)
     guard cursor.isAtEnd else { throw .malformed }
-    count(time, unit)
+    integer(unit.count(ofMicroseconds: time))
   }
 
   mutating func timestamp(_ text: ArraySlice<UInt8>, _ unit: TimeUnit) throws(ValueError) {
@@ -38,18 +41,8 @@ extension JSONText {
       // Years that microseconds cannot count are there in milliseconds.
       return integer(Int64(days) * 86_400_000 + time / 1000)
     }
-    count(CalendarTime.microseconds(days: days, time: time), unit)
-  }
-
-  /// Microseconds in another unit; a count past 64 bits ends at the last one.
-  private mutating func count(_ microseconds: Int64, _ unit: TimeUnit) {
-    switch unit {
-    case .microseconds: integer(microseconds)
-    case .milliseconds: integer(microseconds / 1000 - (microseconds % 1000 < 0 ? 1 : 0))
-    case .nanoseconds:
-      let (product, overflow) = microseconds.multipliedReportingOverflow(by: 1000)
-      integer(overflow ? (microseconds < 0 ? .min : .max) : product)
-    }
+    let microseconds = CalendarTime.microseconds(days: days, time: time)
+    integer(unit.count(ofMicroseconds: microseconds))
   }
 
   private static func dateAndTime(
@@ -60,7 +53,7 @@ extension JSONText {
     try cursor.expect(UInt8(ascii: " "))
     let time = try CalendarTime.time(&cursor)
     try CalendarTime.end(cursor)
-    return (CalendarTime.days(year: year, month: month, day: day), time)
+    return (CivilCalendar.days(year: year, month: month, day: day), time)
   }
 
   /// ISO 8601 in UTC, whatever the session's zone was.
@@ -76,7 +69,7 @@ extension JSONText {
     try CalendarTime.end(cursor)
     if offset != 0 || time >= CalendarTime.microsecondsPerDay {
       time -= offset * 1_000_000
-      var days = CalendarTime.days(year: year, month: month, day: day)
+      var days = CivilCalendar.days(year: year, month: month, day: day)
       while time < 0 {
         time += CalendarTime.microsecondsPerDay
         days -= 1
@@ -85,7 +78,7 @@ extension JSONText {
         time -= CalendarTime.microsecondsPerDay
         days += 1
       }
-      (year, month, day) = CalendarTime.date(days: days)
+      (year, month, day) = CivilCalendar.date(days: days)
     }
     byte(UInt8(ascii: "\""))
     CalendarTime.writeDate(year, month, day, to: &self)
@@ -129,7 +122,7 @@ extension JSONText {
   mutating func isoTimestamp(_ text: ArraySlice<UInt8>) throws(ValueError) {
     if Self.infinity(text) != nil { return string(text) }
     let (days, time) = try Self.dateAndTime(text)
-    let (year, month, day) = CalendarTime.date(days: days)
+    let (year, month, day) = CivilCalendar.date(days: days)
     byte(UInt8(ascii: "\""))
     CalendarTime.writeDate(year, month, day, to: &self)
     byte(UInt8(ascii: "T"))

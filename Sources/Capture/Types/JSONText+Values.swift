@@ -1,3 +1,6 @@
+internal import ConnectData
+internal import JSON
+
 /// Values, from the text of Postgres's output functions to JSON.
 extension JSONText {
   /// What a failed value had appended stays: the caller knows how long the text was before.
@@ -52,8 +55,8 @@ extension JSONText {
     switch kind {
     case .string:
       switch name {
-      case "io.debezium.data.Json": text = "\"{}\""
-      case "io.debezium.data.Uuid": text = "\"00000000-0000-0000-0000-000000000000\""
+      case SchemaName.json: text = "\"{}\""
+      case SchemaName.uuid: text = "\"00000000-0000-0000-0000-000000000000\""
       default: text = "\"\""
       }
     case .integer, .date, .time, .timestamp, .interval: text = "0"
@@ -108,14 +111,16 @@ extension JSONText {
   ) throws(ValueError) {
     if text.starts(with: [0x5c, 0x78]) {
       let hex = text.dropFirst(2)
-      guard hex.count % 2 == 0, hex.allSatisfy({ Self.nibble($0) != nil }) else { throw .malformed }
+      guard hex.count % 2 == 0, hex.allSatisfy({ JSONString.hexDigit($0) != nil }) else {
+        throw .malformed
+      }
       if mode == .hex {
         string(hex)
         return
       }
       base64(hex.count / 2, isURLSafe: mode == .base64URLSafe) { index in
         let at = hex.startIndex + index * 2
-        return (Self.nibble(hex[at]) ?? 0) << 4 | (Self.nibble(hex[at + 1]) ?? 0)
+        return (JSONString.hexDigit(hex[at]) ?? 0) << 4 | (JSONString.hexDigit(hex[at + 1]) ?? 0)
       }
       return
     }
@@ -146,15 +151,6 @@ extension JSONText {
       return
     }
     base64(data.count, isURLSafe: mode == .base64URLSafe) { data[$0] }
-  }
-
-  private static func nibble(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 0x30...0x39: byte - 0x30
-    case 0x41...0x46: byte - 0x37
-    case 0x61...0x66: byte - 0x57
-    default: nil
-    }
   }
 
   // MARK: Structures

@@ -1,3 +1,5 @@
+package import ConnectData
+
 /// How the text of a Postgres value becomes JSON: chosen once per column, followed for every row.
 ///
 /// One table for snapshot and stream, so that a row read and the same row inserted are the same
@@ -58,10 +60,6 @@ package indirect enum ValueKind: Hashable, Sendable {
   case array(element: ValueKind, delimiter: UInt8, dimensions: Int?)
 }
 
-package enum TimeUnit: Hashable, Sendable {
-  case milliseconds, microseconds, nanoseconds
-}
-
 /// A column's conversion and its schema.
 package struct ValueMapping: Sendable {
   package var kind: ValueKind
@@ -103,7 +101,7 @@ package struct TypeMapper: Sendable {
     switch entry.kind {
     case .enumeration(let labels):
       return ValueMapping(
-        .string, .string, "io.debezium.data.Enum",
+        .string, .string, SchemaName.enumeration,
         [.init("allowed", labels.joined(separator: ","))])
     case .array(let element, let delimiter):
       return array(element, modifier, delimiter, dimensions)
@@ -153,7 +151,7 @@ package struct TypeMapper: Sendable {
       case .double: return ValueMapping(kind, .double)
       case .precise:
         return ValueMapping(
-          kind, .bytes, "org.apache.kafka.connect.data.Decimal",
+          kind, .bytes, SchemaName.decimal,
           [.init("scale", "\(options.moneyFractionDigits)")])
       }
     default: return nil
@@ -180,7 +178,7 @@ package struct TypeMapper: Sendable {
     let precision = (modifier - 4) >> 16 & 0xffff
     let scale = Int(((modifier - 4) & 0x7ff) ^ 1024) - 1024
     return ValueMapping(
-      .decimal(scale: scale), .bytes, "org.apache.kafka.connect.data.Decimal",
+      .decimal(scale: scale), .bytes, SchemaName.decimal,
       [.init("scale", "\(scale)"), .init("connect.decimal.precision", "\(precision)")])
   }
 
@@ -211,13 +209,13 @@ package struct TypeMapper: Sendable {
       case .isostring: return ValueMapping(.isoTimestamp, .string, "io.debezium.time.IsoTimestamp")
       case .connect:
         return ValueMapping(
-          .timestamp(.milliseconds), .int64, "org.apache.kafka.connect.data.Timestamp")
+          .timestamp(.milliseconds), .int64, SchemaName.connectTimestamp)
       case .nanoseconds:
-        return ValueMapping(.timestamp(.nanoseconds), .int64, "io.debezium.time.NanoTimestamp")
+        return ValueMapping(.timestamp(.nanoseconds), .int64, SchemaName.nanoTimestamp)
       case .adaptive where isShort, .adaptiveTimeMicroseconds where isShort:
-        return ValueMapping(.timestamp(.milliseconds), .int64, "io.debezium.time.Timestamp")
+        return ValueMapping(.timestamp(.milliseconds), .int64, SchemaName.timestamp)
       default:
-        return ValueMapping(.timestamp(.microseconds), .int64, "io.debezium.time.MicroTimestamp")
+        return ValueMapping(.timestamp(.microseconds), .int64, SchemaName.microTimestamp)
       }
     case "timetz": return ValueMapping(.zonedTime, .string, "io.debezium.time.ZonedTime")
     case "timestamptz":
@@ -237,14 +235,14 @@ package struct TypeMapper: Sendable {
     case "bytea":
       return ValueMapping(
         .bytes(options.binaryMode), options.binaryMode == .bytes ? .bytes : .string)
-    case "json", "jsonb": return ValueMapping(.string, .string, "io.debezium.data.Json")
+    case "json", "jsonb": return ValueMapping(.string, .string, SchemaName.json)
     case "xml": return ValueMapping(.string, .string, "io.debezium.data.Xml")
-    case "uuid": return ValueMapping(.string, .string, "io.debezium.data.Uuid")
+    case "uuid": return ValueMapping(.string, .string, SchemaName.uuid)
     case "ltree": return ValueMapping(.string, .string, "io.debezium.data.Ltree")
     case "tsvector": return ValueMapping(.string, .string, "io.debezium.data.Tsvector")
     case "hstore":
       switch options.hstoreMode {
-      case .json: return ValueMapping(.hstoreJSON, .string, "io.debezium.data.Json")
+      case .json: return ValueMapping(.hstoreJSON, .string, SchemaName.json)
       case .map:
         return ValueMapping(
           .hstoreMap,

@@ -11,8 +11,8 @@ internal import Records
 /// - `fetchOffset`: below it, everything was fetched.
 ///
 /// (1) A record is returned once, in order, unless the consumer seeks.
-/// (2) What was fetched before a seek or a new assignment is dropped, also if it arrives later: each
-///     begins a `turn`, whose number no other has.
+/// (2) What was fetched before a seek or a new assignment is dropped, also if it arrives later:
+///     each begins a `turn`, whose number no other has.
 /// (3) Control batches, records below the position and, with read committed, records of aborted
 ///     transactions are never returned; offsets move past them.
 struct ConsumerPositions: ~Copyable {

@@ -1,3 +1,6 @@
+internal import ConnectData
+internal import JSON
+
 /// One change of a table's row, as Debezium's envelope has it, with or without a Connect schema
 /// around it; or an unwrapped row (ExtractNewRecordState); or a tombstone.
 package struct ChangeEvent: Sendable {
@@ -66,7 +69,7 @@ package final class EventDecoder {
     }
   }
 
-  private static func payloadFields(_ row: Row, _ payload: JSONValue) throws(JSONError) -> Row {
+  private static func payloadFields(_ row: Row, _ payload: JSONPart) throws(JSONError) -> Row {
     var inner = Row(text: row.text)
     guard payload.kind == .object else {
       inner.fields = [Row.Field(name: 0..<0, value: payload)]
@@ -221,7 +224,7 @@ package final class EventDecoder {
     parts.source = microseconds ?? milliseconds.flatMap { TimeUnit.milliseconds.microseconds($0) }
   }
 
-  private func integer(_ text: ArraySlice<UInt8>, _ value: JSONValue) -> Int64? {
+  private func integer(_ text: ArraySlice<UInt8>, _ value: JSONPart) -> Int64? {
     guard value.kind == .number else { return nil }
     let first = text.startIndex
     let digits = text[first + value.range.lowerBound..<first + value.range.upperBound]
@@ -231,7 +234,7 @@ package final class EventDecoder {
   private func learn(_ text: ArraySlice<UInt8>, _ range: Range<Int>) throws(JSONError) {
     let first = text.startIndex
     let bytes = text[first + range.lowerBound..<first + range.upperBound]
-    types = try ConnectSchema.rowTypes(bytes)
+    types = try RowTypes(schema: bytes)
     schema = Array(bytes)
   }
 }

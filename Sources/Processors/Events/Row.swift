@@ -1,9 +1,12 @@
+internal import ConnectData
+internal import JSON
+
 /// A table's row as an event carries it: names and values as ranges of the event's text, looked up
 /// when they are asked for.
 package struct Row: Sendable {
   struct Field: Sendable {
     var name: Range<Int>
-    var value: JSONValue
+    var value: JSONPart
   }
 
   /// The event's whole text; ranges count from its first byte.
@@ -16,7 +19,7 @@ package struct Row: Sendable {
   }
 
   /// The value, nil if it is absent or null. Of a name that occurs twice the last counts.
-  private func value(_ name: String) -> JSONValue? {
+  private func value(_ name: String) -> JSONPart? {
     let field = fields.last { bytes($0.name).elementsEqual(name.utf8) }
     guard let value = field?.value, value.kind != .null else { return nil }
     return value
@@ -34,7 +37,7 @@ package struct Row: Sendable {
     case .string:
       let text: String
       do throws(JSONError) {
-        text = try JSONText.string(bytes(value.range))
+        text = try JSONString.text(bytes(value.range))
       } catch {
         throw .invalid(name, "is no text: \(error)")
       }
@@ -60,7 +63,7 @@ package struct Row: Sendable {
     switch (value.kind, types.type(name)) {
     case (.number, _): decimal = ExactDecimal(bytes)
     case (.string, .decimal(let scale)):
-      decimal = JSONText.base64(bytes).flatMap { ExactDecimal(bigEndian: $0, scale: scale) }
+      decimal = JSONString.base64(bytes).flatMap { ExactDecimal(bigEndian: $0, scale: scale) }
     case (.string, _): decimal = ExactDecimal(bytes)
     case (.object, _): decimal = try variableScaleDecimal(name, value)
     default: decimal = nil
@@ -74,11 +77,11 @@ package struct Row: Sendable {
 
   /// Debezium's `VariableScaleDecimal`: a scale and base64.
   private func variableScaleDecimal(
-    _ name: String, _ value: JSONValue
+    _ name: String, _ value: JSONPart
   ) throws(EventError) -> ExactDecimal? {
     let parts = try EventDecoder.fields(of: bytes(value.range))
     guard let scale = try parts.integer("scale"), (0...38).contains(scale),
-      let digits = try parts.text("value"), let bytes = JSONText.base64(digits.utf8)
+      let digits = try parts.text("value"), let bytes = JSONString.base64(Array(digits.utf8)[...])
     else { return nil }
     return ExactDecimal(bigEndian: bytes, scale: Int(scale))
   }
@@ -139,53 +142,6 @@ extension ExactDecimal {
     var divisor: Int128 = 1
     for _ in 0..<scale { divisor *= 10 }
     return units.quotientAndRemainder(dividingBy: divisor)
-  }
-}
-
-/// What the schema says about a row's fields, as far as it changes how a value is read.
-package struct RowTypes: Sendable {
-  var fields: [(name: String, type: FieldType)] = []
-
-  static let none = RowTypes()
-
-  func type(_ name: String) -> FieldType {
-    for field in fields where field.name == name { return field.type }
-    return .plain
-  }
-}
-
-enum FieldType: Hashable, Sendable {
-  case plain
-  case decimal(scale: Int)
-  case time(TimeUnit)
-
-  var timeUnit: TimeUnit? {
-    if case .time(let unit) = self { unit } else { nil }
-  }
-}
-
-enum TimeUnit: Hashable, Sendable {
-  case seconds, milliseconds, microseconds, nanoseconds
-
-  init(magnitudeOf number: Int64) {
-    switch number.magnitude {
-    case ..<100_000_000_000: self = .seconds
-    case ..<100_000_000_000_000: self = .milliseconds
-    case ..<100_000_000_000_000_000: self = .microseconds
-    default: self = .nanoseconds
-    }
-  }
-
-  func microseconds(_ number: Int64) -> Int64? {
-    let factor: Int64
-    switch self {
-    case .nanoseconds: return number.dividedFlooring(by: 1000).quotient
-    case .microseconds: return number
-    case .milliseconds: factor = 1000
-    case .seconds: factor = 1_000_000
-    }
-    let (product, overflow) = number.multipliedReportingOverflow(by: factor)
-    return overflow ? nil : product
   }
 }
 

@@ -1,4 +1,6 @@
 internal import Bytes
+internal import JSON
+internal import Postgres
 
 /// Results in Postgres.
 ///
@@ -11,7 +13,7 @@ package final class PostgresSink: Sink {
   private var sourceTopic = ""
   private var writer = ""
   private var tables: [PostgresTable] = []
-  private var connection: PostgresConnection?
+  private var connection: ResultsConnection?
 
   /// `conninfo`: a URI or keywords and values, as libpq has it (Postgres documentation, 34.1.1).
   package init(conninfo: String) { self.conninfo = conninfo }
@@ -26,7 +28,7 @@ package final class PostgresSink: Sink {
     self.sourceTopic = sourceTopic
     self.tables = tables.map(PostgresTable.init)
     writer = String(UInt64.random(in: 0 ... .max), radix: 16)
-    let connection = try PostgresConnection(conninfo, name: processor)
+    let connection = try ResultsConnection(conninfo, name: processor)
     do throws(SinkError) {
       try connection.run("BEGIN")
       // Two processors that create the same table at the same time would fail otherwise.
@@ -50,11 +52,11 @@ package final class PostgresSink: Sink {
 
   /// Only what is missing, because creating needs a right that writing does not; whether it was.
   private func create(
-    _ name: String, _ sql: String, _ connection: PostgresConnection
+    _ name: String, _ sql: String, _ connection: ResultsConnection
   ) throws(SinkError) -> Bool {
     try connection.prepare("", "SELECT to_regclass($1)")
     let found = try connection.execute("", [.text(name)])
-    guard found[0, 0] == nil else { return false }
+    guard found.rows.first?[0] == nil else { return false }
     try connection.run(sql)
     return true
   }
@@ -84,7 +86,7 @@ package final class PostgresSink: Sink {
     ),
   ]
 
-  private func takeOver(_ connection: PostgresConnection) throws(SinkError) -> StoredProgress {
+  private func takeOver(_ connection: ResultsConnection) throws(SinkError) -> StoredProgress {
     try connection.prepare(
       "", "INSERT INTO martlet_progress VALUES ($1, 0, '', '') ON CONFLICT DO NOTHING")
     try connection.execute("", [.text(processor)])
@@ -94,11 +96,12 @@ package final class PostgresSink: Sink {
       UPDATE martlet_progress SET writer = $2 WHERE processor = $1
       RETURNING sequence, encode(outbox, 'hex')
       """)
-    let row = try connection.execute("", [.text(processor), .text(writer)])
+    let row =
+      try connection.execute("", [.text(processor), .text(writer)]).rows.first ?? [nil, nil]
     var progress = StoredProgress()
-    progress.sequence = row[0, 0].flatMap { Int64($0) } ?? 0
+    progress.sequence = row[0].flatMap { Int64($0) } ?? 0
     do throws(ByteError) {
-      progress.outbox = try OutboxFormat.decode(Self.bytes(hex: row[0, 1] ?? ""))
+      progress.outbox = try OutboxFormat.decode(Self.bytes(hex: row[1] ?? ""))
     } catch {
       throw .failed("The outbox of '\(processor)' in martlet_progress is damaged: \(error).")
     }
@@ -109,8 +112,8 @@ package final class PostgresSink: Sink {
       WHERE processor = $1 AND topic = $2 ORDER BY partition
       """)
     let rows = try connection.execute("", [.text(processor), .text(sourceTopic)])
-    for row in 0..<rows.count {
-      let number = { (column: Int32) in rows[row, column].flatMap { Int64($0) } }
+    for row in rows.rows {
+      let number = { (column: Int) in row[column].flatMap { Int64($0) } }
       let part = SourceProgress(
         partition: number(0) ?? -1, nextOffset: number(1) ?? 0, streamTime: number(2))
       if let part { progress.source.append(part) }
@@ -121,12 +124,12 @@ package final class PostgresSink: Sink {
   private static func bytes(hex: String) -> [UInt8] {
     let digits = Array(hex.utf8)
     return stride(from: 0, to: digits.count - 1, by: 2).map { index in
-      let high = JSONText.hexDigit(digits[index]) ?? 0
-      return UInt8(high << 4 | (JSONText.hexDigit(digits[index + 1]) ?? 0))
+      let high = JSONString.hexDigit(digits[index]) ?? 0
+      return high << 4 | (JSONString.hexDigit(digits[index + 1]) ?? 0)
     }
   }
 
-  private func prepare(_ connection: PostgresConnection) throws(SinkError) {
+  private func prepare(_ connection: ResultsConnection) throws(SinkError) {
     try connection.prepare(
       "fence",
       """
@@ -160,10 +163,10 @@ package final class PostgresSink: Sink {
   }
 
   /// The connection, made anew if it was lost; then `isNew`.
-  private func connected() throws(SinkError) -> (PostgresConnection, isNew: Bool) {
+  private func connected() throws(SinkError) -> (ResultsConnection, isNew: Bool) {
     if let connection, !connection.isLost { return (connection, false) }
     connection = nil
-    let connection = try PostgresConnection(conninfo, name: processor)
+    let connection = try ResultsConnection(conninfo, name: processor)
     try prepare(connection)
     self.connection = connection
     return (connection, true)
@@ -173,8 +176,8 @@ package final class PostgresSink: Sink {
     let (connection, _) = try connected()
     let rows = try connection.execute("load", [.text(processor), .text(PostgresArray.text(keys))])
     var found: [String: String] = [:]
-    for row in 0..<rows.count {
-      if let key = rows[row, 0], let value = rows[row, 1] { found[key] = value }
+    for row in rows.rows {
+      if let key = row[0], let value = row[1] { found[key] = value }
     }
     return keys.map { found[$0] }
   }
@@ -206,14 +209,14 @@ package final class PostgresSink: Sink {
 
   /// Whether the batch is stored already; an earlier attempt to commit it lost its connection.
   private func isCommitted(
-    _ batch: SinkBatch, _ connection: PostgresConnection
+    _ batch: SinkBatch, _ connection: ResultsConnection
   ) throws(SinkError) -> Bool {
-    let row = try connection.execute("position", [.text(processor)])
-    guard row.count == 1, row[0, 1] == writer else { throw .fenced(processor: processor) }
-    return row[0, 0] == "\(batch.sequence)"
+    let row = try connection.execute("position", [.text(processor)]).rows.first
+    guard let row, row[1] == writer else { throw .fenced(processor: processor) }
+    return row[0] == "\(batch.sequence)"
   }
 
-  private func write(_ effects: Effects, _ connection: PostgresConnection) throws(SinkError) {
+  private func write(_ effects: Effects, _ connection: ResultsConnection) throws(SinkError) {
     let puts = effects.state.filter { $0.value != nil }
     if !puts.isEmpty {
       try connection.execute(

@@ -1,3 +1,5 @@
+internal import JSON
+
 /// A record as it comes to a task.
 package struct InputRecord: Sendable {
   package var partition: Int32
@@ -143,21 +145,22 @@ package struct TableDescription: Hashable, Sendable {
 
   /// A row as JSON. Times are ISO 8601 and decimals are strings, so that no reader rounds them.
   func json(_ values: [ColumnValue]) -> [UInt8] {
-    var bytes: [UInt8] = [UInt8(ascii: "{")]
+    var json = JSONText()
+    json.byte(UInt8(ascii: "{"))
     for (column, value) in zip(columns, values) {
-      if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
-      JSONText.append(column.name, to: &bytes)
-      bytes.append(UInt8(ascii: ":"))
+      if json.count > 1 { json.byte(UInt8(ascii: ",")) }
+      json.string(column.name)
+      json.byte(UInt8(ascii: ":"))
       switch value {
-      case .null: bytes += Array("null".utf8)
-      case .text(let text): JSONText.append(text, to: &bytes)
-      case .integer(let number): bytes += Array(String(number).utf8)
-      case .decimal(let decimal): JSONText.append(decimal.text(placesMin: 2), to: &bytes)
-      case .time(let time): JSONText.append(time.text, to: &bytes)
+      case .null: json.null()
+      case .text(let text): json.string(text)
+      case .integer(let number): json.integer(number)
+      case .decimal(let decimal): json.string(decimal.text(placesMin: 2))
+      case .time(let time): json.string(time.text)
       }
     }
-    bytes.append(UInt8(ascii: "}"))
-    return bytes
+    json.byte(UInt8(ascii: "}"))
+    return json.take()
   }
 }
 

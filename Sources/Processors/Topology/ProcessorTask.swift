@@ -1,3 +1,5 @@
+internal import ConnectData
+
 /// What a topology compiles to: a machine without clock and I/O that turns batches of records into
 /// effects.
 ///

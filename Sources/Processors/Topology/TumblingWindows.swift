@@ -1,3 +1,5 @@
+internal import ConnectData
+
 /// Windows of one size, one behind the other, aligned to the epoch: start inclusive, end exclusive.
 ///
 /// A record is late for its window when the window's end plus the grace is not after stream time,
@@ -7,6 +9,7 @@ package struct TumblingWindows: Hashable, Sendable {
   /// A day: what a window and its grace last together, unless it is said otherwise.
   package static let retentionMicroseconds: Int64 = 86_400_000_000
   package static let sizeRange: ClosedRange<Int64> = 1000...366 * 86_400_000_000
+  package static let graceRange: ClosedRange<Int64> = 0...sizeRange.upperBound * 100
 
   package let sizeMicroseconds: Int64
   package let graceMicroseconds: Int64
@@ -16,7 +19,7 @@ package struct TumblingWindows: Hashable, Sendable {
     let grace = graceMicroseconds ?? max(0, Self.retentionMicroseconds - sizeMicroseconds)
     precondition(grace >= 0, "a grace is not negative")
     self.sizeMicroseconds = sizeMicroseconds
-    self.graceMicroseconds = min(grace, Self.sizeRange.upperBound * 100)
+    self.graceMicroseconds = min(grace, Self.graceRange.upperBound)
   }
 
   package func start(of time: EventTime) -> EventTime {

@@ -1,3 +1,5 @@
+internal import ConnectData
+
 /// A moment of event time: microseconds since 1970 in UTC, within the years 1 to 9999, which every
 /// sink can store and ISO 8601 can write.
 package struct EventTime: Hashable, Comparable, Sendable {
@@ -23,7 +25,7 @@ package struct EventTime: Hashable, Comparable, Sendable {
   /// `2026-11-21T10:05:00.000000Z`: always of one length, so that texts sort as times do.
   package var text: String {
     let (days, rest) = microseconds.dividedFlooring(by: 86_400_000_000)
-    let (year, month, day) = Self.date(days)
+    let (year, month, day) = CivilCalendar.date(days: Int(days))
     var digits: [UInt8] = []
     digits.reserveCapacity(27)
     func put(_ value: Int64, _ width: Int, _ after: Character) {
@@ -35,9 +37,9 @@ package struct EventTime: Hashable, Comparable, Sendable {
       }
       digits.append(after.asciiValue ?? 0)
     }
-    put(year, 4, "-")
-    put(month, 2, "-")
-    put(day, 2, "T")
+    put(Int64(year), 4, "-")
+    put(Int64(month), 2, "-")
+    put(Int64(day), 2, "T")
     put(rest / 3_600_000_000, 2, ":")
     put(rest / 60_000_000 % 60, 2, ":")
     put(rest / 1_000_000 % 60, 2, ".")
@@ -65,42 +67,15 @@ package struct EventTime: Hashable, Comparable, Sendable {
       }
     }
     guard let offset = reader.offsetMinutes() else { return nil }
-    let days = Self.days(year, month, day)
-    guard Self.date(days) == (year, month, day) else { return nil }
-    self.init(microseconds: days * 86_400_000_000 + micros - offset * 60_000_000)
-  }
-
-  // Howard Hinnant's civil calendar, on days since 1970 (howardhinnant.github.io/date_algorithms).
-
-  private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
-    let year = month <= 2 ? year - 1 : year
-    let (era, yearOfEra) = year.dividedFlooring(by: 400)
-    let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-    let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-    return era * 146_097 + dayOfEra - 719_468
-  }
-
-  private static func date(_ days: Int64) -> (Int64, Int64, Int64) {
-    let (era, dayOfEra) = (days + 719_468).dividedFlooring(by: 146_097)
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shifted = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * shifted + 2) / 5 + 1
-    let month = shifted < 10 ? shifted + 3 : shifted - 9
-    return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
+    let days = CivilCalendar.days(year: Int(year), month: Int(month), day: Int(day))
+    // There is no 30 February.
+    guard CivilCalendar.date(days: days).day == day else { return nil }
+    self.init(microseconds: Int64(days) * 86_400_000_000 + micros - offset * 60_000_000)
   }
 }
 
 extension EventTime: CustomStringConvertible {
   package var description: String { text }
-}
-
-extension Int64 {
-  /// Quotient rounded down, and the remainder, which is not negative. The divisor is positive.
-  func dividedFlooring(by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
-    let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
-    return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
-  }
 }
 
 private struct DigitReader {

@@ -108,30 +108,3 @@ struct Columns {
     }
   }
 }
-
-/// Text as JSON has it.
-enum JSON {
-  static func string(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case "\r": result += "\\r"
-      case "\t": result += "\\t"
-      case _ where scalar.value < 0x20:
-        let digits = String(scalar.value, radix: 16)
-        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
-  }
-
-  static func string(_ bytes: ArraySlice<UInt8>?) -> String {
-    bytes.map { string(String(decoding: $0, as: UTF8.self)) } ?? "null"
-  }
-
-  static func array(_ elements: [String]) -> String { "[" + elements.joined(separator: ",") + "]" }
-}

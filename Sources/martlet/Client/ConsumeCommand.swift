@@ -1,4 +1,5 @@
 internal import Client
+internal import JSON
 internal import Platform
 
 /// `martlet consume TOPIC...`: prints records, as kcat does.
@@ -198,7 +199,7 @@ struct RecordFormatter {
   }
 
   func bytes(_ record: ConsumerRecord) -> [UInt8] {
-    guard let parts else { return Array((json(record) + "\n").utf8) }
+    guard let parts else { return json(record) }
     var bytes: [UInt8] = []
     for part in parts {
       switch part {
@@ -228,13 +229,26 @@ struct RecordFormatter {
     }
   }
 
-  /// As kcat -J.
-  private func json(_ record: ConsumerRecord) -> String {
-    let headers = record.headers.flatMap { [JSON.string($0.key), JSON.string($0.value)] }
-    let type = record.timestampType == .createTime ? "create" : "logappend"
-    return "{\"topic\":\(JSON.string(record.topic)),\"partition\":\(record.partition),"
-      + "\"offset\":\(record.offset),\"tstype\":\"\(type)\",\"ts\":\(record.timestamp),"
-      + "\"headers\":\(JSON.array(headers)),\"key\":\(JSON.string(record.key)),"
-      + "\"payload\":\(JSON.string(record.value))}"
+  /// As kcat -J, a line.
+  private func json(_ record: ConsumerRecord) -> [UInt8] {
+    var json = JSONText()
+    func text(_ text: ArraySlice<UInt8>?) { if let text { json.string(text) } else { json.null() } }
+    json.raw("{\"topic\":")
+    json.string(record.topic)
+    json.raw(",\"partition\":\(record.partition),\"offset\":\(record.offset),\"tstype\":\"")
+    json.raw(record.timestampType == .createTime ? "create" : "logappend")
+    json.raw("\",\"ts\":\(record.timestamp),\"headers\":[")
+    for (index, header) in record.headers.enumerated() {
+      if index > 0 { json.raw(",") }
+      json.string(header.key)
+      json.raw(",")
+      text(header.value)
+    }
+    json.raw("],\"key\":")
+    text(record.key)
+    json.raw(",\"payload\":")
+    text(record.value)
+    json.raw("}\n")
+    return json.take()
   }
 }

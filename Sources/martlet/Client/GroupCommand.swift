@@ -1,4 +1,5 @@
 internal import Client
+internal import JSON
 
 /// `martlet group list|describe|reset|delete`.
 enum GroupCommand {
@@ -23,10 +24,11 @@ enum GroupCommand {
     let groups = try ClientCommand.wait { try await client.listGroups() }
     if words.has("json") {
       let elements = groups.map {
-        "{\"group\":\(JSON.string($0.id)),\"state\":\(JSON.string($0.state)),"
-          + "\"type\":\(JSON.string($0.protocolType))}"
+        [
+          "group": .string($0.id), "state": .string($0.state), "type": .string($0.protocolType),
+        ] as JSONValue
       }
-      return print(JSON.array(elements))
+      return print(JSONValue.array(elements))
     }
     for group in groups { print(group.id) }
   }
@@ -74,16 +76,19 @@ enum GroupCommand {
   private static func json(
     _ group: GroupDescription, _ partitions: [TopicPartition], _ offsets: [TopicPartition: Int64],
     _ ends: [TopicPartition: Int64], _ owners: [TopicPartition: GroupDescription.Member]
-  ) -> String {
+  ) -> JSONValue {
     let rows = partitions.map { partition in
-      let member = owners[partition].map { JSON.string($0.id) } ?? "null"
-      return "{\"topic\":\(JSON.string(partition.topic)),\"partition\":\(partition.partition),"
-        + "\"offset\":\(offsets[partition].map { "\($0)" } ?? "null"),"
-        + "\"end\":\(ends[partition].map { "\($0)" } ?? "null"),\"member\":\(member)}"
+      [
+        "topic": .string(partition.topic), "partition": .init(partition.partition),
+        "offset": .init(offsets[partition]), "end": .init(ends[partition]),
+        "member": .init(owners[partition]?.id),
+      ] as JSONValue
     }
-    return "{\"group\":\(JSON.string(group.id)),\"state\":\(JSON.string(group.state)),"
-      + "\"assignor\":\(JSON.string(group.assignor)),\"members\":\(group.members.count),"
-      + "\"partitions\":\(JSON.array(rows))}"
+    return [
+      "group": .string(group.id), "state": .string(group.state),
+      "assignor": .string(group.assignor), "members": .init(group.members.count),
+      "partitions": .array(rows),
+    ]
   }
 
   private static func reset(_ rest: ArraySlice<String>) throws {

@@ -1,4 +1,5 @@
 internal import Client
+internal import JSON
 
 /// `martlet topic create|list|describe|alter|delete`.
 enum TopicCommand {
@@ -54,7 +55,7 @@ enum TopicCommand {
     let names = try ClientCommand.wait {
       try await client.listTopics(includingInternal: includesInternal)
     }
-    if words.has("json") { return print(JSON.array(names.map { JSON.string($0) })) }
+    if words.has("json") { return print(JSONValue.array(names.map { .string($0) })) }
     for name in names { print(name) }
   }
 
@@ -107,18 +108,20 @@ enum TopicCommand {
   private static func json(
     _ topic: TopicDescription, _ configs: [ConfigEntry], _ starts: [TopicPartition: Int64],
     _ ends: [TopicPartition: Int64]
-  ) -> String {
+  ) -> JSONValue {
     let partitions = topic.partitions.map { partition in
       let id = TopicPartition(topic.name, partition.number)
-      return "{\"partition\":\(partition.number),\"leader\":\(partition.leader),"
-        + "\"leaderEpoch\":\(partition.leaderEpoch),\"start\":\(starts[id] ?? -1),"
-        + "\"end\":\(ends[id] ?? -1)}"
+      return [
+        "partition": .init(partition.number), "leader": .init(partition.leader),
+        "leaderEpoch": .init(partition.leaderEpoch), "start": .init(starts[id] ?? -1),
+        "end": .init(ends[id] ?? -1),
+      ] as JSONValue
     }
-    let settings = configs.map {
-      JSON.string($0.name) + ":" + ($0.value.map { JSON.string($0) } ?? "null")
-    }
-    return "{\"topic\":\(JSON.string(topic.name)),\"id\":\(JSON.string(topic.id)),"
-      + "\"configs\":{\(settings.joined(separator: ","))},\"partitions\":\(JSON.array(partitions))}"
+    return [
+      "topic": .string(topic.name), "id": .string(topic.id),
+      "configs": .object(configs.map { .init($0.name, .init($0.value)) }),
+      "partitions": .array(partitions),
+    ]
   }
 
   private static func alter(_ rest: ArraySlice<String>) throws {

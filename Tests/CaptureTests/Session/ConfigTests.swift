@@ -1,4 +1,5 @@
 import Capture
+import Postgres
 import Testing
 
 @Suite struct `A connector's configuration` {

@@ -1,8 +1,6 @@
 import Capture
 import Testing
 
-private typealias Value = Capture.JSONValue
-
 @Suite struct `Positions` {
   @Test func `grow in the order in which records are written`() {
     let base: UInt64 = 0x100_0000
@@ -60,27 +58,5 @@ private typealias Value = Capture.JSONValue
       system: SystemIdentity(identifier: "1", timeline: 1))
     let text = "{\"later\":[1,{\"a\":null}]," + record.json.dropFirst()
     #expect(try PositionRecord(json: Array(text.utf8)) == record)
-  }
-}
-
-@Suite struct `JSON of connectors and positions` {
-  @Test func `is read with its escapes and its order`() throws {
-    let value = try Value(parsing: #" {"b":"\u00fc\ud83d\ude00\n\"","a":[1,-2.5e3,true,null,{}]} "#)
-    #expect(
-      value
-        == .object([
-          .init("b", .string("ü😀\n\"")),
-          .init(
-            "a", .array([.number("1"), .number("-2.5e3"), .bool(true), .null, .object([])])),
-        ]))
-    #expect(try Value(parsing: value.description) == value)
-  }
-
-  @Test(arguments: [
-    "", "{", "[1,]", "{\"a\"}", "\"", "\"\\x\"", "\"\\ud800\"", "tru", "1 2", "{\"a\":1,}", "+",
-    String(repeating: "[", count: 100_000),
-  ])
-  func `that is none is refused`(text: String) {
-    #expect(throws: JSONError.self) { _ = try Value(parsing: text) }
   }
 }

@@ -37,8 +37,8 @@ package struct PostgresError: Error, Equatable, Sendable, CustomStringConvertibl
     self.init(kind, sqlState: sqlState, message)
   }
 
-  /// From what libpq says when it cannot connect. The state is in the text only, because no result
-  /// carries it: verbose messages have it behind the severity.
+  /// From what libpq says when it cannot connect. The state is in the text only, and only if it is
+  /// verbose: behind the severity.
   package init(connecting message: String) {
     let state = Self.state(in: message)
     let kind: Kind =
@@ -71,18 +71,11 @@ package struct PostgresError: Error, Equatable, Sendable, CustomStringConvertibl
 
   /// On one line, and without where in the server's source it was.
   private static func readable(_ message: String) -> String {
-    message.split(separator: "\n").filter { !$0.hasPrefix("LOCATION:") }
-      .map { $0.trimmingSpaces() }.joined(separator: " ")
+    oneLine(
+      message.split(separator: "\n").filter { !$0.hasPrefix("LOCATION:") }.joined(separator: "\n"))
   }
-}
 
-extension StringProtocol {
-  /// Without spaces, tabs and line ends at both ends.
-  func trimmingSpaces() -> String {
-    let isSpace: (Character) -> Bool = { $0 == " " || $0 == "\t" || $0.isNewline }
-    guard let first = firstIndex(where: { !isSpace($0) }),
-      let last = lastIndex(where: { !isSpace($0) })
-    else { return "" }
-    return String(self[first...last])
+  static func oneLine(_ message: String) -> String {
+    message.split(whereSeparator: \.isWhitespace).joined(separator: " ")
   }
 }

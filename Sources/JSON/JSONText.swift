@@ -1,52 +1,64 @@
 /// JSON under construction: a buffer that text is appended to. The hot path allocates nothing but
 /// it.
-package struct JSONText: Sendable {
-  package private(set) var bytes: [UInt8]
+///
+/// Public for the reason that `ByteReader` is.
+public struct JSONText: Sendable {
+  @usableFromInline package private(set) var bytes: [UInt8]
 
+  @inlinable
   package init(capacity: Int = 0) {
     bytes = []
     bytes.reserveCapacity(capacity)
   }
 
-  package var count: Int { bytes.count }
+  @inlinable package var count: Int { bytes.count }
 
+  @inlinable
   package mutating func raw(_ array: [UInt8]) {
     bytes.append(contentsOf: array)
   }
 
+  @inlinable
   package mutating func raw(_ slice: ArraySlice<UInt8>) {
     bytes.append(contentsOf: slice)
   }
 
+  @inlinable
   package mutating func raw(_ text: String) {
     bytes.append(contentsOf: text.utf8)
   }
 
+  @inlinable
   package mutating func byte(_ byte: UInt8) {
     bytes.append(byte)
   }
 
+  @inlinable
   package mutating func null() {
     raw(Self.nullText)
   }
 
+  @inlinable
   package mutating func bool(_ value: Bool) {
     raw(value ? Self.trueText : Self.falseText)
   }
 
-  package static let nullText = Array("null".utf8)
-  private static let trueText = Array("true".utf8)
-  private static let falseText = Array("false".utf8)
+  @usableFromInline package static let nullText = Array("null".utf8)
+  @usableFromInline static let trueText = Array("true".utf8)
+  @usableFromInline static let falseText = Array("false".utf8)
 
+  @inlinable
   package mutating func integer(_ value: Int64) {
     if value < 0 { bytes.append(UInt8(ascii: "-")) }
     unsigned(value.magnitude)
   }
 
+  @inlinable
   package mutating func integer(_ value: Int) {
     integer(Int64(value))
   }
 
+  @usableFromInline
   package mutating func unsigned(_ value: UInt64) {
     var rest = value
     var digits = 1
@@ -137,12 +149,13 @@ package struct JSONText: Sendable {
   }
 
   private static let hexDigits = Array("0123456789ABCDEF".utf8)
-  private static let base64Digits = Array(
+  @usableFromInline static let base64Digits = Array(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-  private static let base64URLDigits = Array(
+  @usableFromInline static let base64URLDigits = Array(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
   /// `count` bytes in base64, between quotes; `byte` gives each.
+  @inlinable
   package mutating func base64(_ count: Int, isURLSafe: Bool = false, _ byte: (Int) -> UInt8) {
     let digits = isURLSafe ? Self.base64URLDigits : Self.base64Digits
     bytes.append(UInt8(ascii: "\""))
@@ -160,11 +173,13 @@ package struct JSONText: Sendable {
     bytes.append(UInt8(ascii: "\""))
   }
 
+  @inlinable
   package mutating func base64(_ data: ArraySlice<UInt8>) {
     base64(data.count) { data[data.startIndex + $0] }
   }
 
   /// Takes back what was appended since `count` was the size.
+  @inlinable
   package mutating func truncate(to count: Int) {
     bytes.removeSubrange(count...)
   }

@@ -1,5 +1,32 @@
+internal import ConnectData
+internal import JSON
+
+/// What the schema says about a row's fields, as far as it changes how a value is read.
+package struct RowTypes: Sendable {
+  var fields: [(name: String, type: FieldType)] = []
+
+  static let none = RowTypes()
+
+  func type(_ name: String) -> FieldType {
+    for field in fields where field.name == name { return field.type }
+    return .plain
+  }
+}
+
+enum FieldType: Hashable, Sendable {
+  case plain
+  case decimal(scale: Int)
+  case time(TimeUnit)
+
+  var timeUnit: TimeUnit? {
+    if case .time(let unit) = self { unit } else { nil }
+  }
+}
+
+// MARK: - Reading
+
 /// The Connect schema that JsonConverter puts beside a payload: what is needed of it to read a row.
-enum ConnectSchema {
+extension RowTypes {
   /// Schemas nest as deep as the rows they describe: envelope, image, column.
   private static let depthMax = 3
 
@@ -11,28 +38,27 @@ enum ConnectSchema {
 
     var type: FieldType {
       switch name {
-      case "org.apache.kafka.connect.data.Decimal": .decimal(scale: scale ?? 0)
-      case "io.debezium.time.Timestamp", "org.apache.kafka.connect.data.Timestamp":
+      case SchemaName.decimal: .decimal(scale: scale ?? 0)
+      case SchemaName.timestamp, SchemaName.connectTimestamp:
         .time(.milliseconds)
-      case "io.debezium.time.MicroTimestamp": .time(.microseconds)
-      case "io.debezium.time.NanoTimestamp": .time(.nanoseconds)
+      case SchemaName.microTimestamp: .time(.microseconds)
+      case SchemaName.nanoTimestamp: .time(.nanoseconds)
       default: .plain
       }
     }
   }
 
   /// The types of the row in an envelope (its `after`, or `before`), or of an unwrapped row.
-  static func rowTypes(_ text: ArraySlice<UInt8>) throws(JSONError) -> RowTypes {
+  init(schema text: ArraySlice<UInt8>) throws(JSONError) {
     let root = try unsafe text.withUnsafeBufferPointer { (bytes) throws(JSONError) in
       var scanner = unsafe JSONScanner(bytes)
-      return try unsafe field(&scanner, text, depth: 0)
+      return try unsafe Self.field(&scanner, text, depth: 0)
     }
     let image =
       root.fields.first { $0.field == "after" && !$0.fields.isEmpty }
       ?? root.fields.first { $0.field == "before" && !$0.fields.isEmpty }
     let columns = image?.fields ?? root.fields
-    return RowTypes(
-      fields: columns.filter { $0.type != .plain }.map { ($0.field, $0.type) })
+    fields = columns.filter { $0.type != .plain }.map { ($0.field, $0.type) }
   }
 
   private static func field(
@@ -80,10 +106,10 @@ enum ConnectSchema {
   }
 
   private static func string(
-    _ text: ArraySlice<UInt8>, _ value: JSONValue
+    _ text: ArraySlice<UInt8>, _ value: JSONPart
   ) throws(JSONError) -> String {
     let first = text.startIndex
-    return try JSONText.string(
+    return try JSONString.text(
       text[first + value.range.lowerBound..<first + value.range.upperBound])
   }
 }

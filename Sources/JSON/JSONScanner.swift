@@ -9,18 +9,21 @@ internal import Glibc
 /// (3) Numbers are ranges of text, so no digit is lost.
 ///
 /// The memory must outlive the scanner: it lives within one `withUnsafeBytes`.
+///
+/// Public for the reason that `ByteReader` is.
 @unsafe
-struct JSONScanner {
+public struct JSONScanner {
   /// A document may nest so deep; a bit each in `isObject`.
-  static let depthMax = 64
+  @usableFromInline package static var depthMax: Int { 64 }
 
-  let base: UnsafePointer<UInt8>
-  let end: Int
-  private(set) var position = 0
+  @usableFromInline package let base: UnsafePointer<UInt8>
+  @usableFromInline let end: Int
+  @usableFromInline package private(set) var position = 0
   /// The object that was begun last has had no field yet.
-  private var isFirst = false
+  @usableFromInline var isFirst = false
 
-  init(_ bytes: UnsafeBufferPointer<UInt8>) {
+  @inlinable
+  package init(_ bytes: UnsafeBufferPointer<UInt8>) {
     // An empty buffer may have no address; nothing is read through this one then.
     unsafe base = unsafe bytes.baseAddress ?? UnsafePointer(bitPattern: 1).unsafelyUnwrapped
     unsafe end = bytes.baseAddress == nil ? 0 : bytes.count
@@ -29,7 +32,8 @@ struct JSONScanner {
   // MARK: Pulling
 
   /// What the next value is, and where it begins.
-  mutating func peekKind() throws(JSONError) -> JSONKind {
+  @inlinable
+  package mutating func peekKind() throws(JSONError) -> JSONKind {
     unsafe skipBlanks()
     guard unsafe position < end else { throw unsafe .truncated(at: position) }
     switch unsafe base[position] {
@@ -43,11 +47,14 @@ struct JSONScanner {
     }
   }
 
-  mutating func beginObject() throws(JSONError) { try unsafe begin(UInt8(ascii: "{")) }
+  @inlinable
+  package mutating func beginObject() throws(JSONError) { try unsafe begin(UInt8(ascii: "{")) }
 
-  mutating func beginArray() throws(JSONError) { try unsafe begin(UInt8(ascii: "[")) }
+  @inlinable
+  package mutating func beginArray() throws(JSONError) { try unsafe begin(UInt8(ascii: "[")) }
 
-  private mutating func begin(_ bracket: UInt8) throws(JSONError) {
+  @inlinable
+  mutating func begin(_ bracket: UInt8) throws(JSONError) {
     unsafe skipBlanks()
     guard unsafe position < end else { throw unsafe .truncated(at: position) }
     guard unsafe base[position] == bracket else { throw unsafe .unexpected(at: position) }
@@ -57,7 +64,8 @@ struct JSONScanner {
 
   /// The name of the next field, without its quotes and with its escapes, up to its value; nil at
   /// the end of the object. The value must be read or skipped before the next call.
-  mutating func nextField() throws(JSONError) -> Range<Int>? {
+  @inlinable
+  package mutating func nextField() throws(JSONError) -> Range<Int>? {
     guard try unsafe hasNext(closing: UInt8(ascii: "}")) else { return nil }
     unsafe skipBlanks()
     guard unsafe position < end else { throw unsafe .truncated(at: position) }
@@ -75,11 +83,13 @@ struct JSONScanner {
   }
 
   /// Whether the array has another element, which must be read or skipped before the next call.
-  mutating func nextElement() throws(JSONError) -> Bool {
+  @inlinable
+  package mutating func nextElement() throws(JSONError) -> Bool {
     try unsafe hasNext(closing: UInt8(ascii: "]"))
   }
 
-  private mutating func hasNext(closing bracket: UInt8) throws(JSONError) -> Bool {
+  @inlinable
+  mutating func hasNext(closing bracket: UInt8) throws(JSONError) -> Bool {
     unsafe skipBlanks()
     guard unsafe position < end else { throw unsafe .truncated(at: position) }
     let byte = unsafe base[position]
@@ -99,21 +109,22 @@ struct JSONScanner {
 
   /// Passes over one value of any kind, having checked all of it. The range of a string is without
   /// its quotes.
-  mutating func value() throws(JSONError) -> JSONValue {
+  @inlinable
+  package mutating func value() throws(JSONError) -> JSONPart {
     let kind = try unsafe peekKind()
     let start = unsafe position
     switch kind {
     case .string:
       let range = try unsafe passString()
-      return JSONValue(kind: .string, range: range)
+      return JSONPart(kind: .string, range: range)
     case .object, .array: try unsafe passNested()
     default: try unsafe passScalar()
     }
-    return unsafe JSONValue(kind: kind, range: start..<position)
+    return unsafe JSONPart(kind: kind, range: start..<position)
   }
 
   /// Passes over an object that was read before, if exactly those bytes come next.
-  mutating func skip(known: [UInt8]) -> Range<Int>? {
+  package mutating func skip(known: [UInt8]) -> Range<Int>? {
     unsafe skipBlanks()
     guard !known.isEmpty, unsafe known.count <= end - position else { return nil }
     let isKnown = unsafe known.withUnsafeBufferPointer { bytes in
@@ -126,12 +137,14 @@ struct JSONScanner {
   }
 
   /// After the value: nothing but blanks.
-  mutating func expectEnd() throws(JSONError) {
+  @inlinable
+  package mutating func expectEnd() throws(JSONError) {
     unsafe skipBlanks()
     guard unsafe position == end else { throw unsafe .unexpected(at: position) }
   }
 
-  func isName(_ range: Range<Int>, _ name: StaticString) -> Bool {
+  @inlinable
+  package func isName(_ range: Range<Int>, _ name: StaticString) -> Bool {
     guard range.count == name.utf8CodeUnitCount else { return false }
     let text = unsafe name.utf8Start
     for index in 0..<range.count {
@@ -142,8 +155,8 @@ struct JSONScanner {
 
   // MARK: Passing over
 
-  @inline(__always)
-  private mutating func skipBlanks() {
+  @inlinable @inline(__always)
+  mutating func skipBlanks() {
     while unsafe position < end {
       let byte = unsafe base[position]
       guard byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 else { return }
@@ -152,7 +165,8 @@ struct JSONScanner {
   }
 
   /// From the opening quote to behind the closing one; what is between them.
-  private mutating func passString() throws(JSONError) -> Range<Int> {
+  @inlinable
+  mutating func passString() throws(JSONError) -> Range<Int> {
     unsafe position += 1
     let start = unsafe position
     while unsafe position < end {
@@ -167,7 +181,8 @@ struct JSONScanner {
     throw unsafe .truncated(at: position)
   }
 
-  private mutating func passEscape() throws(JSONError) {
+  @inlinable
+  mutating func passEscape() throws(JSONError) {
     guard unsafe position + 1 < end else { throw unsafe .truncated(at: position) }
     switch unsafe base[position + 1] {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"),
@@ -176,14 +191,15 @@ struct JSONScanner {
     case UInt8(ascii: "u"):
       guard unsafe position + 6 <= end else { throw unsafe .truncated(at: position) }
       for index in unsafe position + 2..<position + 6 {
-        guard unsafe JSONText.hexDigit(base[index]) != nil else { throw .badEscape(at: index) }
+        guard unsafe JSONString.hexDigit(base[index]) != nil else { throw .badEscape(at: index) }
       }
       unsafe position += 6
     default: throw unsafe .badEscape(at: position)
     }
   }
 
-  private mutating func passScalar() throws(JSONError) {
+  @inlinable
+  mutating func passScalar() throws(JSONError) {
     switch unsafe base[position] {
     case UInt8(ascii: "t"): try unsafe passWord("true")
     case UInt8(ascii: "f"): try unsafe passWord("false")
@@ -192,7 +208,8 @@ struct JSONScanner {
     }
   }
 
-  private mutating func passWord(_ word: StaticString) throws(JSONError) {
+  @inlinable
+  mutating func passWord(_ word: StaticString) throws(JSONError) {
     let text = unsafe word.utf8Start
     for index in 0..<word.utf8CodeUnitCount {
       guard unsafe position < end else { throw unsafe .truncated(at: position) }
@@ -201,7 +218,8 @@ struct JSONScanner {
     }
   }
 
-  private mutating func passNumber() throws(JSONError) {
+  @inlinable
+  mutating func passNumber() throws(JSONError) {
     if unsafe base[position] == UInt8(ascii: "-") { unsafe position += 1 }
     let first = unsafe position
     try unsafe passDigits()
@@ -223,7 +241,8 @@ struct JSONScanner {
     }
   }
 
-  private mutating func passDigits() throws(JSONError) {
+  @inlinable
+  mutating func passDigits() throws(JSONError) {
     let start = unsafe position
     while unsafe position < end, unsafe (0x30...0x39).contains(base[position]) {
       unsafe position += 1
@@ -234,7 +253,8 @@ struct JSONScanner {
   }
 
   /// An object or array with everything in it, without recursion.
-  private mutating func passNested() throws(JSONError) {
+  @usableFromInline
+  mutating func passNested() throws(JSONError) {
     var isObject: UInt64 = 0
     var depth = 0
     // Each round is at the start of a value.
@@ -264,18 +284,25 @@ struct JSONScanner {
 }
 
 /// What a JSON value is.
-enum JSONKind: UInt8, Sendable {
+public enum JSONKind: UInt8, Sendable {
   case null, bool, number, string, array, object
 }
 
-/// Where a value lies in its text. A string's range is without quotes, its escapes are still there.
-struct JSONValue: Sendable {
-  var kind: JSONKind
-  var range: Range<Int>
+/// A value as a scanner finds it: what it is, and where it lies in its text. A string's range is
+/// without quotes, its escapes are still there.
+public struct JSONPart: Sendable {
+  @usableFromInline package var kind: JSONKind
+  @usableFromInline package var range: Range<Int>
+
+  @inlinable
+  package init(kind: JSONKind, range: Range<Int>) {
+    self.kind = kind
+    self.range = range
+  }
 }
 
 /// Why a text is not JSON, and at which byte.
-package enum JSONError: Error, Hashable, Sendable {
+public enum JSONError: Error, Hashable, Sendable {
   case truncated(at: Int)
   case unexpected(at: Int)
   case controlCharacter(at: Int)
@@ -285,7 +312,8 @@ package enum JSONError: Error, Hashable, Sendable {
 }
 
 extension JSONError: CustomStringConvertible {
-  package var description: String {
+  /// A part of a sentence.
+  public var description: String {
     switch self {
     case .truncated(let at): "the JSON text ends at byte \(at), before its value does"
     case .unexpected(let at): "byte \(at) does not belong there in JSON"

@@ -1,17 +1,12 @@
-/// JSON strings to text and back.
-enum JSONText {
-  static func hexDigit(_ byte: UInt8) -> UInt32? {
-    switch byte {
-    case 0x30...0x39: UInt32(byte - 0x30)
-    case 0x41...0x46: UInt32(byte - 0x41 + 10)
-    case 0x61...0x66: UInt32(byte - 0x61 + 10)
-    default: nil
-    }
-  }
-
-  /// What a string says: `bytes` are what a scanner found between its quotes. A lone surrogate
-  /// becomes U+FFFD, as most readers have it.
-  static func string(_ bytes: ArraySlice<UInt8>) throws(JSONError) -> String {
+/// What JSON's strings say.
+///
+/// Public for the reason that `ByteReader` is.
+public enum JSONString {
+  /// The text of a string: `bytes` are what a scanner found between its quotes. A lone surrogate
+  /// becomes U+FFFD, as most readers have it, or is refused.
+  package static func text(
+    _ bytes: ArraySlice<UInt8>, refusesLoneSurrogates: Bool = false
+  ) throws(JSONError) -> String {
     guard bytes.contains(UInt8(ascii: "\\")) else {
       guard let text = String(validating: bytes, as: UTF8.self) else {
         throw .notUTF8(at: bytes.startIndex)
@@ -26,7 +21,7 @@ enum JSONText {
         plain.append(bytes[index])
         index += 1
       } else {
-        try unescape(bytes, &index, &plain)
+        try unescape(bytes, &index, &plain, refusesLoneSurrogates)
       }
     }
     guard let text = String(validating: plain, as: UTF8.self) else {
@@ -36,7 +31,8 @@ enum JSONText {
   }
 
   private static func unescape(
-    _ bytes: ArraySlice<UInt8>, _ index: inout Int, _ plain: inout [UInt8]
+    _ bytes: ArraySlice<UInt8>, _ index: inout Int, _ plain: inout [UInt8],
+    _ refusesLoneSurrogates: Bool
   ) throws(JSONError) {
     guard index + 1 < bytes.endIndex else { throw .truncated(at: index) }
     let mark = bytes[index + 1]
@@ -56,8 +52,10 @@ enum JSONText {
         index += 6
       }
     }
-    let scalar = Unicode.Scalar(code) ?? "\u{fffd}"
-    plain.append(contentsOf: Array(String(Character(scalar)).utf8))
+    guard let scalar = Unicode.Scalar(code) ?? (refusesLoneSurrogates ? nil : "\u{fffd}") else {
+      throw .badEscape(at: index)
+    }
+    plain.append(contentsOf: String(Character(scalar)).utf8)
   }
 
   private static let escapes: [UInt8: UInt8] = [
@@ -72,30 +70,24 @@ enum JSONText {
     var code: UInt32 = 0
     for place in index + 2..<index + 6 {
       guard let digit = hexDigit(bytes[place]) else { throw .badEscape(at: place) }
-      code = code << 4 | digit
+      code = code << 4 | UInt32(digit)
     }
     return code
   }
 
-  /// Appends a string with its quotes.
-  static func append(_ text: String, to bytes: inout [UInt8]) {
-    bytes.append(UInt8(ascii: "\""))
-    for byte in text.utf8 {
-      switch byte {
-      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-        bytes.append(UInt8(ascii: "\\"))
-        bytes.append(byte)
-      case 0..<0x20:
-        let digits = Array("0123456789abcdef".utf8)
-        bytes += Array("\\u00".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-      default: bytes.append(byte)
-      }
+  /// A digit of base 16, of either case.
+  @inlinable
+  package static func hexDigit(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case 0x30...0x39: byte - 0x30
+    case 0x41...0x46: byte - 0x41 + 10
+    case 0x61...0x66: byte - 0x61 + 10
+    default: nil
     }
-    bytes.append(UInt8(ascii: "\""))
   }
 
   /// RFC 4648 with or without padding; nil for anything else.
-  static func base64(_ text: some Collection<UInt8>) -> [UInt8]? {
+  package static func base64(_ text: ArraySlice<UInt8>) -> [UInt8]? {
     var bytes: [UInt8] = []
     var bits: UInt32 = 0
     var bitCount = 0

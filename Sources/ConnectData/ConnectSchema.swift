@@ -1,3 +1,5 @@
+internal import JSON
+
 /// A schema of Kafka Connect: what a field may hold and what it means.
 ///
 /// Printed as JsonConverter does, members in its order: type, what is in it, optional, name,
