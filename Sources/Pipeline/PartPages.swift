@@ -132,21 +132,25 @@ extension MetricsText {
 
   fileprivate mutating func add(_ captures: [RunningCapture]) {
     let all: [Capture] = captures.map { ($0.name, $0.status, $0.failure) }
-    gauge(all, "records_in_total", "Records made of changes.", type: "counter") { "\($0.recordsMade)" }
+    gauge(all, "records_in_total", "Records made of changes.", type: "counter") {
+      "\($0.recordsMade)"
+    }
     gauge(all, "records_out_total", "Of these, durable in the log.", type: "counter") {
       "\($0.recordsDurable)"
     }
     gauge(all, "lag_records", "Records that are made and not durable.") {
       "\($0.recordsMade - min($0.recordsMade, $0.recordsDurable))"
     }
-    gauge(all, "last_lag_milliseconds", "From a commit to its being durable in the log, the last.") {
+    gauge(all, "last_lag_milliseconds", "From a commit to its being in the log, the last.") {
       "\($0.lastLagMicroseconds / 1000)"
     }
     histogramFamily("martlet_capture_lag_seconds", "From a commit to its being durable in the log.")
     for (name, values, _) in all {
       histogram("martlet_capture_lag_seconds", [("capture", name)], values.lag)
     }
-    gauge(all, "server_lsn", "End of the server's WAL, as it said last.") { "\($0.serverEnd.rawValue)" }
+    gauge(all, "server_lsn", "End of the server's WAL, as it said last.") {
+      "\($0.serverEnd.rawValue)"
+    }
     gauge(all, "recorded_lsn", "How far the position topic is.") { "\($0.recorded.rawValue)" }
     gauge(all, "confirmed_lsn", "What Postgres was told it need not keep.") {
       "\($0.confirmed.rawValue)"

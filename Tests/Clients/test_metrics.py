@@ -57,7 +57,7 @@ def test_processors(tmp_path):
     config = tmp_path / "processors.yaml"
     database = SQLite(tmp_path)
     config.write_text(json.dumps({"results": database.setting, "processors": [
-        {"name": "revenue", "kind": "revenue"}, {"name": "stock", "kind": "low-stock"}]}))
+        {"name": "revenue", "kind": "revenue", "grace": "600s"}, {"name": "stock", "kind": "low-stock"}]}))
     command = Command(tmp_path, "process", "--bootstrap", node.address, "--config", config, "--http", "127.0.0.1:0")
     producer = Producer({"bootstrap.servers": node.address})
     counts = {"orders": 0, "products": 0}

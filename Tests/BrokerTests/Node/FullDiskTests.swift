@@ -16,12 +16,12 @@ import Testing
     let harness = try NodeHarness(disk, settings: settings, storeOptions: options)
     for topic in ["a", "b"] {
       #expect(
-        try harness.createTopic(topic, configs: ["segment.bytes": "262144"]) == .none)
+        try harness.createTopic(topic, configs: ["segment.bytes": "1048576"]) == .none)
     }
     harness.wait(1000)
     guard case .count(let free) = try disk.perform(.freeSpace) else { return harness }
-    disk.capacity = Int64.max / 2 - free + Self.kept + (4 << 20)
-    let value = String(repeating: "x", count: 20_000)
+    disk.capacity = Int64.max / 2 - free + Self.kept + (12 << 20)
+    let value = String(repeating: "x", count: 100_000)
     var refused: ErrorCode?
     for _ in 0..<2000 where refused == nil {
       do { try harness.produce("a", [value]) } catch let code as ErrorCode { refused = code }
@@ -68,7 +68,7 @@ import Testing
     resource.resourceName = "a"
     var config = IncrementalAlterConfigsRequest.Config()
     config.name = "retention.bytes"
-    config.value = "1000000"
+    config.value = "1048576"
     resource.configs = [config]
     request.resources = [resource]
     #expect(try harness.call(request, version: 1).responses.map(\.errorCode) == [.none])
