@@ -193,6 +193,11 @@ final class FragileSink: Sink {
     return try sink.load(keys)
   }
 
+  func rows(after key: String, limit: Int) throws(SinkError) -> [StoredState] {
+    try crash()
+    return try sink.rows(after: key, limit: limit)
+  }
+
   func commit(_ batch: SinkBatch) throws(SinkError) {
     try crash()
     try sink.commit(batch)

@@ -39,6 +39,7 @@ final class ProcessorLoop {
   private var sequence: Int64 = 0
   private var progress: [Int32: SourceProgress] = [:]
   private var pending: ArraySlice<InputRecord> = []
+  private var truncation = Truncation.none
   private var partitionsRead: Int32 = 0
   private var partitionsCheckedAt: Int64 = 0
 
@@ -143,6 +144,7 @@ final class ProcessorLoop {
     // What is cached may be from before another instance wrote.
     cache = StateCache()
     pending = []
+    truncation = try storedTruncation()
     partitionsRead = 0
     partitionsCheckedAt = 0
     progress = [:]
@@ -153,11 +155,24 @@ final class ProcessorLoop {
     storedSequence = stored.sequence
     sequence = max(stored.sequence, produced)
     try awaitSource()
+    let isSweeping = truncation.sweep != nil
     shared.withLock { shared in
+      shared.status.isSweeping = isSweeping
       shared.status.sequence = stored.sequence
       shared.status.progress = stored.source
     }
     become(.running)
+  }
+
+  private func storedTruncation() throws -> Truncation {
+    let key = Truncation.stateKey
+    guard let text = try patiently({ () throws(SinkError) in try sink.load([key]) })[0] else {
+      return .none
+    }
+    guard let truncation = Truncation(stateText: text) else {
+      throw StateError(key: key, value: text)
+    }
+    return truncation
   }
 
   private func awaitSource() throws {
@@ -192,13 +207,28 @@ final class ProcessorLoop {
     if MonotonicClock.milliseconds() - partitionsCheckedAt >= Self.partitionsMilliseconds {
       try lookForMore()
     }
+    if let sweep = truncation.sweep { return try take(back: sweep) }
     if pending.isEmpty {
       pending = try transport.poll(milliseconds: Self.pollMilliseconds).filter { record in
         record.offset >= progress[record.partition]?.nextOffset ?? 0
       }[...]
     }
     guard !pending.isEmpty else { return }
-    var work = task.begin(cutBatch(), progress: progress, decoder: decoder)
+    try finish(
+      task.begin(cutBatch(), progress: progress, decoder: decoder, truncation: truncation))
+  }
+
+  /// The next rows of a table that was truncated.
+  private func take(back sweep: Truncation.Sweep) throws {
+    let rows = try patiently { () throws(SinkError) in
+      try sink.rows(after: sweep.after, limit: Self.batchRecordsMax)
+    }
+    try finish(
+      task.begin(
+        sweeping: rows, isLast: rows.count < Self.batchRecordsMax, truncation: truncation))
+  }
+
+  private func finish(_ work: consuming Work) throws {
     while !work.needs.isEmpty { work.supply(try state(work.needs)) }
     var effects = try work.finish()
     try transport.place(&effects.outbox)
@@ -207,7 +237,7 @@ final class ProcessorLoop {
       previousSequence: storedSequence, sequence: sequence + 1, effects: effects)
     try commit(batch)
     try transport.produce(effects.outbox, sequence: sequence)
-    transport.report(effects.progress)
+    if !effects.progress.isEmpty { transport.report(effects.progress) }
   }
 
   private func cutBatch() -> [InputRecord] {
@@ -242,8 +272,11 @@ final class ProcessorLoop {
     storedSequence = batch.sequence
     for write in batch.effects.state { cache.set(write.key, write.value) }
     for part in batch.effects.progress { progress[part.partition] = part }
+    truncation = batch.effects.truncation ?? truncation
     let now = Self.wallClockMicroseconds()
+    let isSweeping = truncation.sweep != nil
     shared.withLock { shared in
+      shared.status.isSweeping = isSweeping
       shared.status.committed(batch.effects, sequence: batch.sequence, at: now)
       shared.status.cachedEntries = cache.count
       shared.status.cachedBytes = cache.bytes

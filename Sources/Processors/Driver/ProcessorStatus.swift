@@ -45,6 +45,8 @@ package struct ProcessorStatus: Sendable {
   package internal(set) var newestWindow: WindowTotal?
   /// What changed last, the newest last.
   package internal(set) var highlights: [String] = []
+  /// Rows of a truncated table are being taken back.
+  package internal(set) var isSweeping = false
   /// Entries and bytes of cached state.
   package internal(set) var cachedEntries = 0
   package internal(set) var cachedBytes = 0

@@ -50,6 +50,8 @@ package struct Effects: Sendable {
   package private(set) var highlights: [String] = []
   /// The newest window that changed.
   package var newestWindow: WindowTotal?
+  /// What is known of truncations from now on, if that has changed; it is in `state`, too.
+  package var truncation: Truncation?
   /// When the source committed each row that is not a snapshot's, in microseconds since 1970.
   package var sourceTimes: [Int64] = []
 
