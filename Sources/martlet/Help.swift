@@ -45,9 +45,9 @@ struct Help {
     let lines = rows.map { row in
       let indent = "\n" + String(repeating: " ", count: width + 4)
       let meaning = row.1.split(separator: "\n").joined(separator: indent)
-      return "  \(row.0)\(String(repeating: " ", count: width - row.0.count))  \(meaning)\n"
+      return "  \(row.0)\(String(repeating: " ", count: width - row.0.count))  \(meaning)"
     }
-    return "usage: martlet \(command) \(usage)\n\n\(does)\n\n\(lines.joined())"
+    return "usage: martlet \(command) \(usage)\n\n\(does)\n\n\(lines.joined(separator: "\n"))"
   }
 
   private static func overview(_ command: String, _ pages: [Help]) -> String {
@@ -90,7 +90,7 @@ extension Help {
         ("--http HOST:PORT", "where /health and /metrics of everything are;\nwhat the file says"),
       ]),
     Help(
-      command: "capture", usage: "--config FILE --bootstrap HOST:PORT|--data DIR [OPTIONS]",
+      command: "capture", usage: "--config FILE (--bootstrap ... | --data DIR) [OPTIONS]",
       does: "Changes of a Postgres database into topics, until SIGTERM or Ctrl-C.",
       rows: [
         ("--config FILE", "a connector as Kafka Connect has it: JSON, or properties"),

@@ -22,10 +22,22 @@ def postgres():
     postgres.stop()
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    yield
+    for process in Command.running:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 class Command:
+    running = []
+
     def __init__(self, directory, *words):
         self.log = directory / "command.log"
         self.process = subprocess.Popen([BINARY, *words], stderr=open(self.log, "wb"))
+        self.running.append(self.process)
         found = until(lambda: re.search(r"metrics on port (\d+)", self.log.read_text()))
         self.url = f"http://127.0.0.1:{found.group(1)}"
 
@@ -53,6 +65,7 @@ class Command:
 
 def test_processors(tmp_path):
     node = Node(tmp_path / "data")
+    Command.running.append(node.process)
     make_topics(node.address)
     config = tmp_path / "processors.yaml"
     database = SQLite(tmp_path)
@@ -81,6 +94,7 @@ def test_processors(tmp_path):
     node.kill()
     until(lambda: command.value("martlet_processor_last_error", processor="revenue") or "No broker" in command.log.read_text(), 60)
     node.start()
+    Command.running.append(node.process)
     command.stop()
     assert node.stop() == 0
 
