@@ -1,9 +1,10 @@
 /// TRUNCATE of the source's table: all of its rows are gone, in all partitions, and one record in
 /// one partition says so.
 ///
-/// What orders it among the rows of other partitions is the LSN (the event's `source.lsn`): it locks
-/// the table against everybody else, so what other transactions did to the table is either all
-/// before it or all behind it in the WAL. A row's state has the LSN of the event that it is from.
+/// What orders it among the rows of other partitions is the LSN (the event's `source.lsn`): it
+/// locks the table against everybody else, so what other transactions did to the table is either
+/// all before it or all behind it in the WAL. A row's state has the LSN of the event that it is
+/// from.
 ///
 /// (1) From the record on, an event whose LSN is lower is about a row that is gone.
 /// (2) Rows whose state is from before are taken back by a sweep over the state, a batch at a time;

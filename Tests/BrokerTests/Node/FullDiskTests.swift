@@ -21,7 +21,7 @@ import Testing
     harness.wait(1000)
     guard case .count(let free) = try disk.perform(.freeSpace) else { return harness }
     disk.capacity = Int64.max / 2 - free + Self.kept + (12 << 20)
-    let value = String(repeating: "x", count: 100_000)
+    let value = String(repeating: "x", count: 40_000)
     var refused: ErrorCode?
     for _ in 0..<2000 where refused == nil {
       do { try harness.produce("a", [value]) } catch let code as ErrorCode { refused = code }
