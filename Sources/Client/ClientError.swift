@@ -32,6 +32,8 @@ public struct ClientError: Error, Hashable, Sendable {
   public let code: Code
   /// One sentence: what is wrong, where, what to do.
   public let message: String
+  /// The record that is too large for its topic, where that is what is wrong.
+  package var oversized: OversizedRecord?
 
   package init(_ code: Code, _ message: String) {
     self.code = code
@@ -65,6 +67,20 @@ public struct ClientError: Error, Hashable, Sendable {
       .noOffset:
       false
     }
+  }
+}
+
+/// A record that its topic does not take.
+package struct OversizedRecord: Hashable, Sendable {
+  package var partition: TopicPartition
+  package var key: [UInt8]?
+  /// Of its batch, in which it is alone, in bytes.
+  package var size: Int
+
+  package init(partition: TopicPartition, key: [UInt8]?, size: Int) {
+    self.partition = partition
+    self.key = key
+    self.size = size
   }
 }
 

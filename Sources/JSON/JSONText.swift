@@ -4,6 +4,9 @@
 /// Public for the reason that `ByteReader` is.
 public struct JSONText: Sendable {
   @usableFromInline package private(set) var bytes: [UInt8]
+  /// How many values were written as null because their form has no place for them; counted by
+  /// whoever writes them.
+  @usableFromInline package var unsayable = 0
 
   @inlinable
   package init(capacity: Int = 0) {

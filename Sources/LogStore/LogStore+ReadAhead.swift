@@ -11,8 +11,11 @@ package struct ReadAheadID: Hashable, Comparable, Sendable {
 /// Reading what is not in memory, without the owner's thread waiting for the disk: somebody who
 /// reads a backlog would hold up everybody who appends.
 extension LogStore {
+  /// Read beyond what is asked for, for who goes through a log.
+  private static let blocksAhead = 3
+
   /// Begins to read what `slice(of:from:bytesMax:)` would look at into memory, at most `blocksMax`
-  /// blocks of it, and the block behind it for who comes for more. Nil if nothing is to be waited
+  /// blocks of it, and some behind it for who comes for more. Nil if nothing is to be waited
   /// for, also where the slice would fail; otherwise the reads to wait for, which `.readAhead`
   /// tells the end of. It may be that more is to be read then.
   package func readAhead(
@@ -45,9 +48,11 @@ extension LogStore {
     }
     let (waits, isMissing) = read(range, slot, index, blocksMax)
     if !isMissing {
+      // Who finds all he asks for goes through the log; it keeps the disk busy.
+      let ahead = waits.isEmpty ? Self.blocksAhead : 1
       let block = blocks.blockBytes
       let next = (range.upperBound + block - 1) / block * block
-      _ = read(next..<max(next, min(end, next + block)), slot, index, 1)
+      _ = read(next..<max(next, min(end, next + Int64(ahead) * block)), slot, index, ahead)
     }
     guard isMissing || !waits.isEmpty else { return nil }
     return waits

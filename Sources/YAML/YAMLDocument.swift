@@ -12,14 +12,15 @@ package enum YAMLDocument {
 
   /// Reads a file.
   package static func read(path: String) throws(YAMLError) -> YAMLNode {
-    guard let file = unsafe fopen(path, "re") else {
-      throw YAMLError(
-        line: 0, "\(path) cannot be read: \(unsafe String(cString: strerror(errno))).")
+    func unreadable() -> YAMLError {
+      YAMLError(line: 0, "\(path) cannot be read: \(unsafe String(cString: strerror(errno))).")
     }
+    guard let file = unsafe fopen(path, "re") else { throw unreadable() }
     defer { unsafe fclose(file) }
     var bytes = [UInt8](repeating: 0, count: bytesMax + 1)
     let count = unsafe fread(&bytes, 1, bytes.count, file)
-    guard unsafe ferror(file) == 0 else { throw YAMLError(line: 0, "\(path) cannot be read.") }
+    // A directory can be opened.
+    guard unsafe ferror(file) == 0 else { throw unreadable() }
     return try parse(Array(bytes[..<count]))
   }
 

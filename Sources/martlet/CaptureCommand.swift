@@ -32,7 +32,8 @@ struct CaptureCommand {
     do throws(CaptureConfigError) {
       config = try ConnectorFile.read(path: path)
     } catch {
-      throw UsageError("\(path): \(error)")
+      let sentence = "\(error)"
+      throw UsageError(sentence.hasPrefix(path) ? sentence : "\(path): \(sentence)")
     }
     forgets = try arguments.flag("forget")
     if try arguments.flag("check") {

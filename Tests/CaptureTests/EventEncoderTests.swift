@@ -231,4 +231,112 @@ import Testing
       try events(.create(new), unwrapped(.rewrite, fields: ["source.nope"]))
     }
   }
+
+  @Test func `what a form cannot say is null and said once, or stops capture`() throws {
+    let numeric = TableSchema(
+      oid: 8, namespace: "public", name: "prices",
+      columns: [
+        ColumnSchema(name: "id", typeOID: 1700, typeModifier: 10 << 16 | 4, isOptional: false),
+        ColumnSchema(name: "price", typeOID: 1700, typeModifier: 10 << 16 | 2 + 4),
+        ColumnSchema(name: "total", typeOID: 1700, isOptional: false),
+        ColumnSchema(name: "all", typeOID: 1231, isOptional: false),
+      ], keyColumns: [0])
+    func events(_ encoder: inout EventEncoder, _ values: String?...) throws -> JSONValue {
+      let row = values.map { $0.map { TupleColumn.text(ArraySlice($0.utf8)) } ?? .null }
+      let events = try encoder.events(
+        for: .create(row), of: numeric, source: Self.source, now: 1_700_000_000_987_654_321)
+      return try Self.json(events[0].value)["after"]
+    }
+    var encoder = Self.encoder()
+    #expect(try events(&encoder, "1", "NaN", "1.5", "{1}")["price"] == .null)
+    #expect(encoder.takeNotes().map { $0.contains("column price of public.prices") } == [true])
+    #expect(try events(&encoder, "1", "-Infinity", "1.5", "{1}")["price"] == .null)
+    #expect(encoder.takeNotes() == [])
+    // An element may be null, whatever the column is.
+    #expect(try events(&encoder, "1", "1", "1.5", "{NaN}")["all"].elements == [.null])
+    #expect(encoder.takeNotes().count == 1)
+    for row in [["1", "1", "NaN", "{}"], ["NaN", "1", "1", "{}"]] {
+      let error = #expect(throws: EventError.self) {
+        _ = try events(&encoder, row[0], row[1], row[2], row[3])
+      }
+      #expect(error.map { "\($0)".contains("NaN, which decimal.handling.mode=precise") } == true)
+    }
+    var failing = Self.encoder { $0.convertingMode = .fail }
+    #expect(throws: EventError.self) { _ = try events(&failing, "1", "NaN", "1", "{}") }
+    var silent = Self.encoder { $0.convertingMode = .skip }
+    #expect(try events(&silent, "1", "NaN", "1", "{}")["price"] == .null)
+    #expect(silent.takeNotes() == [])
+    var string = Self.encoder { $0.decimalMode = .string }
+    #expect(try events(&string, "NaN", "NaN", "Infinity", "{NaN}")["total"].text == "Infinity")
+    #expect(string.takeNotes() == [])
+  }
+
+  @Test func `a table of no columns has rows that are empty`() throws {
+    let rows: [[String?]] = [["9", "public", "none", "d"] + [String?](repeating: nil, count: 8)]
+    let table = try #require(try TableSchema.tables(rows: rows).first)
+    #expect(table.columns == [])
+    var encoder = Self.encoder(schemas: true)
+    for change in [Change.read([]), .create([])] {
+      let event = try #require(
+        try encoder.events(for: change, of: table, source: Self.source, now: 1).first)
+      #expect(event.key == nil)
+      #expect(try Self.json(event.value)["payload"]["after"].members.isEmpty)
+    }
+  }
+
+  @Test func `columns that are not wanted are in no value, and in the key all the same`() throws {
+    let filter = try NameFilter("column", includes: [], excludes: ["public.orders.(id|big|many)"])
+    let table = filter.marking(Self.table)
+    for schemas in [false, true] {
+      var encoder = Self.encoder(schemas: schemas)
+      let old = Self.row("1", "m", "secret", "9", "{x}", "\\x01", "{1}")
+      let event = try #require(
+        try encoder.events(
+          for: .update(old: .full(old), new: new), of: table, source: Self.source, now: 1
+        ).first)
+      let value = try Self.json(event.value)
+      let payload = schemas ? value["payload"] : value
+      for row in [payload["before"], payload["after"]] {
+        #expect(row.members.keys.sorted() == ["blob", "note", "tags", "total"])
+      }
+      #expect(Self.text(event.key)?.contains("{\"id\":1}") == true)
+      #expect(Self.text(event.value)?.contains("\"big\"") == false)
+    }
+    // Flat rows have what is added behind the columns, also when there are none.
+    let none = try NameFilter("column", includes: ["x.y.z"], excludes: []).marking(Self.table)
+    var flat = Self.encoder {
+      $0.unwrap = UnwrapOptions()
+      $0.unwrap?.addFields = ["op"]
+    }
+    let event = try flat.events(for: .create(new), of: none, source: Self.source, now: 1)[0]
+    #expect(Self.text(event.value) == "{\"__op\":\"c\"}")
+  }
+
+  @Test func `a transaction's events are counted over all and over each table`() throws {
+    let id = TransactionID(xid: 5, lsn: LSN(30))
+    var counts = TransactionCounts(id)
+    func take(_ table: String, _ events: Int = 1) -> [Int64] {
+      let place = counts.next(table)
+      #expect(place.id == id)
+      counts.count(events, of: table)
+      return [place.totalOrder, place.dataCollectionOrder]
+    }
+    #expect(take("b") == [1, 1])
+    #expect(take("a", 2) == [2, 1])
+    #expect(take("b") == [4, 2])
+    #expect(take("a") == [5, 3])
+    #expect(counts.total == 5)
+    #expect(counts.tables.map(\.table) == ["b", "a"])
+    #expect(counts.tables.map(\.events) == [2, 3])
+    // A changed key is two events, in whatever form they are written.
+    for unwrap in [nil, UnwrapOptions()] {
+      var encoder = Self.encoder { $0.unwrap = unwrap }
+      let old = Self.row("2", nil, nil, nil, nil, nil, nil)
+      _ = try encoder.events(
+        for: .update(old: .key(old), new: new), of: Self.table, source: Self.source, now: 1)
+      #expect(encoder.placesTaken == 2)
+      _ = try encoder.events(for: .create(new), of: Self.table, source: Self.source, now: 1)
+      #expect(encoder.placesTaken == 1)
+    }
+  }
 }

@@ -199,6 +199,35 @@ import Testing
     #expect(comparableSchema(ours["schema"]) == theirs["schema"])
   }
 
+  @Test func `a snapshot's rows say where they stand as those that were recorded do`() throws {
+    var rows: [(table: String, marker: String)] = []
+    for event in try RecordedEvents.events("all-schemaless.ndjson") {
+      let payload = try event.payload
+      guard payload["op"].text == "r", let marker = payload["source"]["snapshot"].text,
+        marker != "incremental"
+      else { continue }
+      rows.append((try #require(payload["source"]["table"].text), marker))
+    }
+    #expect(rows.count == 10)
+    for (index, row) in rows.enumerated() {
+      let marker = SnapshotMarker(
+        isFirst: index == 0,
+        isFirstOfTable: index == 0 || rows[index - 1].table != row.table,
+        isLastOfTable: index == rows.count - 1 || rows[index + 1].table != row.table,
+        isLast: index == rows.count - 1)
+      #expect(marker.rawValue == row.marker, "row \(index), of \(row.table)")
+    }
+    // Not among those that were recorded.
+    func marker(_ first: Bool, _ firstOfTable: Bool, _ lastOfTable: Bool, _ last: Bool) -> String {
+      SnapshotMarker(
+        isFirst: first, isFirstOfTable: firstOfTable, isLastOfTable: lastOfTable, isLast: last
+      ).rawValue
+    }
+    #expect(marker(false, true, false, false) == "first_in_data_collection")
+    #expect(marker(true, true, true, false) == "first")
+    #expect(marker(true, true, true, true) == "last")
+  }
+
   @Test(arguments: ["all-schemaless.ndjson", "all-with-schema.ndjson"])
   func `rows, tombstones, truncations, messages, transactions and heartbeats come out the same`(
     file: String

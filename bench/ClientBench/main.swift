@@ -56,6 +56,28 @@ func diskSync(in directory: String) throws -> LatencySketch {
   return sketch
 }
 
+/// MB per second of the same segments read by the disk itself, one megabyte after another.
+func diskRead(in directory: String) throws -> Double {
+  let disk = try FileDisk(directory: directory)
+  let memory = BlockMemory(count: 1 << 20)
+  var bytes = 0
+  let start = MonotonicClock.nanoseconds()
+  for log in try disk.names(in: "logs") {
+    for name in try disk.names(in: "logs/\(log)") where name.hasSuffix(".log") {
+      let file = try disk.openFile("logs/\(log)/\(name)", .existing, direct: true)
+      var position: Int64 = 0
+      while case .count(let count) = try disk.perform(
+        .load(file, position: position, DiskBytes(memory, 0..<memory.count))), count > 0
+      {
+        position += count
+      }
+      bytes += Int(position)
+      _ = try disk.perform(.close(file))
+    }
+  }
+  return Double(bytes) / Double(MonotonicClock.nanoseconds() - start) * 1e9 / 1e6
+}
+
 func payload(_ size: Int) -> [UInt8] {
   var generator = SystemRandomNumberGenerator()
   return (0..<size).map { _ in UInt8.random(in: 0...255, using: &generator) }
@@ -180,6 +202,7 @@ let single = try latency(client, seconds: option("seconds", 60), rate: rate)
 print("1 KiB at \(rate)/s, one by one: \(quantiles(single))")
 let backlog = try drain(client, megabytes: option("backlog-megabytes", 1500))
 print("1 KiB in batches, one producer: \(Int(backlog.produce)) MB/s written, then one consumer:")
-print("backlog read and decoded:     \(Int(backlog.consume)) MB/s")
+let read = Int(try diskRead(in: directory.path + "/data"))
+print("backlog read and decoded:     \(Int(backlog.consume)) MB/s; the disk itself: \(read) MB/s")
 client.close()
 node.stop()

@@ -116,6 +116,11 @@ extension Node {
           try append(part, topic.name, operation)
         } catch .busy {
           return false
+        } catch .tooLarge(let bytes, let bytesMax) {
+          operation.fail(
+            .messageTooLarge,
+            "the record batch is \(bytes) bytes, over the \(bytesMax) that this node's journal "
+              + "takes; send smaller batches, or start the node with a larger message.max.bytes")
         } catch {
           operation.fail(errorCode(for: error), "\(error)")
         }

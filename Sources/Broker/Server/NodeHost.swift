@@ -1,4 +1,4 @@
-internal import LogStore
+package import LogStore
 package import Platform
 
 /// What a node is started with.
@@ -19,6 +19,18 @@ package struct NodeHostOptions: Sendable {
   package var metricsOfParts: @Sendable () -> String = { "" }
 
   package init(directory: String) { self.directory = directory }
+
+  /// A batch is written to the journal in one piece, whose memory is bounded. Who has larger
+  /// batches says so before the node starts; half a journal file is where it ends.
+  package var store: LogStoreOptions {
+    var store = LogStoreOptions()
+    let asked = settings.last { $0.0 == "message.max.bytes" }.flatMap { Int($0.1) } ?? 0
+    let bytesMax = Int(store.journal.fileBytes / 2)
+    // The journal's own headers are far below a block.
+    let needed = min(asked, bytesMax) + store.journal.blockBytes
+    store.journal.groupBytesMax = min(max(store.journal.groupBytesMax, needed), bytesMax)
+    return store
+  }
 }
 
 /// Why a node does not start, in one sentence.
@@ -53,7 +65,8 @@ package final class HostedNode {
           "Another process has \(options.directory) open; stop it or take another directory.")
       }
       let now = WallClock.milliseconds()
-      let store = try LogStore.open(disk, newID: UInt64.random(in: 1 ... .max), now: now)
+      let store = try LogStore.open(
+        disk, options: options.store, newID: UInt64.random(in: 1 ... .max), now: now)
       var nodeOptions = NodeOptions()
       nodeOptions.id = options.nodeID
       nodeOptions.apply(options.settings)

@@ -23,7 +23,14 @@ package struct CaptureConfig: Sendable {
   package var slotName = "debezium"
   package var publicationName = "dbz_publication"
   package var publicationMode = PublicationMode.filtered
+  /// A publication that is made publishes partitions under the name of their table.
+  package var publishesViaRoot = false
   package var tables = TableFilter()
+  package var columns = NameFilter()
+  /// Of the prefixes of logical messages.
+  package var messages = NameFilter()
+  package var providesTransactions = false
+  package var heartbeat = HeartbeatOptions()
   package var snapshotMode = SnapshotMode.initial
   package var snapshotThreads = 4
   package var envelope: EnvelopeOptions
@@ -69,8 +76,12 @@ package struct CaptureConfig: Sendable {
 
   /// The topic of a table: the prefix, the schema and the table, then the routes in their order.
   package func topic(schema: String, table: String) -> String {
-    let name = routers.reduce("\(topicPrefix).\(schema).\(table)") { $1.topic($0) }
-    return Self.legal(name)
+    topic("\(topicPrefix).\(schema).\(table)")
+  }
+
+  /// Where records go whose topic Debezium would name so.
+  package func topic(_ name: String) -> String {
+    Self.legal(routers.reduce(name) { $1.topic($0) })
   }
 
   /// Kafka's names have letters, digits, `.`, `_` and `-`; anything else becomes `_`, as in
@@ -85,6 +96,13 @@ package struct CaptureConfig: Sendable {
     }
     return legal
   }
+}
+
+/// Records that come whether anything changes or not, and a statement that goes with each.
+package struct HeartbeatOptions: Sendable {
+  /// Zero: none.
+  package var intervalMilliseconds: Int64 = 0
+  package var query: String?
 }
 
 /// A configuration that cannot be followed: one sentence that says what to change.
@@ -136,11 +154,18 @@ extension CaptureConfig {
       }
       publicationMode = known
     }
+    publishesViaRoot = try reader.flag("publish.via.partition.root") ?? false
     tables = try TableFilter(
       includeSchemas: reader.list("schema.include.list", old: "schema.whitelist"),
       excludeSchemas: reader.list("schema.exclude.list", old: "schema.blacklist"),
       includeTables: reader.list("table.include.list", old: "table.whitelist"),
       excludeTables: reader.list("table.exclude.list", old: "table.blacklist"))
+    columns = try NameFilter(
+      "column", includes: reader.list("column.include.list", old: "column.whitelist"),
+      excludes: reader.list("column.exclude.list", old: "column.blacklist"))
+    messages = try NameFilter(
+      "message.prefix", includes: reader.list("message.prefix.include.list"),
+      excludes: reader.list("message.prefix.exclude.list"))
     if let text = reader.text("skipped.operations") {
       skippedOperations = Set(text.split(separator: ",").map { $0.trimmingSpaces() })
       skippedOperations.remove("none")
@@ -152,14 +177,12 @@ extension CaptureConfig {
     statusMilliseconds =
       try reader.number("status.update.interval.ms", 100...60_000) ?? statusMilliseconds
     positionTopic = reader.text("martlet.position.topic") ?? positionTopic
-    if let interval = reader.text("heartbeat.interval.ms"), interval != "0" {
-      reader.note(
-        "heartbeat.interval.ms: the slot follows without heartbeats, and none are written.")
-    }
-    if try reader.flag("provide.transaction.metadata") == true {
-      throw CaptureConfigError(
-        "provide.transaction.metadata=true is not supported yet; set it to false.")
-    }
+    heartbeat.intervalMilliseconds =
+      try reader.number("heartbeat.interval.ms", 0...31_536_000_000) ?? 0
+    heartbeat.query = reader.text("heartbeat.action.query")
+    envelope.heartbeatPrefix = reader.text("topic.heartbeat.prefix") ?? envelope.heartbeatPrefix
+    envelope.transactionTopic = reader.text("topic.transaction") ?? envelope.transactionTopic
+    providesTransactions = try reader.flag("provide.transaction.metadata") ?? false
     if try reader.flag("slot.drop.on.stop") == true {
       reader.note("slot.drop.on.stop: the slot is kept; without it changes would be lost.")
     }
@@ -183,6 +206,8 @@ extension CaptureConfig {
 
   private mutating func readEnvelope(_ reader: inout PropertyReader) throws(CaptureConfigError) {
     envelope.decimalMode = try reader.choice("decimal.handling.mode") ?? envelope.decimalMode
+    envelope.convertingMode =
+      try reader.choice("event.converting.failure.handling.mode") ?? envelope.convertingMode
     envelope.timeMode = try reader.choice("time.precision.mode") ?? envelope.timeMode
     envelope.binaryMode = try reader.choice("binary.handling.mode") ?? envelope.binaryMode
     envelope.intervalMode = try reader.choice("interval.handling.mode") ?? envelope.intervalMode

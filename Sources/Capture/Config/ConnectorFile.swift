@@ -7,12 +7,15 @@ package enum ConnectorFile {
   private static let bytesMax = 1 << 20
 
   package static func read(path: String) throws(CaptureConfigError) -> CaptureConfig {
-    guard let file = unsafe fopen(path, "r") else {
-      throw CaptureConfigError("\(path) cannot be opened.")
+    func unreadable() -> CaptureConfigError {
+      CaptureConfigError("\(path) cannot be read: \(unsafe String(cString: strerror(errno))).")
     }
+    guard let file = unsafe fopen(path, "re") else { throw unreadable() }
     defer { unsafe fclose(file) }
     var bytes = [UInt8](repeating: 0, count: bytesMax)
     let count = unsafe fread(&bytes, 1, bytes.count, file)
+    // A directory can be opened.
+    guard unsafe ferror(file) == 0 else { throw unreadable() }
     guard count < bytesMax else { throw CaptureConfigError("\(path) is larger than a megabyte.") }
     return try parse(String(decoding: bytes[..<count], as: UTF8.self))
   }

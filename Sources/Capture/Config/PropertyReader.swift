@@ -2,7 +2,7 @@
 package struct PropertyReader {
   /// What these do changes which data is published: to go on without it would publish too much.
   private static let refused = [
-    "column.include.list", "column.exclude.list", "column.mask.", "column.truncate.",
+    "column.mask.", "column.truncate.",
     "message.key.columns", "converters", "predicates", "post.processors", "signal.data.collection",
     "snapshot.select.statement.overrides", "snapshot.include.collection.list",
   ]

@@ -17,6 +17,22 @@ package enum SnapshotMarker: String, Sendable, CaseIterable {
   case lastInDataCollection = "last_in_data_collection"
   case last
   case incremental
+
+  /// Of a row of a snapshot. The last one of all says so before anything else, as in Debezium.
+  package init(isFirst: Bool, isFirstOfTable: Bool, isLastOfTable: Bool, isLast: Bool) {
+    self =
+      if isLast {
+        .last
+      } else if isFirst {
+        .first
+      } else if isLastOfTable {
+        .lastInDataCollection
+      } else if isFirstOfTable {
+        .firstInDataCollection
+      } else {
+        .yes
+      }
+  }
 }
 
 /// The place of an event in its transaction, when transaction metadata is wanted.

@@ -27,12 +27,23 @@ package struct EnvelopeOptions: Hashable, Sendable {
   /// `hstore.handling.mode`.
   package enum HstoreMode: String, Sendable, CaseIterable { case json, map }
 
+  /// `event.converting.failure.handling.mode`: what becomes of a value that its form cannot say.
+  package enum ConvertingMode: String, Sendable, CaseIterable {
+    /// Capture stops.
+    case fail
+    /// Null, and a line in the log for each column.
+    case warn
+    /// Null.
+    case skip
+  }
+
   /// `topic.prefix`: the `name` in `source` and the first part of schema names.
   package var topicPrefix: String
   /// `key.converter.schemas.enable`, `value.converter.schemas.enable`.
   package var keySchemas = true
   package var valueSchemas = true
   package var decimalMode = DecimalMode.precise
+  package var convertingMode = ConvertingMode.warn
   package var timeMode = TimeMode.adaptive
   package var binaryMode = BinaryMode.bytes
   package var intervalMode = IntervalMode.numeric
@@ -41,6 +52,10 @@ package struct EnvelopeOptions: Hashable, Sendable {
   package var moneyFractionDigits = 2
   /// `tombstones.on.delete`.
   package var tombstonesOnDelete = true
+  /// `topic.heartbeat.prefix`: what stands before `topicPrefix` in the heartbeats' topic.
+  package var heartbeatPrefix = "__debezium-heartbeat"
+  /// `topic.transaction`: what stands behind `topicPrefix` in the topic of transactions.
+  package var transactionTopic = "transaction"
   /// `unavailable.value.placeholder`.
   package var unavailableValue = "__debezium_unavailable_value"
   /// `source.version`: what readers of the envelope may look at.

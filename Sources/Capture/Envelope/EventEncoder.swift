@@ -7,6 +7,8 @@ package enum EventError: Error, Equatable, Sendable {
   case columnCount(table: String, expected: Int, found: Int)
   /// The value is not what the type's output function prints.
   case malformedValue(table: String, column: String, text: String)
+  /// The form that was chosen has no place for the value, and null would say something else.
+  case unsayableValue(table: String, column: String, text: String)
   /// The connection was opened with the option `binary`.
   case binaryValue(table: String, column: String)
   /// A setting names something that does not exist.
@@ -21,6 +23,9 @@ extension EventError: CustomStringConvertible {
     case .malformedValue(let table, let column, let text):
       "column \(column) of \(table) has the value '\(text)', which its type does not print: check "
         + "that DateStyle is ISO and IntervalStyle is postgres"
+    case .unsayableValue(let table, let column, let text):
+      "Column \(column) of \(table) has the value \(text), which decimal.handling.mode=precise "
+        + "cannot say: set decimal.handling.mode to string or double, and start capture again."
     case .binaryValue(let table, let column):
       "column \(column) of \(table) came in binary: start replication without the option binary"
     case .unknownField(let name):
@@ -50,6 +55,12 @@ package struct EventEncoder: Sendable {
   /// How long the last key and value were: the next ones will be.
   private var keySize = 64
   private var valueSize = 1024
+  /// How many places in its transaction the last change took.
+  package private(set) var placesTaken = 1
+  /// Lines for the log, to be taken.
+  private var notes: [String] = []
+  /// Columns about which a line was written.
+  private var noted: Set<String> = []
 
   package init(options: EnvelopeOptions, catalog: TypeCatalog) {
     self.options = options
@@ -72,6 +83,7 @@ package struct EventEncoder: Sendable {
     for change: Change, of table: TableSchema, source: SourceInfo, now: Int64
   ) throws(EventError) -> [EncodedEvent] {
     let plan = try plan(for: table)
+    placesTaken = 1
     switch change {
     case .read(let row):
       return [try event(plan, "r", nil, row, source, now)].compactMap { $0 }
@@ -87,6 +99,13 @@ package struct EventEncoder: Sendable {
     }
   }
 
+  /// What people should know about the events since the last call.
+  package mutating func takeNotes() -> [String] {
+    guard !notes.isEmpty else { return [] }
+    defer { notes = [] }
+    return notes
+  }
+
   /// The schemas of a table's keys and values, for those who need them in another form. No key:
   /// nil.
   package mutating func schemas(
@@ -97,7 +116,7 @@ package struct EventEncoder: Sendable {
     let key = table.keyColumns.map {
       ConnectSchema.Field(plan.columns[$0].name, plan.columns[$0].schema)
     }
-    let row = plan.columns.map { ConnectSchema.Field($0.name, $0.schema) }
+    let row = plan.columns.filter(\.isInValue).map { ConnectSchema.Field($0.name, $0.schema) }
     return (
       key.isEmpty ? nil : ConnectSchema(.structure(key), name: "\(name).Key"),
       ConnectSchema(.structure(row), isOptional: true, name: "\(name).Value")
@@ -128,6 +147,7 @@ package struct EventEncoder: Sendable {
     guard let old, Self.isKeyChanged(plan, old, new) else {
       return [try event(plan, "u", old, new, source, now)].compactMap { $0 }
     }
+    placesTaken = 2
     let oldKey = try key(plan, old.columns)
     let newKey = try key(plan, new)
     var events = try delete(
@@ -232,6 +252,8 @@ package struct EventEncoder: Sendable {
       try Self.value(row[column], plan, column, isKeyOnly: false, &json)
     }
     json.byte(UInt8(ascii: "}"))
+    // Null is no key.
+    if json.unsayable > 0 { try unsayable(plan, [row], isKey: true) }
     if !plan.keyHead.isEmpty { json.byte(UInt8(ascii: "}")) }
     keySize = json.count + 8
     return json.take()
@@ -251,6 +273,9 @@ package struct EventEncoder: Sendable {
     }
     json.raw(",\"after\":")
     if let after { try Self.row(after, plan, isKeyOnly: false, &json) } else { json.null() }
+    if json.unsayable > 0 {
+      try unsayable(plan, [before?.columns, after].compactMap { $0 }, isKey: false)
+    }
     json.byte(UInt8(ascii: ","))
     source.write(plan.sourceHead, plan.sourceTable, to: &json)
     json.byte(UInt8(ascii: ","))
@@ -283,9 +308,12 @@ package struct EventEncoder: Sendable {
     } else {
       try Self.row(before?.columns ?? [], plan, isKeyOnly: false, &json)
     }
+    if json.unsayable > 0 {
+      try unsayable(plan, [after ?? before?.columns ?? []], isKey: false)
+    }
     // Back behind the last column.
     json.truncate(to: json.count - 1)
-    var isFirst = plan.columns.isEmpty
+    var isFirst = plan.isEmpty
     if options.unwrap?.isRewriting == true {
       if !isFirst { json.byte(UInt8(ascii: ",")) }
       isFirst = false
@@ -303,11 +331,42 @@ package struct EventEncoder: Sendable {
     return json.take()
   }
 
+  /// Values were written as null that are none.
+  private mutating func unsayable(
+    _ plan: TablePlan, _ rows: [[TupleColumn]], isKey: Bool
+  ) throws(EventError) {
+    for row in rows {
+      for (index, value) in row.enumerated() {
+        guard case .text(let text) = value else { continue }
+        let column = plan.columns[index]
+        var json = JSONText()
+        guard (try? json.value(text, as: column.kind)) != nil, json.unsayable > 0 else { continue }
+        let name = "\(plan.table.namespace).\(plan.table.name)"
+        let shown = String(decoding: text.prefix(60), as: UTF8.self)
+        // Elements of an array may be null whatever the column is.
+        let mayBeNull = if case .array = column.kind { true } else { column.schema.isOptional }
+        let isKey = isKey && plan.table.keyColumns.contains(index)
+        guard isKey || column.isInValue else { continue }
+        guard mayBeNull, !isKey, options.convertingMode != .fail else {
+          throw .unsayableValue(table: name, column: column.name, text: shown)
+        }
+        guard options.convertingMode == .warn, noted.insert("\(name).\(column.name)").inserted
+        else {
+          continue
+        }
+        notes.append(
+          "column \(column.name) of \(name) has the value \(shown), which "
+            + "decimal.handling.mode=precise cannot say: it is written as null, and so are others "
+            + "of its kind there; string and double can say it")
+      }
+    }
+  }
+
   private static func row(
     _ row: [TupleColumn], _ plan: TablePlan, isKeyOnly: Bool, _ json: inout JSONText
   ) throws(EventError) {
     json.byte(UInt8(ascii: "{"))
-    for column in row.indices {
+    for column in row.indices where plan.columns[column].isInValue {
       json.raw(plan.columns[column].label)
       try value(row[column], plan, column, isKeyOnly: isKeyOnly, &json)
     }

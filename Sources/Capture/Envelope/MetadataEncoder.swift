@@ -35,8 +35,8 @@ package struct MetadataEncoder: Sendable {
   }
 
   package var messageTopic: String { "\(options.topicPrefix).message" }
-  package var transactionTopic: String { "\(options.topicPrefix).transaction" }
-  package var heartbeatTopic: String { "__debezium-heartbeat.\(options.topicPrefix)" }
+  package var transactionTopic: String { "\(options.topicPrefix).\(options.transactionTopic)" }
+  package var heartbeatTopic: String { "\(options.heartbeatPrefix).\(options.topicPrefix)" }
 
   /// `pg_logical_emit_message`. `now`: nanoseconds since 1970-01-01 UTC.
   package func message(

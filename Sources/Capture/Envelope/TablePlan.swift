@@ -6,6 +6,8 @@ internal import JSON
 final class TablePlan: Sendable {
   struct Column: Sendable {
     var name: String
+    /// Rows have it; otherwise it is there for the key alone.
+    var isInValue: Bool
     /// `"name":`, with a comma in front in all but the first.
     var label: [UInt8]
     var kind: ValueKind
@@ -18,6 +20,8 @@ final class TablePlan: Sendable {
 
   let table: TableSchema
   let columns: [Column]
+  /// Rows have no column.
+  let isEmpty: Bool
   /// Columns of the key, labelled for it.
   let keyLabels: [(column: Int, label: [UInt8])]
   /// `{"schema":…,"payload":`, or nothing.
@@ -35,12 +39,15 @@ final class TablePlan: Sendable {
     let options = mapper.options
     let qualified = "\(options.topicPrefix).\(table.namespace).\(table.name)"
     var columns: [Column] = []
+    let first = table.columns.firstIndex(where: \.isInValue)
     for (index, column) in table.columns.enumerated() {
       columns.append(
-        Self.column(column, isFirst: index == 0, isKey: table.keyColumns.contains(index), mapper))
+        Self.column(
+          column, isFirst: index == first, isKey: table.keyColumns.contains(index), mapper))
     }
     self.table = table
     self.columns = columns
+    isEmpty = first == nil
     keyLabels = table.keyColumns.enumerated().map { position, column in
       (column, Self.label(columns[column].name, isFirst: position == 0))
     }
@@ -50,8 +57,8 @@ final class TablePlan: Sendable {
     keyHead = options.keySchemas ? Self.head(keySchema) : []
 
     let row = ConnectSchema(
-      .structure(columns.map { .init($0.name, $0.schema) }), isOptional: true,
-      name: "\(qualified).Value")
+      .structure(columns.filter(\.isInValue).map { .init($0.name, $0.schema) }),
+      isOptional: true, name: "\(qualified).Value")
     let envelope = EnvelopeSchemas.envelope(row, name: "\(qualified).Envelope")
     if let unwrap = options.unwrap {
       added = try AddedField.fields(unwrap.addFields, prefix: unwrap.addFieldsPrefix)
@@ -81,7 +88,8 @@ final class TablePlan: Sendable {
       isOptional || !hasSchemas
       ? JSONText.nullText : mapping.schema.defaultValue ?? zero ?? JSONText.nullText
     return Column(
-      name: column.name, label: label(column.name, isFirst: isFirst), kind: mapping.kind,
+      name: column.name, isInValue: column.isInValue, label: label(column.name, isFirst: isFirst),
+      kind: mapping.kind,
       absent: absent, unavailable: unavailable(mapping.kind, mapper.options), schema: mapping.schema
     )
   }

@@ -10,19 +10,29 @@ package struct Catalogue {
     package var identity: ReplicaIdentity
     package var hasPrimaryKey: Bool
     package var isPartitioned: Bool
-    /// The partitioned table that it is a part of, as `schema.table`.
-    package var root: String?
+    /// The partitioned tables that it is a part of, as `schema.table`.
+    package var ancestors: [String]
     package var isLogged: Bool
     package var maySelect: Bool
     package var isOwned: Bool
 
+    package init(
+      schema: String, name: String, identity: ReplicaIdentity, hasPrimaryKey: Bool,
+      isPartitioned: Bool, ancestors: [String], isLogged: Bool, maySelect: Bool, isOwned: Bool
+    ) {
+      self.schema = schema
+      self.name = name
+      self.identity = identity
+      self.hasPrimaryKey = hasPrimaryKey
+      self.isPartitioned = isPartitioned
+      self.ancestors = ancestors
+      self.isLogged = isLogged
+      self.maySelect = maySelect
+      self.isOwned = isOwned
+    }
+
     package var fullName: String { "\(schema).\(name)" }
     package var sqlName: String { SQL.name(schema, name) }
-
-    /// Whether the changes of its rows are published, by its own name or by that of its root.
-    func isPublished(in published: Set<String>) -> Bool {
-      isPartitioned || published.contains(fullName) || root.map(published.contains) ?? false
-    }
   }
 
   /// A table as a publication has it.
@@ -38,6 +48,9 @@ package struct Catalogue {
 
   package struct Publication: Equatable, Sendable {
     package var coversAll: Bool
+    /// `publish_via_partition_root`: changes come under the names of partitioned tables, not under
+    /// those of their partitions.
+    package var isViaRoot: Bool
     /// Of `insert`, `update`, `delete`, `truncate`.
     package var operations: [String]
   }
@@ -60,9 +73,10 @@ package struct Catalogue {
       SELECT n.nspname, c.relname, c.relreplident, EXISTS (SELECT FROM pg_index i \
       WHERE i.indrelid = c.oid AND i.indisprimary), c.relkind = 'p', c.relpersistence = 'p', \
       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), \
-      pg_has_role(c.relowner, 'USAGE'), (SELECT m.nspname || '.' || r.relname FROM pg_class r \
-      JOIN pg_namespace m ON m.oid = r.relnamespace WHERE r.oid = pg_partition_root(c.oid) \
-      AND r.oid <> c.oid) \
+      pg_has_role(c.relowner, 'USAGE'), CASE WHEN c.relispartition THEN \
+      (SELECT json_agg(m.nspname || '.' || r.relname) FROM pg_partition_ancestors(c.oid) a \
+      JOIN pg_class r ON r.oid = a.relid JOIN pg_namespace m ON m.oid = r.relnamespace \
+      WHERE r.oid <> c.oid) END \
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
       WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%' \
       AND n.nspname <> 'information_schema' ORDER BY 1, 2
@@ -73,22 +87,22 @@ package struct Catalogue {
       else { return nil }
       return Table(
         schema: schema, name: name, identity: identity, hasPrimaryKey: row[3] == "t",
-        isPartitioned: row[4] == "t", root: row[8], isLogged: row[5] == "t",
-        maySelect: row[6] == "t",
-        isOwned: row[7] == "t")
+        isPartitioned: row[4] == "t", ancestors: Self.names(row[8]) ?? [], isLogged: row[5] == "t",
+        maySelect: row[6] == "t", isOwned: row[7] == "t")
     }
   }
 
   package func publication(_ name: String) throws(PostgresError) -> Publication? {
     let rows = try connection.query(
       """
-      SELECT puballtables, pubinsert, pubupdate, pubdelete, pubtruncate FROM pg_publication \
+      SELECT puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot \
+      FROM pg_publication \
       WHERE pubname = \(SQL.literal(name))
       """)
     guard let row = rows.first else { return nil }
     let names = ["insert", "update", "delete", "truncate"]
     return Publication(
-      coversAll: row[0] == "t",
+      coversAll: row[0] == "t", isViaRoot: row[5] == "t",
       operations: names.indices.filter { row[$0 + 1] == "t" }.map { names[$0] })
   }
 
@@ -103,12 +117,40 @@ package struct Catalogue {
       """)
     return rows.compactMap { row in
       guard let schema = row[0], let name = row[1] else { return nil }
-      var columns: [String]?
-      if let text = row[2], case .array(let names) = try? JSONValue(parsing: text) {
-        columns = names.compactMap(\.text)
-      }
-      return PublishedTable(schema: schema, name: name, columns: columns, rowFilter: row[3])
+      return PublishedTable(
+        schema: schema, name: name, columns: Self.names(row[2]), rowFilter: row[3])
     }
+  }
+
+  /// The tables that were put into a publication by name, whatever their changes are called.
+  package func members(of publication: String) throws(PostgresError) -> Set<String> {
+    let rows = try connection.query(
+      """
+      SELECT n.nspname || '.' || c.relname FROM pg_publication_rel m \
+      JOIN pg_publication p ON p.oid = m.prpubid JOIN pg_class c ON c.oid = m.prrelid \
+      JOIN pg_namespace n ON n.oid = c.relnamespace \
+      WHERE p.pubname = \(SQL.literal(publication))
+      """)
+    return Set(rows.compactMap { $0.first ?? nil })
+  }
+
+  private static func names(_ json: String?) -> [String]? {
+    guard let json, case .array(let names) = try? JSONValue(parsing: json) else { return nil }
+    return names.compactMap(\.text)
+  }
+
+  /// Changes whenever a table is made, dropped or renamed, or goes into the publication or out of
+  /// it. Cheap: it is asked for again and again.
+  package func fingerprint(_ publication: String) throws(PostgresError) -> String {
+    let rows = try connection.query(
+      """
+      SELECT (SELECT sum(hashtextextended(relnamespace || ' ' || relname, oid::int8)) \
+      FROM pg_class WHERE relkind IN ('r', 'p') AND relpersistence = 'p'), \
+      (SELECT sum(hashint8(m.oid::int8)::int8) FROM pg_publication_rel m \
+      JOIN pg_publication p ON p.oid = m.prpubid \
+      WHERE p.pubname = \(SQL.literal(publication)))
+      """)
+    return rows.first.map { $0.map { $0 ?? "" }.joined(separator: " ") } ?? ""
   }
 
   package func slot(_ name: String) throws(PostgresError) -> SlotState? {
@@ -141,6 +183,21 @@ package struct Catalogue {
 
   package func types() throws -> TypeCatalog {
     try TypeCatalog(rows: try connection.query(TypeCatalog.query))
+  }
+
+  /// `schema.table.column` of every table outside of Postgres's own schemas.
+  package func columns() throws(PostgresError) -> [(table: String, column: String)] {
+    let rows = try connection.query(
+      """
+      SELECT n.nspname || '.' || c.relname, a.attname FROM pg_attribute a \
+      JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+      WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%' \
+      AND n.nspname <> 'information_schema' AND a.attnum > 0 AND NOT a.attisdropped
+      """)
+    return rows.compactMap { row in
+      guard let table = row[0], let column = row[1] else { return nil }
+      return (table, column)
+    }
   }
 
   /// A table as it is now; nil if it is gone.

@@ -59,12 +59,15 @@ struct ReplicationCommands {
   }
 
   /// From then on the connection streams. Transactions that committed before `from` are left out.
-  func start(_ slot: String, from: LSN, publication: String) throws(PostgresError) {
+  func start(
+    _ slot: String, from: LSN, publication: String, messages: Bool
+  ) throws(PostgresError) {
     // The names of publications are a list of SQL names within a literal.
     let names = SQL.literal(SQL.name(publication))
     try connection.beginCopy(
       "START_REPLICATION SLOT \(SQL.name(slot)) LOGICAL \(from) "
-        + "(proto_version '1', publication_names \(names))")
+        + "(proto_version '1', publication_names \(names)"
+        + (messages ? ", messages 'true')" : ")"))
     try connection.makeNonblocking()
   }
 }

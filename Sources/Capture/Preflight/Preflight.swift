@@ -50,7 +50,8 @@ package enum Preflight {
     let tables = try catalogue.tables()
     let wanted = tables.filter { config.tables.wants(schema: $0.schema, table: $0.name) }
     tablesFound(config, tables, wanted, &findings)
-    try publication(config, catalogue, wanted, &findings)
+    try columnsFound(config, catalogue, wanted, &findings)
+    try publication(config, catalogue, tables, wanted, &findings)
     try self.slot(config, catalogue, slot, &findings)
     return findings.sorted { $0.severity > $1.severity }
   }
@@ -155,6 +156,22 @@ package enum Preflight {
     }
   }
 
+  private static func columnsFound(
+    _ config: CaptureConfig, _ catalogue: Catalogue, _ wanted: [Catalogue.Table],
+    _ findings: inout [Finding]
+  ) throws(PostgresError) {
+    guard !config.columns.isEmpty else { return }
+    let names = Set(wanted.map(\.fullName))
+    let columns = try catalogue.columns().filter { names.contains($0.table) }
+    for pattern in config.columns.missing(from: columns.map { "\($0.table).\($0.column)" }) {
+      findings.append(
+        Finding(
+          .warning,
+          "A column list has '\(pattern)', and no column of a wanted table is named so; entries "
+            + "are schema.table.column."))
+    }
+  }
+
   private static func identity(_ table: Catalogue.Table, _ findings: inout [Finding]) {
     let hasIdentity =
       switch table.identity {
@@ -180,16 +197,13 @@ package enum Preflight {
   }
 
   private static func publication(
-    _ config: CaptureConfig, _ catalogue: Catalogue, _ wanted: [Catalogue.Table],
-    _ findings: inout [Finding]
+    _ config: CaptureConfig, _ catalogue: Catalogue, _ tables: [Catalogue.Table],
+    _ wanted: [Catalogue.Table], _ findings: inout [Finding]
   ) throws(PostgresError) {
     let name = SQL.name(config.publicationName)
+    let names = Set(wanted.map(\.fullName))
     guard let publication = try catalogue.publication(config.publicationName) else {
-      let list = wanted.map(\.sqlName).joined(separator: ", ")
-      let sql =
-        config.publicationMode == .allTables
-        ? "CREATE PUBLICATION \(name) FOR ALL TABLES;"
-        : "CREATE PUBLICATION \(name) FOR TABLE \(list);"
+      let sql = "\(PublicationSetup.statement(config, wanted));"
       if config.publicationMode == .disabled {
         findings.append(
           Finding(.error, "There is no publication '\(config.publicationName)'.", sql: sql))
@@ -200,6 +214,10 @@ package enum Preflight {
             "There is no publication '\(config.publicationName)', and "
               + "'\(config.address.user)' may not make it; the tables' owner may.", sql: sql))
       }
+      var coverage = Coverage(
+        tables, wanted: names, published: [], isViaRoot: config.publishesViaRoot)
+      coverage.add(config.publicationMode == .allTables ? tables : wanted)
+      partitions(config, coverage, wanted, isThere: false, &findings)
       return
     }
     for operation in ["insert", "update", "delete"]
@@ -210,14 +228,59 @@ package enum Preflight {
           sql: "ALTER PUBLICATION \(name) SET (publish = 'insert, update, delete, truncate');"))
     }
     let published = Set(try catalogue.publishedTables(config.publicationName).map(\.fullName))
-    for table in wanted where !table.isPublished(in: published) {
+    var coverage = Coverage(
+      tables, wanted: names, published: published, isViaRoot: publication.isViaRoot)
+    let members = try catalogue.members(of: config.publicationName)
+    var added: [Catalogue.Table] = []
+    for table in wanted
+    where table.isLogged && coverage.answer(for: table) == .absent
+      && !members.contains(table.fullName)
+    {
       let isMended = config.publicationMode == .filtered && table.isOwned
+      if isMended { added.append(table) }
       findings.append(
         Finding(
           isMended ? .note : .error,
           "\(table.fullName) is not in the publication '\(config.publicationName)'"
             + (isMended ? " and will be added." : "."),
           sql: "ALTER PUBLICATION \(name) ADD TABLE \(table.sqlName);"))
+    }
+    coverage.add(added)
+    partitions(config, coverage, wanted, isThere: true, &findings)
+  }
+
+  /// Changes that come under names that nobody wants would be left out without a word.
+  private static func partitions(
+    _ config: CaptureConfig, _ coverage: Coverage, _ wanted: [Catalogue.Table], isThere: Bool,
+    _ findings: inout [Finding]
+  ) {
+    let alter = "ALTER PUBLICATION \(SQL.name(config.publicationName)) SET "
+    for table in wanted {
+      guard case .unwanted(let names, let all) = coverage.answer(for: table) else { continue }
+      let list = names.prefix(3).joined(separator: ", ") + (names.count > 3 ? ", …" : "")
+      if !table.ancestors.isEmpty, table.ancestors.contains(names[0]) {
+        findings.append(
+          Finding(
+            .error,
+            "\(table.fullName) is a partition, whose changes are published under the name of "
+              + "\(list), and that is not wanted: add it to table.include.list, or "
+              + (isThere
+                ? "have them published under the partitions' names."
+                : "set publish.via.partition.root=false."),
+            sql: isThere ? alter + "(publish_via_partition_root = false);" : nil))
+      } else {
+        findings.append(
+          Finding(
+            all ? .error : .warning,
+            "\(table.fullName) is partitioned, and changes of its rows are published under the "
+              + "names of partitions that are not wanted (\(list)): add them to "
+              + "table.include.list, or "
+              + (isThere
+                ? "have them published under the name of \(table.fullName)."
+                : "set publish.via.partition.root=true, and they come under that of "
+                  + "\(table.fullName)."),
+            sql: isThere ? alter + "(publish_via_partition_root = true);" : nil))
+      }
     }
   }
 

@@ -24,6 +24,8 @@ struct CaptureAttempt {
       phase: .creating, through: identity.end, slot: config.slotName,
       publication: config.publicationName, database: config.address.database,
       system: identity.system)
+    record.partitions = divided(OutputPartitions(writer.found))
+    record.countsMessages = true
     // First the intention: a slot that is there without it is not ours to drop.
     try writer.writeBlocking(record)
     if dropping { try replication.dropSlot(config.slotName) }
@@ -53,10 +55,12 @@ struct CaptureAttempt {
   }
 
   mutating func adopt(_ lsn: LSN, _ identity: ReplicationCommands.Identity) throws -> Bool {
-    let record = PositionRecord(
+    var record = PositionRecord(
       phase: .streaming, through: lsn, slot: config.slotName,
       publication: config.publicationName, database: config.address.database,
       system: identity.system)
+    record.partitions = divided(OutputPartitions(writer.found))
+    record.countsMessages = true
     try writer.writeBlocking(record)
     log("goes on from the slot '\(config.slotName)' at \(lsn), without the rows of before")
     return try stream(record)
@@ -64,9 +68,7 @@ struct CaptureAttempt {
 
   /// Goes on with an interrupted snapshot: another generation for the rows that are missing.
   mutating func resume() throws -> Bool {
-    guard var record = writer.record else {
-      preconditionFailure("nothing is resumed without a record")
-    }
+    var record = try found()
     for table in tables where !record.tables.contains(where: { $0.name == table.fullName }) {
       record.tables.append(.init(name: table.fullName))
     }
@@ -92,6 +94,32 @@ struct CaptureAttempt {
         + "\(written.values.reduce(0) { $0 + $1.count }) of their rows are there")
     try writer.writeBlocking(record)
     return try copy(record, snapshot, exporting, written: written)
+  }
+
+  /// The record that is resumed, with the partitions as they are now, and as this program counts.
+  private func found() throws -> PositionRecord {
+    guard var record = writer.record else {
+      preconditionFailure("nothing is resumed without a record")
+    }
+    var partitions = record.partitions ?? OutputPartitions(writer.found)
+    do {
+      for topic in writer.found { try partitions.take(topic, through: record.through.rawValue) }
+    } catch {
+      throw CaptureError("\(error)")
+    }
+    record.partitions = divided(partitions)
+    if !record.countsMessages {
+      // A transaction may be written in part, by ordinals that did not count them.
+      record.countsMessages = writer.writtenThrough < record.through.rawValue
+      if !record.countsMessages { log("logical messages are captured from the next start on") }
+    }
+    return record
+  }
+
+  /// Has the topics written to by these numbers.
+  private func divided(_ partitions: OutputPartitions) -> OutputPartitions {
+    for topic in writer.found { writer.divide(topic.name, by: partitions[topic.name]) }
+    return partitions
   }
 
   // MARK: Rows
@@ -140,7 +168,8 @@ struct CaptureAttempt {
     let reader = SnapshotReader(
       config: config, snapshot: snapshot, types: try catalogue.types(),
       lsn: record.generations.last?.lsn ?? record.through,
-      tables: readers.map { $0 ?? .init(index: 0, published: tables[0], written: [:]) }, work: work)
+      tables: readers.map { $0 ?? .init(index: 0, published: tables[0], written: [:]) }, work: work,
+      log: log)
     for number in 0..<threads { reader.start(number) }
     defer { work.cancel() }
     try withExtendedLifetime(exporting.connection) { try work.waitForImports() }
@@ -168,9 +197,8 @@ struct CaptureAttempt {
   // MARK: Changes
 
   mutating func stream() throws -> Bool {
-    guard let record = writer.record else {
-      preconditionFailure("nothing is resumed without a record")
-    }
+    let record = try found()
+    if record != writer.record { try writer.writeBlocking(record) }
     return try stream(record)
   }
 
@@ -188,14 +216,16 @@ struct CaptureAttempt {
       record.generations = []
       record.tables = []
     }
-    let encoder = ChangeEncoder(config, catalogue, try catalogue.types(), writer, history, log)
+    let encoder = ChangeEncoder(config, try catalogue.types(), history, log)
     var options = CaptureSession.Options()
     options.statusMilliseconds = try statusInterval()
     try replication.start(
-      config.slotName, from: record.through, publication: config.publicationName)
+      config.slotName, from: record.through, publication: config.publicationName,
+      messages: record.countsMessages)
     log("streams from \(record.through)")
     let driver = try StreamDriver(
-      replication.connection, writer, encoder, record, options, status)
+      replication.connection, .init(config: config, catalogue: catalogue, log: log), writer,
+      encoder, record, options, status)
     try driver.run(stop)
     return stop.isRequested
   }

@@ -65,6 +65,8 @@ package struct CaptureRunner {
       status.update { $0.attempts += 1 }
       do {
         if try attempt() { return }
+      } catch let error as LogWriteError where error.oversized != nil {
+        throw tooLarge(error)
       } catch {
         let problem = try Self.retriable(error)
         // A server that is away for an hour is worth one line, not a thousand.
@@ -100,6 +102,17 @@ package struct CaptureRunner {
     }
   }
 
+  /// Names the row, as far as the source can still be asked.
+  private func tooLarge(_ error: LogWriteError) -> CaptureError {
+    guard let record = error.oversized else { return CaptureError("\(error)") }
+    let all = try? Catalogue(PostgresConnection(config.address)).tables()
+    let tables = (all ?? []).filter {
+      config.tables.wants(schema: $0.schema, table: $0.name)
+        && config.topic(schema: $0.schema, table: $0.name) == record.topic
+    }
+    return CaptureError(record.sentence(tables.map(\.fullName), why: error.description))
+  }
+
   private static func isAboutPublication(_ error: PostgresError) -> Bool {
     error.description.split(separator: " ").contains("publication")
   }
@@ -112,7 +125,11 @@ package struct CaptureRunner {
     try checkBefore(catalogue)
     let tables = try PublicationSetup(config: config, catalogue: catalogue, log: log).prepare()
     let topics = tables.map { config.topic(schema: $0.schema, table: $0.name) }
-    let writer = try LogWriter(client, config, topics: Array(Set(topics)).sorted())
+    var outputs = Set(topics)
+    if config.providesTransactions {
+      outputs.insert(config.topic(MetadataEncoder(options: config.envelope).transactionTopic))
+    }
+    let writer = try LogWriter(client, config, topics: outputs.sorted())
     let replication = ReplicationCommands(
       connection: try PostgresConnection(
         config.address, replication: true, application: config.slotName))

@@ -15,7 +15,8 @@ final class LogWriter: PositionedLog, Sendable {
   private let connector: String
   private let positionTopic: String
   private let outputs: [PositionedProducer.Output]
-  private let opened: Condition<Set<String>>
+  /// Of each topic that is open, how its keys are divided; nil until that is said.
+  private let opened: Condition<[String: PartitionCounts?]>
   private let config: CaptureConfig
   /// The connector's position as it was found, or as it was written last.
   private let current: Condition<PositionRecord?>
@@ -23,7 +24,7 @@ final class LogWriter: PositionedLog, Sendable {
   init(_ client: Client, _ config: CaptureConfig, topics: [String]) throws {
     self.client = client
     self.config = config
-    opened = Condition(Set(topics))
+    opened = Condition(Dictionary(uniqueKeysWithValues: topics.map { ($0, nil) }))
     connector = config.name
     positionTopic = config.positionTopic
     do {
@@ -53,16 +54,35 @@ final class LogWriter: PositionedLog, Sendable {
   /// The largest major of a position in any partition.
   var writtenThrough: UInt64 { outputs.compactMap { $0.last?.major }.max() ?? 0 }
 
+  /// The topics that were known at the beginning.
+  var found: [FoundTopic] { Self.topics(outputs) }
+
+  private static func topics(_ outputs: [PositionedProducer.Output]) -> [FoundTopic] {
+    let byTopic = Dictionary(grouping: outputs, by: \.partition.topic)
+    return byTopic.keys.sorted().map { name in
+      let outputs = byTopic[name] ?? []
+      return FoundTopic(
+        name: name, partitions: Int32(outputs.count),
+        written: outputs.compactMap { $0.last?.major }.max())
+    }
+  }
+
   /// Makes ready to write to a topic that was not known at the beginning, of a table that was made
   /// since. Blocks.
-  func open(_ topic: String) throws(LogWriteError) {
-    guard !opened.withLock({ $0.contains(topic) }) else { return }
+  func open(_ topic: String) throws(LogWriteError) -> FoundTopic? {
+    guard opened.withLock({ $0[topic] }) == nil else { return nil }
+    let found: [PositionedProducer.Output]
     do {
-      _ = try producer.openBlocking([Self.newTopic(topic, config)])
+      found = try producer.openBlocking([Self.newTopic(topic, config)])
     } catch {
       throw LogWriteError(error)
     }
-    opened.withLock { _ = $0.insert(topic) }
+    opened.withLock { _ = $0.updateValue(nil, forKey: topic) }
+    return Self.topics(found).first
+  }
+
+  func divide(_ topic: String, by counts: PartitionCounts) {
+    opened.withLock { _ = $0.updateValue(counts, forKey: topic) }
   }
 
   // MARK: Writing
@@ -70,17 +90,42 @@ final class LogWriter: PositionedLog, Sendable {
   func enqueue(
     _ records: [PositionedRecord], _ done: @escaping @Sendable (LogWriteError?) -> Void
   ) -> Bool {
+    let counts = opened.withLock { $0 }
     let list = records.map { record in
       let headers = record.event.headers.map {
         RecordHeader(key: $0.name, value: $0.value)
       }
-      // Without a key there is no order but the table's own: one partition keeps it.
       let produced = ProducerRecord(
-        topic: record.topic, partition: record.event.key == nil ? 0 : nil, key: record.event.key,
+        topic: record.topic, partition: Self.partition(of: record, counts), key: record.event.key,
         value: record.event.value, headers: headers)
       return (record: produced, position: Position(record.position.major, record.position.minor))
     }
     return producer.enqueue(list) { done($0.map { LogWriteError($0) }) }
+  }
+
+  func prepare(_ topic: String) throws(LogWriteError) {
+    do {
+      _ = try producer.openBlocking([Self.newTopic(topic, config)])
+    } catch {
+      throw LogWriteError(error)
+    }
+  }
+
+  func append(_ event: EncodedEvent, to topic: String) {
+    let record = ProducerRecord(topic: topic, key: event.key, value: event.value)
+    _ = producer.producer.enqueue([record], acknowledged: { _ in })
+  }
+
+  /// Without a key there is no order but the table's own: one partition keeps it.
+  private static func partition(
+    of record: PositionedRecord, _ counts: [String: PartitionCounts?]
+  ) -> Int32 {
+    guard let key = record.event.key else { return 0 }
+    guard let counts = counts[record.topic] ?? nil else {
+      preconditionFailure("'\(record.topic)' is written to before it is known how to divide it")
+    }
+    let count = counts.count(at: record.position.major)
+    return count == 1 ? 0 : Murmur2.partition(of: key, count: count)
   }
 
   func whenRoom(_ call: @escaping @Sendable () -> Void) { producer.whenRoom(call) }
@@ -140,6 +185,9 @@ extension LogWriteError {
   init(_ error: ClientError) {
     self.init(
       "The log does not take it: \(error.message).", isFenced: error.code == .fenced,
-      isRetriable: error.isRetriable || error.code == .closed)
+      isRetriable: error.isRetriable || error.code == .closed,
+      oversized: error.oversized.map {
+        Oversized(topic: $0.partition.topic, key: $0.key, size: $0.size)
+      })
   }
 }

@@ -7,6 +7,7 @@ internal import Postgres
 /// (1) Everything happens on the loop's thread; completions of the log are posted to it.
 /// (2) What the log has no room for waits in `records`, and nothing more is read until it is taken:
 ///     memory is bounded by the log's buffer and one chunk. Status messages go on.
+/// (3) Nor is more read while a table that was announced is asked for.
 final class StreamDriver: ReadinessHandler {
   /// Records handed to the log in one piece. Small enough that a large transaction is not held
   /// back.
@@ -20,11 +21,25 @@ final class StreamDriver: ReadinessHandler {
   /// Frames read before acknowledgements and time get their turn.
   private static let framesPerTurnMax = 4000
   private static let stopMilliseconds: Int64 = 5000
+  /// So often the publication is looked at, while anything is written in the database.
+  private static let lookMilliseconds: Int64 = 1000
 
   private let loop: EventLoop
   private let connection: PostgresConnection
   private let target: any PositionedLog
   private let encoder: ChangeEncoder
+  private let catalogue: Catalogue
+  private let watch: PublicationWatch
+  private let thread = CatalogueThread()
+  private var isLooking = false
+  private var nextLook: Int64 = 0
+  private var lookedAt = LSN.zero
+  private let heartbeat: Heartbeat?
+  private let heartbeatThread: CatalogueThread?
+  private var isBeating = false
+  private var nextBeat: Int64 = 0
+  /// Where this stream began: changes from there on may be in the topics.
+  private let start: LSN
   private var session: CaptureSession
   private var decoder = PgOutputDecoder(protocolVersion: 1)
   private var record: PositionRecord
@@ -32,6 +47,8 @@ final class StreamDriver: ReadinessHandler {
   private var recordBytes = 0
   /// The chunk that the log had no room for: `records` are its records.
   private var refused: UInt64?
+  /// What was announced and is not ready: nothing more can be encoded.
+  private var announcing: Announcement?
   private var mayHaveMore = true
   private var wantsToSend = false
   private var stopDeadline: Int64?
@@ -41,11 +58,17 @@ final class StreamDriver: ReadinessHandler {
   private var meter = StreamMeter()
 
   init(
-    _ connection: PostgresConnection, _ target: any PositionedLog, _ encoder: ChangeEncoder,
-    _ record: PositionRecord, _ options: CaptureSession.Options, _ status: CaptureStatus
+    _ connection: PostgresConnection, _ setup: PublicationSetup, _ target: any PositionedLog,
+    _ encoder: ChangeEncoder, _ record: PositionRecord, _ options: CaptureSession.Options,
+    _ status: CaptureStatus
   ) throws {
     self.status = status
     loop = try EventLoop()
+    catalogue = setup.catalogue
+    watch = PublicationWatch(setup)
+    heartbeat = Heartbeat(setup.config, target, setup.log)
+    heartbeatThread = heartbeat == nil ? nil : CatalogueThread()
+    start = record.through
     self.connection = connection
     self.target = target
     self.encoder = encoder
@@ -66,6 +89,8 @@ final class StreamDriver: ReadinessHandler {
     loop.remove(connection.descriptor)
     loop.turn = { 1000 }
     hasEnded = true
+    thread.end()
+    heartbeatThread?.end()
     if let failure { throw failure }
   }
 
@@ -79,6 +104,8 @@ final class StreamDriver: ReadinessHandler {
   private func turn() -> Int64 {
     let now = MonotonicClock.milliseconds()
     session.tick(now: now)
+    lookIfDue(now)
+    beatIfDue(now)
     attempt {
       if mayHaveMore { try pump() }
       try perform()
@@ -86,8 +113,10 @@ final class StreamDriver: ReadinessHandler {
     if let stopDeadline, now >= stopDeadline { loop.stop() }
     updateInterest()
     meter.publish(session, to: status)
-    if mayHaveMore, refused == nil { return 0 }
-    return max(0, min(session.deadline, stopDeadline ?? .max) - now)
+    if mayHaveMore, isReading { return 0 }
+    let look = session.received > lookedAt && !isLooking ? nextLook : .max
+    let beat = heartbeat != nil && !isBeating ? nextBeat : .max
+    return max(0, min(session.deadline, stopDeadline ?? .max, look, beat) - now)
   }
 
   private func attempt(_ body: () throws -> Void) {
@@ -100,18 +129,20 @@ final class StreamDriver: ReadinessHandler {
 
   private func updateInterest() {
     var interest: Readiness = []
-    if refused == nil, stopDeadline == nil { interest.insert(.readable) }
+    if isReading { interest.insert(.readable) }
     if wantsToSend { interest.insert(.writable) }
     loop.change(connection.descriptor, interest)
   }
 
   // MARK: Reading
 
+  private var isReading: Bool { refused == nil && announcing == nil && stopDeadline == nil }
+
   private func pump() throws {
-    guard refused == nil, stopDeadline == nil else { return }
+    guard isReading else { return }
     var frames = 0
     mayHaveMore = false
-    while refused == nil {
+    while isReading {
       guard frames < Self.framesPerTurnMax else {
         mayHaveMore = true
         break
@@ -140,11 +171,12 @@ final class StreamDriver: ReadinessHandler {
       let message = try decoder.decode(payload)
       meter.received(message, walEnd)
       let before = records.count
-      try encoder.take(message, at: start, &session, into: &records)
+      let announcement = try encoder.take(message, at: start, &session, into: &records)
       session.collected(records.count - before)
       for record in records[before...] {
         recordBytes += (record.event.key?.count ?? 0) + (record.event.value?.count ?? 0)
       }
+      if let announcement { announce(announcement) }
     case .keepalive(let end, _, let replyRequested):
       meter.serverEnd = max(meter.serverEnd, end)
       session.keepalive(walEnd: end, replyRequested: replyRequested)
@@ -158,7 +190,10 @@ final class StreamDriver: ReadinessHandler {
   }
 
   private func handOver() {
-    guard refused == nil, let chunk = session.handOver() else { return }
+    guard refused == nil else { return }
+    // A record waits for its topic, and those behind it with it.
+    if let announcing, announcing.table == nil { return }
+    guard let chunk = session.handOver() else { return }
     meter.handedOver(chunk, records.count)
     offer(chunk)
   }
@@ -183,6 +218,89 @@ final class StreamDriver: ReadinessHandler {
     guard !hasEnded, let refused else { return }
     offer(refused)
     if self.refused == nil { mayHaveMore = true }
+  }
+
+  // MARK: Tables
+
+  private func announce(_ announcement: Announcement) {
+    announcing = announcement
+    let me = Owned(self)
+    let poster = loop.poster
+    let catalogue = Owned(catalogue)
+    thread.run { [target] in
+      let answer = Owned(Result { try announcement.ask(catalogue.value, target) })
+      poster.post { me.value.announced(answer.value) }
+    }
+  }
+
+  private func announced(_ result: Result<Announcement.Answer, any Error>) {
+    guard !hasEnded else { return }
+    attempt {
+      let answer = try result.get()
+      encoder.announced(answer)
+      if let topic = answer.topic, try isDividedAnew(topic) {
+        let me = Owned(self)
+        let poster = loop.poster
+        target.write(record) { error in
+          poster.post { me.value.readOn(error) }
+        }
+      } else {
+        readOn(nil)
+      }
+    }
+  }
+
+  /// True if the connector's record must say so before the topic is written to.
+  private func isDividedAnew(_ topic: FoundTopic) throws -> Bool {
+    let before = record.partitions
+    try record.partitions?.take(topic, through: start.rawValue)
+    target.divide(topic.name, by: record.partitions?[topic.name] ?? .init(topic.partitions))
+    return record.partitions != before
+  }
+
+  private func lookIfDue(_ now: Int64) {
+    guard !isLooking, now >= nextLook, session.received > lookedAt, stopDeadline == nil else {
+      return
+    }
+    isLooking = true
+    lookedAt = session.received
+    nextLook = now + Self.lookMilliseconds
+    let me = Owned(self)
+    let poster = loop.poster
+    let watch = Owned(watch)
+    thread.run {
+      let result = Result { () throws(PostgresError) in try watch.value.look() }
+      poster.post { me.value.looked(result) }
+    }
+  }
+
+  private func looked(_ result: Result<Void, PostgresError>) {
+    guard !hasEnded else { return }
+    isLooking = false
+    attempt { try result.get() }
+  }
+
+  private func beatIfDue(_ now: Int64) {
+    guard let heartbeat, !isBeating, now >= nextBeat, stopDeadline == nil else { return }
+    isBeating = true
+    nextBeat = now + heartbeat.intervalMilliseconds
+    let me = Owned(self)
+    let poster = loop.poster
+    let owned = Owned(heartbeat)
+    heartbeatThread?.run {
+      owned.value.beat()
+      poster.post { me.value.isBeating = false }
+    }
+  }
+
+  private func readOn(_ error: LogWriteError?) {
+    guard !hasEnded else { return }
+    attempt {
+      if let error { throw error }
+      announcing = nil
+      mayHaveMore = true
+      handOverUnlessBusy()
+    }
   }
 
   // MARK: Writing

@@ -6,6 +6,11 @@
 ///     of a snapshot row major  the base: all changes up to it precede the snapshot
 ///                       minor  1 (1 bit), generation (10), counter (41), table (12)
 ///
+///     of a message that is in    major  the LSN behind it: at most that of the next commit
+///     no transaction             minor  0
+///     of a transaction's BEGIN   major  LSN of its commit
+///                                minor  1: its changes and its END have ordinals from 1 on
+///
 /// (1) The ordinal counts every change that Postgres sends, also of tables nobody wants, so that
 ///     another list of tables does not shift it. The sub-record tells the records of one change
 ///     apart: a changed key makes a delete, a tombstone and a create.
@@ -29,6 +34,12 @@ package struct CapturePosition: Hashable, Comparable, Sendable {
   }
 
   package static func < (a: Self, b: Self) -> Bool { (a.major, a.minor) < (b.major, b.minor) }
+
+  /// Of a logical message outside of a transaction: before whatever commits behind it.
+  package static func message(at lsn: LSN) -> Self { Self(major: lsn.rawValue, minor: 0) }
+
+  /// Of what precedes a transaction's changes.
+  package static func begin(commit: LSN) -> Self { Self(major: commit.rawValue, minor: 1) }
 
   /// Of a change in a stream; ordinals begin at 1.
   package static func change(commit: LSN, ordinal: UInt64, subRecord: Int) -> Self {

@@ -111,6 +111,13 @@ package struct CaptureSession: Sendable {
     return (transaction.commit, transaction.ordinal)
   }
 
+  /// A message that belongs to no transaction: it comes between two.
+  package func message() throws(ProtocolError) {
+    guard transaction == nil else {
+      throw ProtocolError(description: "a message of no transaction stands within one")
+    }
+  }
+
   package mutating func commit(end: LSN) throws(ProtocolError) {
     guard transaction != nil else {
       throw ProtocolError(description: "a commit stands outside of a transaction")

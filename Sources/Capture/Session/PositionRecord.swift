@@ -49,6 +49,11 @@ package struct PositionRecord: Equatable, Sendable {
   package var base: UInt64 = 0
   package var generations: [Generation] = []
   package var tables: [Table] = []
+  /// How changes are divided among partitions; nil in a record that was written before it was kept.
+  package var partitions: OutputPartitions?
+  /// Logical messages are among what is counted by the ordinals of changes. They were not in
+  /// records of before; a transaction that was written in part goes on being counted as it was.
+  package var countsMessages = false
 
   package init(
     phase: Phase, through: LSN, slot: String, publication: String, database: String,
@@ -92,7 +97,7 @@ extension PositionRecord {
       if table.repeats { members.append(.init("repeats", .bool(true))) }
       return JSONValue.object(members)
     }
-    return JSONValue.object([
+    var members: [JSONValue.Member] = [
       .init("version", .number("1")),
       .init("phase", .string(phase.rawValue)),
       .init("through", .string("\(through)")),
@@ -104,7 +109,10 @@ extension PositionRecord {
       .init("base", .string("\(LSN(base))")),
       .init("generations", .array(generations)),
       .init("tables", .array(tables)),
-    ]).description
+    ]
+    if countsMessages { members.append(.init("messages", .bool(true))) }
+    if let partitions { members.append(.init("partitions", partitions.json)) }
+    return JSONValue.object(members).description
   }
 
   package init(json bytes: some Sequence<UInt8>) throws(PositionRecordError) {
@@ -156,6 +164,10 @@ extension PositionRecord {
       }
       self.tables.append(
         Table(name: name, completed: completed, repeats: table["repeats"] == .bool(true)))
+    }
+    countsMessages = value["messages"] == .bool(true)
+    if let partitions = value["partitions"] {
+      self.partitions = try OutputPartitions(json: partitions)
     }
   }
 }

@@ -6,6 +6,7 @@ internal import Postgres
 struct SnapshotReader: Sendable {
   /// A batch for the capture thread has about that many bytes.
   private static let batchBytes = 256 << 10
+  private static let batchRowsMax = 10_000
 
   struct Table: Sendable {
     var index: Int
@@ -20,6 +21,7 @@ struct SnapshotReader: Sendable {
   let lsn: LSN
   let tables: [Table]
   let work: SnapshotWork
+  let log: @Sendable (String) -> Void
 
   func start(_ number: Int) {
     Thread.start("snapshot-\(number)") {
@@ -60,39 +62,77 @@ struct SnapshotReader: Sendable {
     try connection.beginCopy(
       "COPY (SELECT \(columns) FROM \(only)\(SQL.name(found.namespace, found.name))\(condition)) "
         + "TO STDOUT")
+    return try rows(of: table, schema, connection, &encoder)
+  }
+
+  private func rows(
+    of table: Table, _ schema: TableSchema, _ connection: PostgresConnection,
+    _ encoder: inout EventEncoder
+  ) throws -> Bool {
     let decoder = CopyTextRow()
-    let source = SourceInfo(
-      database: config.address.database, time: WallClock.nanoseconds() / 1000, snapshot: .yes,
-      lsn: lsn)
+    var source = SourceInfo(
+      database: config.address.database, time: WallClock.nanoseconds() / 1000, lsn: lsn)
+    func event(
+      _ row: [TupleColumn], isFirst: Bool = false, isFirstOfTable: Bool = false,
+      isLastOfTable: Bool = false, isLast: Bool = false
+    ) throws -> EncodedEvent? {
+      source.snapshot = SnapshotMarker(
+        isFirst: isFirst, isFirstOfTable: isFirstOfTable, isLastOfTable: isLastOfTable,
+        isLast: isLast)
+      let events = try encoder.events(
+        for: .read(row), of: schema, source: source, now: WallClock.nanoseconds())
+      for note in encoder.takeNotes() { log(note) }
+      return events.first
+    }
     var batch = SnapshotWork.Batch(table: table.index, events: [], size: 0, rowCount: 0)
+    // Goes on behind what an earlier generation has begun.
+    var isFirst = table.written.isEmpty
+    var isOnly = true
+    // Whether a row is the last is known behind it.
+    var lastLine: [UInt8] = []
     while case .bytes(let line) = try connection.read(blocking: true) {
       let row = try decoder.decode(line, columnCount: schema.columns.count)
       batch.rowCount += 1
-      for event in try encoder.events(
-        for: .read(row), of: schema, source: source, now: WallClock.nanoseconds())
-      {
-        if let key = event.key, !table.written.isEmpty, table.written[KeyDigest(key)] != nil {
-          continue
-        }
-        batch.size += (event.key?.count ?? 0) + (event.value?.count ?? 0) + 64
-        batch.events.append(event)
+      guard let made = try event(row, isFirstOfTable: isFirst) else { continue }
+      if let key = made.key, !table.written.isEmpty, table.written[KeyDigest(key)] != nil {
+        continue
       }
-      if batch.size >= Self.batchBytes || batch.rowCount >= 10_000 {
+      // A batch is full before a row, never behind it: the last one has the last row.
+      if batch.size >= Self.batchBytes || batch.events.count >= Self.batchRowsMax {
         guard work.put(batch) else { return false }
         batch = SnapshotWork.Batch(table: table.index, events: [], size: 0, rowCount: 0)
+        isOnly = false
       }
+      if isFirst { batch.first = try event(row, isFirst: true) }
+      isFirst = false
+      batch.size += (made.key?.count ?? 0) + (made.value?.count ?? 0) + 64
+      batch.events.append(made)
+      lastLine.removeAll(keepingCapacity: true)
+      lastLine.append(contentsOf: line)
+    }
+    if let place = batch.events.indices.last {
+      let row = try decoder.decode(lastLine[...], columnCount: schema.columns.count)
+      let isFirst = isOnly && place == 0 && table.written.isEmpty
+      if let made = try event(row, isFirstOfTable: isFirst, isLastOfTable: true) {
+        batch.events[place] = made
+      }
+      batch.last = try event(row, isLastOfTable: true, isLast: true)
     }
     batch.isLast = true
     return work.put(batch)
   }
 
-  /// The columns that the stream has too.
+  /// The columns that the stream has too; what no event has is not even read.
   private func published(
     _ schema: TableSchema, _ table: Catalogue.PublishedTable
   ) -> TableSchema {
-    let all = schema.withoutGeneratedColumns()
-    guard let names = table.columns else { return all }
-    let kept = all.columns.indices.filter { names.contains(all.columns[$0].name) }
+    let all = config.columns.marking(schema.withoutGeneratedColumns())
+    let kept = all.columns.indices.filter { index in
+      let column = all.columns[index]
+      return (table.columns?.contains(column.name) ?? true)
+        && (column.isInValue || all.keyColumns.contains(index))
+    }
+    guard kept.count < all.columns.count else { return all }
     let key = all.keyColumns.compactMap { kept.firstIndex(of: $0) }
     return TableSchema(
       oid: all.oid, namespace: all.namespace, name: all.name, columns: kept.map { all.columns[$0] },

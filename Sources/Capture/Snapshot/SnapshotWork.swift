@@ -10,6 +10,12 @@ final class SnapshotWork: Sendable {
   struct Batch: Sendable {
     var table: Int
     var events: [EncodedEvent]
+    /// The first of `events` as it is if it is the first of the whole snapshot; nil where it is not
+    /// the first of its table.
+    var first: EncodedEvent?
+    /// The last of `events` as it is if it is the last of the whole snapshot; nil where it is not
+    /// the last of its table.
+    var last: EncodedEvent?
     var size: Int
     /// Rows read for it, also those that were left out.
     var rowCount: Int

@@ -19,6 +19,13 @@ final class SnapshotWriter {
     var failure: LogWriteError?
   }
 
+  /// The last row of a table, until it is known whether it is the last of all.
+  private struct Held {
+    var table: Int
+    var event: EncodedEvent
+    var asLast: EncodedEvent?
+  }
+
   private let target: any PositionedLog
   private let topics: [String]
   private let log: @Sendable (String) -> Void
@@ -29,6 +36,9 @@ final class SnapshotWriter {
   private var counter: UInt64 = 0
   private var progress: [Progress]
   private var rowCount = 0
+  private var held: Held?
+  /// Nothing of the snapshot is in the topics.
+  private var isFresh: Bool
   private let began = MonotonicClock.milliseconds()
   private var lastLine: Int64
   private var lastLineRows = 0
@@ -45,6 +55,7 @@ final class SnapshotWriter {
     self.topics = topics
     self.log = log
     generation = UInt16(record.generations.count)
+    isFresh = generation == 1
     progress = record.tables.map {
       Progress(isRead: $0.completed != nil, isComplete: $0.completed != nil)
     }
@@ -58,6 +69,7 @@ final class SnapshotWriter {
     while !isFinished || progress.contains(where: { !$0.isComplete }) {
       if stop.isRequested { return nil }
       if isFinished {
+        guard try release(asLast: true, stop) else { return nil }
         signals.wait(until: { !$0.acknowledged.isEmpty || $0.failure != nil }, milliseconds: 200) {
           _ in
         }
@@ -84,16 +96,40 @@ final class SnapshotWriter {
     rowCount += batch.rowCount
     if batch.isLast { progress[batch.table].isRead = true }
     guard !batch.events.isEmpty else { return true }
-    let records = batch.events.map { event in
+    guard try release(asLast: false, stop) else { return false }
+    var events = batch.events
+    if isFresh, let first = batch.first { events[0] = first }
+    isFresh = false
+    if batch.isLast {
+      held = Held(table: batch.table, event: events.removeLast(), asLast: batch.last)
+      progress[batch.table].underWay += 1
+    }
+    return events.isEmpty ? true : try write(events, of: batch.table, stop)
+  }
+
+  /// Writes the row that was held, now that it is known what it is.
+  private func release(asLast: Bool, _ stop: CaptureStop) throws -> Bool {
+    guard let row = held else { return true }
+    held = nil
+    guard try write([asLast ? row.asLast ?? row.event : row.event], of: row.table, stop) else {
+      return false
+    }
+    progress[row.table].underWay -= 1
+    return true
+  }
+
+  private func write(
+    _ events: [EncodedEvent], of table: Int, _ stop: CaptureStop
+  ) throws -> Bool {
+    let records = events.map { event in
       counter += 1
       return PositionedRecord(
-        topic: topics[batch.table], event: event,
+        topic: topics[table], event: event,
         position: .row(
-          base: record.base, generation: generation, counter: counter, table: UInt16(batch.table)))
+          base: record.base, generation: generation, counter: counter, table: UInt16(table)))
     }
-    progress[batch.table].underWay += 1
+    progress[table].underWay += 1
     let signals = signals
-    let table = batch.table
     while true {
       let isTaken = target.enqueue(records) { error in
         signals.withLock { state in

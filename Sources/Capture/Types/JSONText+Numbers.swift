@@ -34,19 +34,24 @@ extension JSONText {
   }
 
   /// `org.apache.kafka.connect.data.Decimal`: the unscaled value, two's complement, big endian,
-  /// base64. It has no place for NaN and infinities, which become null.
+  /// base64. It has no place for NaN and infinities, which become null and are counted.
   mutating func decimal(_ text: ArraySlice<UInt8>, scale: Int) throws(ValueError) {
-    guard let number = try DecimalText(text) else { return null() }
+    guard let number = try DecimalText(text) else { return unsaid() }
     try unscaled(number, scale: scale)
   }
 
   mutating func variableDecimal(_ text: ArraySlice<UInt8>) throws(ValueError) {
-    guard let number = try DecimalText(text) else { return null() }
+    guard let number = try DecimalText(text) else { return unsaid() }
     raw("{\"scale\":")
     integer(number.fraction.count)
     raw(",\"value\":")
     try unscaled(number, scale: number.fraction.count)
     byte(UInt8(ascii: "}"))
+  }
+
+  private mutating func unsaid() {
+    unsayable += 1
+    null()
   }
 
   private mutating func unscaled(_ number: DecimalText, scale: Int) throws(ValueError) {

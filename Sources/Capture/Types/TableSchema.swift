@@ -12,6 +12,8 @@ package struct ColumnSchema: Hashable, Sendable {
   package var isGenerated: Bool
   /// How many dimensions the declaration of an array has; 0 where it is not known.
   package var dimensions: Int
+  /// False: events leave it out of their values, though the key may have it.
+  package var isInValue = true
 
   package init(
     name: String, typeOID: UInt32, typeModifier: Int32 = -1, isOptional: Bool = true,
@@ -107,8 +109,9 @@ package struct CatalogueError: Error, Equatable, Sendable, CustomStringConvertib
 }
 
 extension TableSchema {
-  /// SQL for the tables that `condition` selects, one row per column, in order; `tables(rows:)`
-  /// reads what it answers. `condition` is SQL over `c` (`pg_class`) and `n` (`pg_namespace`).
+  /// SQL for the tables that `condition` selects, one row per column, in order, and one for a table
+  /// without any; `tables(rows:)` reads what it answers. `condition` is SQL over `c` (`pg_class`)
+  /// and `n` (`pg_namespace`).
   ///
   /// The key is the primary key, otherwise the first unique index whose columns may not be null and
   /// that is whole (neither partial nor on expressions), as Debezium chooses it.
@@ -118,7 +121,7 @@ extension TableSchema {
     a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated, a.attndims, \
     array_position(k.indkey::int2[], a.attnum) \
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
     LEFT JOIN LATERAL (SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1] AS indkey FROM pg_index i \
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
@@ -146,7 +149,7 @@ extension TableSchema {
   private static func table(_ rows: ArraySlice<[String?]>) throws(CatalogueError) -> TableSchema {
     var columns: [ColumnSchema] = []
     var key: [(position: Int, column: Int)] = []
-    for row in rows {
+    for row in rows where row.count != 12 || row[4] != nil {
       guard row.count == 12, let name = row[4], let typeOID = row[5].flatMap({ UInt32($0) }),
         let typeModifier = row[6].flatMap({ Int32($0) }),
         let dimensions = row[10].flatMap({ Int($0) })

@@ -11,7 +11,8 @@ package import ConnectData
 /// | date ±infinity                 | one number read, another       | largest, smallest int32   |
 /// |                                | streamed                       |                           |
 /// | numeric without scale          | trailing zeros lost            | scale as stored           |
-/// | NaN, ±Infinity in Decimal      | an error or null               | null                      |
+/// | NaN, ±Infinity in Decimal      | null, an error is logged; a    | null, one line is logged; |
+/// |                                | column not null fails          | not null stops capture    |
 /// | arrays of n dimensions         | n nulls                        | see below                 |
 /// | arrays of money, name, point,  | no column                      | arrays                    |
 /// | interval, bit, xml             |                                |                           |

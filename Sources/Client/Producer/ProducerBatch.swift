@@ -187,6 +187,15 @@ package final class ProducerBatch {
     return (parts[0], parts[1])
   }
 
+  /// Its only record, which is too large.
+  package func oversized(_ decompressor: inout Decompressor) -> OversizedRecord? {
+    guard count == 1, let records = try? RecordBatch(bytes).records(&decompressor),
+      let record = records.first
+    else { return nil }
+    return OversizedRecord(
+      partition: partition, key: record.key.map { Array($0) }, size: bytes.count)
+  }
+
   private func runs(in range: Range<Int>) -> [Run] {
     var found: [Run] = []
     var start = 0

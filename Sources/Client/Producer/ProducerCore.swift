@@ -304,7 +304,11 @@ package final class ProducerCore {
     case .messageTooLarge:
       let halves = batch.halves(
         codec: options.compression.codec, level: options.compressionLevel, &decompressor)
-      guard let (first, second) = halves else { return reject(batch, queue, error) }
+      guard let (first, second) = halves else {
+        var error = error
+        error.oversized = batch.oversized(&decompressor)
+        return reject(batch, queue, error)
+      }
       batch.isDone = true
       queue.replace(batch, by: first, second)
     case .notLeaderOrFollower, .leaderNotAvailable, .unknownTopicOrPartition, .replicaNotAvailable,

@@ -45,6 +45,45 @@ import Testing
     #expect(!config.notes.contains { $0.contains("not known") })
   }
 
+  @Test(arguments: ["/", "/nowhere/at/all.json"])
+  func `that is no file is an error that says so`(path: String) {
+    let error = #expect(throws: CaptureConfigError.self) { try ConnectorFile.read(path: path) }
+    let reason = path == "/" ? "Is a directory" : "No such file or directory"
+    #expect(error?.description == "\(path) cannot be read: \(reason).")
+  }
+
+  @Test func `names columns with their tables, by one list`() throws {
+    let config = try config(["column.include.list": "public.a.id, PUBLIC.A.n.*"])
+    #expect(config.columns.wants("public.a.name"))
+    #expect(!config.columns.wants("public.a.other"))
+    #expect(config.columns.missing(from: ["public.a.id"]) == ["PUBLIC.A.n.*"])
+    #expect(throws: CaptureConfigError.self) {
+      try self.config(["column.include.list": "a", "column.exclude.list": "b"])
+    }
+  }
+
+  @Test func `asks for records beside those of tables`() throws {
+    #expect(try config().heartbeat.intervalMilliseconds == 0)
+    #expect(try !config().providesTransactions)
+    let config = try config([
+      "heartbeat.interval.ms": "3000", "heartbeat.action.query": "UPDATE h SET n = n + 1",
+      "topic.heartbeat.prefix": "__hb", "provide.transaction.metadata": "true",
+      "topic.transaction": "tx", "message.prefix.include.list": "outbox,a.*",
+      "transforms": "r", "transforms.r.type": "org.apache.kafka.connect.transforms.RegexRouter",
+      "transforms.r.regex": "p\\.(.*)", "transforms.r.replacement": "moved.$1",
+    ])
+    #expect(config.notes == [])
+    #expect(config.heartbeat.intervalMilliseconds == 3000)
+    #expect(config.heartbeat.query == "UPDATE h SET n = n + 1")
+    #expect(config.messages.wants("OUTBOX") && config.messages.wants("abc"))
+    #expect(!config.messages.wants("other"))
+    let metadata = MetadataEncoder(options: config.envelope)
+    #expect(config.topic(metadata.heartbeatTopic) == "__hb.p")
+    // Whatever renames topics renames these.
+    #expect(config.topic(metadata.transactionTopic) == "moved.tx")
+    #expect(config.topic(metadata.messageTopic) == "moved.message")
+  }
+
   @Test func `never shows its password`() throws {
     let config = try config(["database.password": "s3cret"])
     #expect(!"\(config.address)".contains("s3cret"))
@@ -57,13 +96,13 @@ import Testing
   }
 
   @Test(arguments: [
-    ("column.exclude.list", "public.users.email"), ("message.key.columns", "a:b"),
+    ("post.processors", "reselector"), ("message.key.columns", "a:b"),
     ("column.mask.with.10.chars", "x"), ("snapshot.mode", "when_needed"),
     ("plugin.name", "wal2json"), ("slot.name", "Upper"), ("decimal.handling.mode", "exact"),
     ("table.include.list", "public.(x"), ("skipped.operations", "x"),
     ("tombstones.on.delete", "yes"), ("transforms", "other"),
     ("value.converter", "io.confluent.connect.protobuf.ProtobufConverter"),
-    ("provide.transaction.metadata", "true"), ("snapshot.max.threads", "0"),
+    ("heartbeat.interval.ms", "-1"), ("snapshot.max.threads", "0"),
   ])
   func `that cannot be followed is refused`(name: String, value: String) {
     #expect(throws: CaptureConfigError.self) { _ = try config([name: value]) }

@@ -10,6 +10,8 @@ import Testing
       .row(base: base, generation: 1, counter: 2, table: 0),
       .row(base: base, generation: 2, counter: 1, table: 3),
       .row(base: base, generation: 1023, counter: 1 << 40, table: 3),
+      .message(at: LSN(base + 1)),
+      .begin(commit: LSN(base + 1)),
       .change(commit: LSN(base + 1), ordinal: 1, subRecord: 0),
       .change(commit: LSN(base + 1), ordinal: 1, subRecord: 2),
       .change(commit: LSN(base + 1), ordinal: 2, subRecord: 0),
@@ -34,6 +36,8 @@ import Testing
     record.tables = [
       .init(name: "public.a", completed: 1), .init(name: "public.ü", repeats: true),
     ]
+    #expect(try PositionRecord(json: Array(record.json.utf8)) == record)
+    record.countsMessages = true
     #expect(try PositionRecord(json: Array(record.json.utf8)) == record)
   }
 

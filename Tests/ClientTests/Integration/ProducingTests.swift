@@ -43,6 +43,43 @@ import Testing
     await producer.close()
   }
 
+  @Test func `a full buffer takes nothing more, says when it does, and loses nothing`() async throws
+  {
+    let broker = try TestBroker()
+    defer { broker.remove() }
+    let client = try broker.client()
+    defer { client.close() }
+    var options = Producer.Options()
+    options.bufferBytesMax = 100_000
+    // Nothing leaves before it is asked for.
+    options.lingerMilliseconds = 60_000
+    options.batchBytesMax = 1 << 20
+    let producer = try await Producer(client, options)
+    let record = ProducerRecord(
+      topic: "t", partition: 0, value: [UInt8](repeating: 7, count: 1000))
+    let total = Total()
+    func enqueue(_ count: Int) -> Bool {
+      producer.enqueue((0..<count).map { _ in record }) {
+        total.add((try? $0.get())?.count ?? 0)
+      }
+    }
+    var taken = 0
+    while enqueue(1) { taken += 1 }
+    #expect((50..<100).contains(taken))
+    #expect(producer.bufferedBytes <= options.bufferBytesMax)
+    // Who waits for room has what fills it sent, however long it would have lingered.
+    await withCheckedContinuation { room in producer.whenRoom { room.resume() } }
+    #expect(enqueue(1))
+    // More than the whole buffer is taken when that is empty.
+    try await producer.flush()
+    #expect(enqueue(300))
+    #expect(!enqueue(1))
+    try await producer.flush()
+    #expect(producer.bufferedBytes == 0)
+    #expect(total.value == taken + 1 + 300)
+    await producer.close()
+  }
+
   @Test func `a producer that is shut out by another of its name fails as fenced`() async throws {
     let broker = try TestBroker()
     defer { broker.remove() }

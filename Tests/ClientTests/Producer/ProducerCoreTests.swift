@@ -1,5 +1,6 @@
 import Client
 import KafkaWire
+import Platform
 import Testing
 
 @Suite struct `What a producer decides` {
@@ -178,6 +179,32 @@ import Testing
     #expect(try describe(second) == ["3+4+5@0:3"])
     talk.answer(second[0], .appended(baseOffset: 3, logAppendTime: -1))
     #expect(talk.finished() == ["1=1", "2=2", "3=3", "4=4", "5=5"])
+  }
+
+  @Test func `a record too large for its topic is named by whatever it was sent with`() throws {
+    let talk = ProducerConversation { $0.batchBytesMax = 3000 }
+    let errors = Condition<[ClientError]>([])
+    let delivery = Delivery(count: 2, wantsMetadata: false) { result in
+      if case .failure(let error) = result { errors.withLock { $0.append(error) } }
+    }
+    let records = [10, 600].map { size in
+      ProducerRecord(
+        topic: "t", partition: 0, key: Array("k\(size)".utf8),
+        value: [UInt8](repeating: 7, count: size))
+    }
+    talk.core.add(records, delivery, now: talk.now, wallClock: 1000)
+    let sent = talk.take()
+    #expect(sent.map(\.count) == [2])
+    talk.refuse(sent[0], .messageTooLarge)
+    talk.answer(talk.take()[0], .appended(baseOffset: 1, logAppendTime: -1))
+    let alone = talk.take()
+    talk.refuse(alone[0], .messageTooLarge)
+    for delivery in talk.core.takeFinished() { delivery.complete() }
+    let error = try #require(errors.withLock { $0.first })
+    #expect(
+      error.oversized
+        == OversizedRecord(
+          partition: TopicPartition("t", 0), key: Array("k600".utf8), size: alone[0].bytes.count))
   }
 
   @Test func `every byte that was taken is given back`() throws {
