@@ -101,7 +101,9 @@ package final class Node {
   /// FindCoordinator requests that wait for the topic of the offsets to be made.
   var waitingForOffsetsTopic: [Request] = []
   /// ListOffsets requests whose search would miss what is on its way to the files.
-  var waitingForFiles: [Request] = []
+  var waitingForFiles: [OffsetSearch] = []
+  /// Those that wait for bytes to be read into memory.
+  var waitingForReads: [OffsetSearch] = []
   /// All partitions of the offsets are made, and the coordinator knows what is in them.
   var groupsAreLoaded = false
   /// What waits for its log to be durable, in order.
@@ -260,6 +262,7 @@ package final class Node {
   package func stop(now: Int64) {
     self.now = now
     expireFetches()
+    expireSearches()
     store.startCheckpoint()
   }
 
@@ -313,7 +316,9 @@ package final class Node {
       advancePartitions()
       advanceRecords()
       advanceProduces()
-    case .readAhead(let read): fetches.wake(read)
+    case .readAhead(let read):
+      fetches.wake(read)
+      wakeSearches(read)
     case .deleted, .checkpointed: break
     }
   }
