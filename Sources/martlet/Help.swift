@@ -90,10 +90,10 @@ extension Help {
         ("--http HOST:PORT", "where /health and /metrics of everything are;\nwhat the file says"),
       ]),
     Help(
-      command: "capture", usage: "--config FILE (--bootstrap ... | --data DIR) [OPTIONS]",
+      command: "capture", usage: "--config FILE --bootstrap HOST:PORT|--data DIR [OPTIONS]",
       does: "Changes of a Postgres database into topics, until SIGTERM or Ctrl-C.",
       rows: [
-        ("--config FILE", "a connector as Kafka Connect has it: JSON, or properties"),
+        ("--config FILE", "a connector as Kafka Connect has it, or properties"),
         ("--bootstrap HOST:PORT", "a node that runs elsewhere; or"),
         ("--data DIR", "a node in this process, with the options of 'serve'"),
         ("--check", "say what is missing, and end"),
