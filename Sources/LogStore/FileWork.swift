@@ -20,7 +20,7 @@ enum FileWork {
   case barrier(UInt64)
 }
 
-/// The work of one log that waits, oldest first.
+/// The work of one log that waits, oldest first, and what is under way.
 ///
 /// Bounded: every piece belongs to a frame whose memory is bounded by the journal, to a chunk whose
 /// memory is bounded for all tails, or to a segment.
@@ -37,9 +37,22 @@ struct FileWorkQueue {
   var underWay: FileWork?
   /// It failed for want of space and waits for some.
   var waitsForSpace = false
+  /// Segments whose files are being removed, which holds up nothing but what needs their names.
+  var removing: [Offset] = []
 
   var isEmpty: Bool { first == items.count && underWay == nil }
   var next: Item? { first < items.count ? items[first] : nil }
+
+  /// Whether what is next needs removals to be over.
+  var waitsForRemovals: Bool {
+    guard let next, !removing.isEmpty else { return false }
+    switch next.work {
+    case .create(let files): return removing.contains(files.base)
+    // A checkpoint does not list what is removed, and would leave it behind.
+    case .barrier, .removeDirectory: return true
+    default: return false
+    }
+  }
 
   mutating func add(_ work: FileWork, gate: UInt64 = 0) {
     items.append(Item(work: work, gate: gate))

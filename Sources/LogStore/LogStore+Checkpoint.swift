@@ -105,9 +105,13 @@ extension LogStore {
     let contents = Checkpoint(
       store: id, firstGeneration: journal.firstGeneration(after: through), through: through,
       nextLogID: nextLogID, journalFiles: journal.filesMade, records: records)
+    // Logs that were deleted, and whose files are there: the checkpoint does not know them.
+    let leaving = logs.indices.filter {
+      logs[$0].id != LogID(0) && slots[logs[$0].id] != $0
+    }
     checkpoint = CheckpointRun(
       number: checkpointsStarted, through: through, bytes: contents.encoded(), fresh: fresh,
-      barriers: Set(fresh.map { $0.slot }), directories: directories.sorted())
+      barriers: Set(fresh.map { $0.slot } + leaving), directories: directories.sorted())
     for item in fresh { run(item.slot) }
     continueCheckpoint()
   }

@@ -1,7 +1,7 @@
 internal import Bytes
 internal import Platform
 
-/// The work on the logs' files: one piece at a time for each log, in order.
+/// The work on the logs' files: one piece at a time for each log, in order, and removals beside it.
 extension LogStore {
   /// Starts the log's next piece of work, if it may start.
   func run(_ slot: Int) {
@@ -9,7 +9,13 @@ extension LogStore {
       guard withLog(slot, { $0.work.underWay == nil && !$0.work.waitsForSpace }) else { return }
       guard let next = withLog(slot, { $0.work.next }), next.gate <= journal.durableThrough
       else { return }
-      guard let work = withLog(slot, { $0.work.take() }) else { return }
+      guard !withLog(slot, { $0.work.waitsForRemovals }),
+        let work = withLog(slot, { $0.work.take() })
+      else { return }
+      if case .delete(let base, let hasIndex) = work {
+        remove(slot, base, hasIndex: hasIndex)
+        continue
+      }
       if case .barrier(let number) = work {
         barrierReached(slot, number)
         continue
@@ -49,11 +55,9 @@ extension LogStore {
     case .truncate(let files, let size):
       guard let file = files.anyData else { return nil }
       return (.truncate(file.id, size: size), file)
-    case .delete(let base, _):
-      return (.delete(Segment.path(log, base, "log")), nil)
     case .removeDirectory:
-      return (.removeDirectory(Segment.directory(log)), nil)
-    case .barrier:
+      return (.removeTree(Segment.directory(log)), nil)
+    case .delete, .barrier:
       return nil
     }
   }
@@ -76,19 +80,44 @@ extension LogStore {
     run(slot)
   }
 
-  /// Does the removals that wait behind work for which there is no space: they make some.
+  /// Begins the removals that wait behind work for which there is no space: they make some.
   func removeBehindWaitingWork(_ slot: Int) {
-    guard withLog(slot, { $0.work.waitsForSpace }) else { return }
-    let id = logs[slot].id
+    guard withLog(slot, { $0.work.waitsForSpace && $0.work.removing.isEmpty }) else { return }
     for work in withLog(slot, { $0.work.takeRemovals(durableThrough: journal.durableThrough) }) {
       switch work {
-      case .delete(let base, let hasIndex):
-        _ = try? disk.perform(.delete(Segment.path(id, base, "log")))
-        if hasIndex { _ = try? disk.perform(.delete(Segment.path(id, base, "index"))) }
-      case .removeDirectory: removeContents(slot)
+      case .delete(let base, let hasIndex): remove(slot, base, hasIndex: hasIndex)
+      case .removeDirectory:
+        // Nothing of the log is to be written any more.
+        withLog(slot) {
+          $0.work.underWay = nil
+          $0.work.waitsForSpace = false
+          $0.work.add(.removeDirectory)
+        }
+        run(slot)
       default: fatalError("only removals are taken out of their order")
       }
     }
+  }
+
+  private func remove(_ slot: Int, _ base: Offset, hasIndex: Bool) {
+    let log = logs[slot].id
+    withLog(slot) { $0.work.removing.append(base) }
+    submit(
+      .delete(Segment.path(log, base, "log")),
+      .removal(slot: slot, log, base, indexIsNext: hasIndex))
+  }
+
+  /// Whatever became of it: a file that is left is one too many, which the next opening removes.
+  func removalDone(_ slot: Int, _ log: LogID, _ base: Offset, indexIsNext: Bool) {
+    guard logs[slot].id == log else { return }
+    if indexIsNext {
+      submit(
+        .delete(Segment.path(log, base, "index")),
+        .removal(slot: slot, log, base, indexIsNext: false))
+      return
+    }
+    withLog(slot) { $0.work.removing.removeAll { $0 == base } }
+    run(slot)
   }
 
   /// Tries again what failed for want of space.
@@ -115,13 +144,12 @@ extension LogStore {
         part.chunk.noteWritten(to: part.chunk.start + Int64(part.range.upperBound))
       }
       reportRoom()
-    case (.delete(let base, hasIndex: true), _):
-      _ = try? disk.perform(.delete(Segment.path(logs[slot].id, base, "index")))
     case (.removeDirectory, _):
       let id = logs[slot].id
       logs[slot] = Log(id: LogID(0), name: "")
       freeSlots.append(slot)
       emit(.deleted(id))
+      if checkpoint?.barriers.remove(slot) != nil { continueCheckpoint() }
     default:
       break
     }
@@ -129,31 +157,18 @@ extension LogStore {
 
   private func failed(_ work: FileWork, _ slot: Int, _ error: DiskError) {
     switch (work, error) {
-    case (.makeDirectory, .alreadyExists), (.delete, .notFound):
-      // A crash came between the work and its record, or the file never was.
-      if case .delete(let base, true) = work {
-        _ = try? disk.perform(.delete(Segment.path(logs[slot].id, base, "index")))
-      }
-    case (.removeDirectory, .notFound):
-      succeeded(.removeDirectory, slot, .done)
+    case (.makeDirectory, .alreadyExists):
+      // A crash came between the work and its record.
+      break
     case (.removeDirectory, _):
-      removeContents(slot)
-    case (.delete, _), (.createIndex, _), (.writeIndex, _):
-      // Nothing is lost: a file too many, or an index that is made again from its segment.
+      // It is not there, or the next opening sets aside what is left.
+      succeeded(.removeDirectory, slot, .done)
+    case (.createIndex, _), (.writeIndex, _):
+      // Nothing is lost: an index is made again from its segment.
       break
     default:
       loseWrites(slot, "\(error)")
     }
-  }
-
-  /// Removes the files of a deleted log, then its directory.
-  private func removeContents(_ slot: Int) {
-    let directory = Segment.directory(logs[slot].id)
-    for name in (try? disk.names(in: directory)) ?? [] {
-      _ = try? disk.perform(.delete("\(directory)/\(name)"))
-    }
-    _ = try? disk.perform(.removeDirectory(directory))
-    succeeded(.removeDirectory, slot, .done)
   }
 
   /// A sync of one of a log's files failed, and is never tried again: the kernel has dropped what

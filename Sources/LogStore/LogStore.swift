@@ -191,6 +191,8 @@ enum Pending {
   case journalWrite
   case journalFile(slot: Int, JournalFileStep)
   case fileWork(slot: Int, LogID, OpenFile?)
+  /// Of a segment's file, and then of its index.
+  case removal(slot: Int, LogID, Offset, indexIsNext: Bool)
   case checkpoint(CheckpointRun.Step, UInt64, OpenFile?)
   case reserve(OpenFile)
   case readAhead(ReadBlock, OpenFile)

@@ -64,6 +64,8 @@ package enum DiskOperation: Sendable {
   case list(directory: String)
   case syncDirectory(String)
   case removeDirectory(String)
+  /// Removes a directory with the files in it.
+  case removeTree(String)
 
   /// With `direct`, reads and writes bypass the page cache and must be block-aligned.
   case open(String, OpenMode, direct: Bool)

@@ -6,8 +6,9 @@ internal import Glibc
 /// Submitted operations are done by a pool of threads: one that only does durable writes (the
 /// journal's), so that an acknowledgement never waits behind a segment's; many that only sync,
 /// since syncs that wait together share one commit of the file system's own journal (measured with
-/// 32 logs: 64 files in 10 to 25 ms, against 120 to 220 ms four at a time); and some for the rest,
-/// of which a write to the page cache can wait for the disk as well.
+/// 32 logs: 64 files in 10 to 25 ms, against 120 to 220 ms four at a time); one for what removes,
+/// because removals hold one another up, and each for tens of milliseconds when the file system is
+/// busy; and some for the rest.
 /// Completions are collected until the owner, told by `wake`, comes for them.
 package final class FileDisk: Disk {
   /// The directory that paths are relative to, open for as long as the disk is.
@@ -15,6 +16,7 @@ package final class FileDisk: Disk {
   private let completions: CompletionQueue
   private let durableWrites: WorkQueue
   private let syncs: WorkQueue
+  private let removals: WorkQueue
   private let rest: WorkQueue
 
   /// Syncs that wait together at most.
@@ -35,12 +37,14 @@ package final class FileDisk: Disk {
     durableWrites = WorkQueue(root: root, completions: completions, threads: 1, "martlet-journal")
     syncs = WorkQueue(
       root: root, completions: completions, threads: Self.syncsMax, "martlet-sync")
+    removals = WorkQueue(root: root, completions: completions, threads: 1, "martlet-remove")
     rest = WorkQueue(root: root, completions: completions, threads: poolThreads, "martlet-disk")
   }
 
   deinit {
     durableWrites.finish()
     syncs.finish()
+    removals.finish()
     rest.finish()
     close(root)
   }
@@ -54,7 +58,7 @@ package final class FileDisk: Disk {
   package func perform(_ operation: DiskOperation) throws(DiskError) -> DiskResult {
     if case .close = operation {
       // The last close of a deleted file frees its blocks and pages, which takes its time.
-      rest.add(operation, nil)
+      removals.add(operation, nil)
       return .done
     }
     return try FileSystemCall(root: root).perform(operation)
@@ -64,6 +68,7 @@ package final class FileDisk: Disk {
     switch operation {
     case .write(_, _, _, durable: true): durableWrites.add(operation, token)
     case .sync: syncs.add(operation, token)
+    case .delete, .removeDirectory, .removeTree: removals.add(operation, token)
     default: rest.add(operation, token)
     }
   }
@@ -119,8 +124,8 @@ private final class CompletionQueue: Sendable {
 
 /// Operations on their way from the owner to a thread that does them.
 ///
-/// Its length is bounded by its only user: a log has at most one segment operation and a store at
-/// most a few journal operations under way.
+/// Its length is bounded by its only user: a log has at most one operation on each of its segments
+/// and a store at most a few on its journal under way.
 private final class WorkQueue: Sendable {
   private struct State {
     var waiting: [(DiskOperation, DiskToken?)] = []

@@ -18,6 +18,11 @@ struct FileSystemCall: Sendable {
       try syncDirectory(path)
     case .removeDirectory(let path):
       unsafe try check(unlinkat(root, path, AT_REMOVEDIR), "removing directory \(path)")
+    case .removeTree(let path):
+      for name in try list(path) {
+        unsafe try check(unlinkat(root, "\(path)/\(name)", 0), "removing \(path)/\(name)")
+      }
+      unsafe try check(unlinkat(root, path, AT_REMOVEDIR), "removing directory \(path)")
     case .open(let path, let mode, let direct):
       return .file(try open(path, mode, direct: direct))
     case .close(let file):

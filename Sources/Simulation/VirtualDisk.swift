@@ -91,6 +91,11 @@ extension VirtualDisk {
       }
       let (directory, name) = try parent(of: path)
       directory.set(name, nil)
+    case .removeTree(let path):
+      let contents = try directory(path)
+      for name in contents.entries.keys.sorted() { contents.set(name, nil) }
+      let (directory, name) = try parent(of: path)
+      directory.set(name, nil)
     case .open(let path, let mode, let isDirect):
       let file = try openFile(path, mode)
       if isDirect { direct.insert(file) }
@@ -282,7 +287,8 @@ extension VirtualDisk {
   package func path(of operation: DiskOperation) -> String? {
     switch operation {
     case .makeDirectory(let path), .list(let path), .syncDirectory(let path),
-      .removeDirectory(let path), .open(let path, _, _), .delete(let path), .rename(let path, _):
+      .removeDirectory(let path), .removeTree(let path), .open(let path, _, _), .delete(let path),
+      .rename(let path, _):
       path
     case .close(let file), .allocate(let file, _), .write(let file, _, _, _), .read(let file, _, _),
       .load(let file, _, _), .sync(let file), .truncate(let file, _), .size(let file),

@@ -13,12 +13,11 @@ final class StoreDriver {
   /// Called for each log whose end has become durable.
   var durable: (LogID, Offset) -> Void = { _, _ in }
 
-  init(
-    directory: String, logs count: Int, options: LogStoreOptions = LogStoreOptions(),
-    threads: Int = 3
-  ) throws {
+  init(directory: String, logs count: Int, journalFiles: Int) throws {
     disk = try FileDisk(directory: directory)
-    store = try LogStore.open(disk, newID: 1, now: WallClock.milliseconds())
+    var options = LogStoreOptions()
+    options.journal.filesMax = journalFiles
+    store = try LogStore.open(disk, options: options, newID: 1, now: WallClock.milliseconds())
     var logOptions = LogOptions()
     logOptions.segmentBytes = 32 << 20
     logOptions.retentionMilliseconds = nil

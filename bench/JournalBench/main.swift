@@ -2,7 +2,7 @@
 // one run on one directory.
 //
 //   swift build -c release --product JournalBench && .build/release/JournalBench [--short]
-//       [--seconds N] [--window N] [--rounds N] [DIRECTORY]
+//       [--seconds N] [--window N] [--rounds N] [--journal-files N] [DIRECTORY]
 //
 // Needs 6 GiB free in DIRECTORY (default: the current one), makes a directory of its own there and
 // removes it.
@@ -16,6 +16,7 @@ struct Arguments {
   var seconds = 60.0
   var window = 2
   var rounds = 2000
+  var journalFiles = JournalOptions().filesMax
 
   init() {
     var rest = CommandLine.arguments.dropFirst()
@@ -26,6 +27,8 @@ struct Arguments {
         rounds = 500
       case "--seconds": seconds = rest.popFirst().flatMap { Double($0) } ?? seconds
       case "--rounds": rounds = rest.popFirst().flatMap { Int($0) } ?? rounds
+      case "--journal-files":
+        journalFiles = rest.popFirst().flatMap { Int($0) } ?? journalFiles
       case "--window": window = rest.popFirst().flatMap { Int($0) } ?? window
       default: directory = argument
       }
@@ -71,7 +74,8 @@ func run(_ arguments: Arguments, _ directory: String) throws {
     "raw: 4 KiB pwrite + fdatasync        ",
     column(latency.at(0.5)), column(latency.at(0.99)), column(latency.at(0.999)))
 
-  let small = try StoreDriver(directory: directory + "/small", logs: 256)
+  let small = try StoreDriver(
+    directory: directory + "/small", logs: 256, journalFiles: arguments.journalFiles)
   _ = try small.commitLatency(logs: 256, rounds: 20)
   var one = 0.0
   for count in [1, 8, 32, 256] {
@@ -84,7 +88,7 @@ func run(_ arguments: Arguments, _ directory: String) throws {
   }
 
   let large = try StoreDriver(
-    directory: directory + "/large", logs: 32)
+    directory: directory + "/large", logs: 32, journalFiles: arguments.journalFiles)
   // Makes all files of the journal, and every log's first segment.
   _ = try large.throughput(seconds: 60, bytesMax: 300 << 20, window: arguments.window)
   for _ in 0..<3 {
