@@ -15,6 +15,10 @@ public struct ClientOptions: Sendable {
   /// Metadata older than this is asked for again.
   public var metadataMaxAgeMilliseconds: Int64 = 300_000
 
+  /// Takes a line for people when no broker has been reached for two seconds, every thirty while
+  /// that lasts, and when one is. Called on the client's thread.
+  public var notice: (@Sendable (String) -> Void)?
+
   /// Options with their defaults.
   public init() {}
 }

@@ -20,6 +20,7 @@ package enum APIKey: Int16, CaseIterable, Sendable {
   case deleteRecords = 21
   case initProducerId = 22
   case offsetForLeaderEpoch = 23
+  case addPartitionsToTxn = 24
   case describeConfigs = 32
   case alterConfigs = 33
   case createPartitions = 37
@@ -50,6 +51,7 @@ package enum APIKey: Int16, CaseIterable, Sendable {
     case .deleteRecords: 0...2
     case .initProducerId: 0...6
     case .offsetForLeaderEpoch: 2...4
+    case .addPartitionsToTxn: 0...3
     case .describeConfigs: 1...4
     case .alterConfigs: 0...2
     case .createPartitions: 0...3
@@ -82,6 +84,7 @@ package enum APIKey: Int16, CaseIterable, Sendable {
     case .deleteRecords: 2
     case .initProducerId: 2
     case .offsetForLeaderEpoch: 4
+    case .addPartitionsToTxn: 3
     case .describeConfigs: 4
     case .alterConfigs: 2
     case .createPartitions: 2

@@ -53,11 +53,14 @@ extension LogStore {
 
   /// Appends batches as their leader: they get the next offsets and `epoch`, whatever they had.
   /// They must be valid (see `ProducedBatch`); `patch` sets the timestamps of a single batch.
+  ///
+  /// `makesSpace`: taken though the disk is full, because something goes by it. The journal has the
+  /// bytes, and the log's file gets them when there is space.
   package func append(
     _ log: LogID, _ batches: ArraySlice<UInt8>, epoch: LeaderEpoch,
-    patch: RecordBatchHeader.TimestampPatch? = nil
+    patch: RecordBatchHeader.TimestampPatch? = nil, makesSpace: Bool = false
   ) throws(LogError) -> Appended {
-    let slot = try appendable(log)
+    let slot = try appendable(log, evenIfFull: makesSpace)
     var headers = try headers(of: batches)
     guard let first = headers.first else { throw .invalidBatch("there is no batch") }
     require(patch == nil || headers.count == 1, "one patch for \(headers.count) batches")
@@ -193,8 +196,8 @@ extension LogStore {
     if isFull { throw .diskFull }
   }
 
-  private func appendable(_ log: LogID) throws(LogError) -> Int {
-    try checkTakesRecords()
+  private func appendable(_ log: LogID, evenIfFull: Bool = false) throws(LogError) -> Int {
+    if evenIfFull { try checkUsable() } else { try checkTakesRecords() }
     let slot = try slot(of: log)
     if let failure = withLog(slot, { $0.failure }) { throw .logFailed(failure) }
     return slot

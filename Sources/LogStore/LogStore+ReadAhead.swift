@@ -1,5 +1,6 @@
 package import Bytes
 internal import Platform
+package import Records
 
 /// Names a read into memory that is under way.
 package struct ReadAheadID: Hashable, Comparable, Sendable {
@@ -40,7 +41,36 @@ extension LogStore {
     }
     // Room for the largest batch there can be.
     let bytes = Int64(min(bytesMax, options.journal.groupBytesMax))
-    var range = position..<min(end, position + bytes)
+    return readAhead(position..<min(end, position + bytes), end: end, slot, index, blocksMax)
+  }
+
+  /// As the other, for `find` of that timestamp, or of the largest there is if it is nil.
+  package func readAhead(
+    of log: LogID, forFinding timestamp: Timestamp?, blocksMax: Int
+  ) throws(LogError) -> [ReadAheadID]? {
+    let slot = try slot(of: log)
+    let limit = withLog(slot) { $0.visible }
+    let found = withLog(slot) { log -> (index: Int, target: Timestamp)? in
+      let largest = log.segments.lazy.filter { $0.base < limit.end }.map(\.maxTimestamp).max()
+      guard let target = timestamp ?? largest else { return nil }
+      return log.segments.firstIndex { $0.base < limit.end && $0.maxTimestamp >= target }
+        .map { ($0, target) }
+    }
+    guard let (index, target) = found,
+      let position = try? withIndex(
+        slot, index, { IndexLookup.position(ofTimestamp: target.rawValue, in: $0) })
+    else { return nil }
+    let (base, size) = withLog(slot) { ($0.segments[index].base, $0.segments[index].size) }
+    let end = base == limit.segment ? limit.position : size
+    // The index leads to within a few batches of it.
+    let range = position..<max(position, min(end, position + VerifiedRegions.bytes))
+    return readAhead(range, end: end, slot, index, blocksMax)
+  }
+
+  private func readAhead(
+    _ range: Range<Int64>, end: Int64, _ slot: Int, _ index: Int, _ blocksMax: Int
+  ) -> [ReadAheadID]? {
+    var range = range
     // What is verified is verified by whole regions.
     if withLog(slot, { $0.segments[index].verified.firstUnverified(in: range) }) != nil {
       let regions = VerifiedRegions.bytes

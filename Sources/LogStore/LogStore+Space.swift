@@ -14,6 +14,7 @@ extension LogStore {
       _ = try? disk.perform(.delete(Self.reservePath))
     }
     guard !isFull else { return }
+    freeSpace = (try? disk.freeSpace()) ?? freeSpace
     isFull = true
     emit(.full(true))
   }
@@ -24,7 +25,9 @@ extension LogStore {
     guard failure == nil else { return }
     if isFull { for slot in logs.indices { removeBehindWaitingWork(slot) } }
     guard let free = try? disk.freeSpace() else { return }
-    if free < options.freeSpaceMin {
+    freeSpace = free
+    // A little more than what ended it, or it would come and go with every file.
+    if free < options.freeSpaceMin + (isFull ? options.freeSpaceMin / 8 : 0) {
       if !isFull {
         isFull = true
         emit(.full(true))

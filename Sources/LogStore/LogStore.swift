@@ -96,6 +96,10 @@ package final class LogStore {
 
   /// The disk is full: appends are refused, and what was appended may wait for its files.
   package var isFullOfRecords: Bool { isFull }
+  /// Bytes of the disk that were free at the last look.
+  package internal(set) var freeSpace: Int64?
+  /// Below this the disk is full.
+  package var freeSpaceMin: Int64 { options.freeSpaceMin }
 
   /// Why the store takes nothing more, if it does not.
   package var failureText: String? { failure }

@@ -16,6 +16,9 @@ package final class Pipeline: Sendable {
   package let port: UInt16?
   package let httpPort: UInt16?
   private let node: NodeHost?
+  /// Without a node here, which has one.
+  private let http: HTTPServer?
+  private let pages: PartPages
   private let log: @Sendable (String) -> Void
   /// What was last said of each processor.
   private let said: Condition<[String?]>
@@ -27,24 +30,34 @@ package final class Pipeline: Sendable {
     changed: @escaping @Sendable () -> Void = {}
   ) throws(PipelineError) {
     self.log = log
+    let pages = PartPages()
+    self.pages = pages
     let makeClient: @Sendable () throws(ClientError) -> Client
     do {
       switch file.log {
-      case .here(let options):
+      case .here(var options):
+        options.http = file.http ?? options.http
+        options.metricsOfParts = { pages.metrics }
+        http = nil
         let node = try NodeHost(options, log: log)
         let link = node.localLink
         self.node = node
         makeClient = { () throws(ClientError) in try Client(connect: { InProcessLink(link) }) }
       case .there(let bootstrap):
         node = nil
-        makeClient = { () throws(ClientError) in try Client(bootstrap: bootstrap) }
+        http = try file.http.map { try HTTPServer($0, pages.respond) }
+        var options = ClientOptions()
+        options.notice = SharedNotices(log).take
+        makeClient = { [options] () throws(ClientError) in
+          try Client(bootstrap: bootstrap, options: options)
+        }
       }
       client = try makeClient()
     } catch {
       throw PipelineError("\(error)")
     }
     port = node?.port
-    httpPort = node?.httpPort
+    httpPort = node?.httpPort ?? http?.port
     let client = client
     captures = file.captures.map { config in
       RunningCapture(config, client, log: log) { result in
@@ -56,6 +69,7 @@ package final class Pipeline: Sendable {
     }
     processors = file.processors.map { $0.runner(makeClient) }
     said = Condition(processors.map { _ in nil })
+    pages.set(captures: captures, processors: processors)
     for processor in processors { processor.start() }
   }
 
@@ -102,13 +116,17 @@ package final class Pipeline: Sendable {
       }
   }
 
-  /// Ends everything, the node last: it takes the last positions. Blocks.
-  package func stop() {
-    for capture in captures { capture.stop() }
-    for processor in processors { processor.stop() }
+  /// Ends everything, the node last: it takes the last positions. Blocks. Returns whether all parts
+  /// have ended; those that wait for a database for too long are left behind.
+  @discardableResult
+  package func stop() -> Bool {
+    for processor in processors { processor.requestStop() }
+    let captures = RunningCapture.stop(captures)
+    let processors = ProcessorRunner.stop(processors)
     report()
     client.close()
     node?.stop()
+    return captures && processors
   }
 }
 
@@ -129,6 +147,6 @@ extension PipelineFile.Processor {
         case .postgres(let conninfo): PostgresSink(conninfo: conninfo)
         case .sqlite(let path): SQLiteSink(path: path)
         }
-      }, transport: { ClientTransport(makeClient) })
+      }, makeClient: makeClient)
   }
 }

@@ -1,6 +1,6 @@
 package import Broker
 package import Capture
-internal import Platform
+package import Platform
 package import Processors
 internal import YAML
 
@@ -14,6 +14,7 @@ internal import YAML
 ///   http: 127.0.0.1:8080
 ///   settings: {num.partitions: 6}
 ///   # bootstrap: 127.0.0.1:9092      # or brokers that run elsewhere
+/// http: 127.0.0.1:8080               # /health and /metrics of everything; or as the log's
 /// capture:
 ///   - file: connector.json           # a connector as Kafka Connect has it, or its properties:
 ///   - config:
@@ -74,6 +75,8 @@ package struct PipelineFile: Sendable {
 
   package var name: String
   package var log: Log
+  /// Where /health and /metrics of everything are, if not where the log's say.
+  package var http: SocketAddress?
   package var captures: [CaptureConfig] = []
   package var processors: [Processor] = []
 
@@ -129,13 +132,14 @@ extension PipelineFile {
 
   private static func parse(_ document: YAMLNode, folder: String) throws -> PipelineFile {
     let entries = try document.entries(
-      of: "the pipeline", known: ["name", "log", "capture", "results", "processors"])
+      of: "the pipeline", known: ["name", "log", "http", "capture", "results", "processors"])
     guard let log = entries["log"] else {
       throw YAMLError(line: document.line, "log is missing; it says where the data is.")
     }
     let reader = PipelineReader(folder: folder)
     var file = PipelineFile(
       name: try entries["name"]?.text(of: "name") ?? "pipeline", log: try reader.log(log))
+    try file.setHTTP(entries, reader)
     file.captures = try (entries["capture"]?.items(of: "capture") ?? []).map(reader.capture)
     file.processors = try reader.processors(entries)
     try checkNames(file, document)
@@ -146,7 +150,7 @@ extension PipelineFile {
     processors document: YAMLNode, folder: String, bootstrap: String?
   ) throws -> PipelineFile {
     let entries = try document.entries(
-      of: "the processors' file", known: ["name", "log", "results", "processors"])
+      of: "the processors' file", known: ["name", "log", "http", "results", "processors"])
     let reader = PipelineReader(folder: folder)
     var file = PipelineFile(
       name: try entries["name"]?.text(of: "name") ?? "processors", log: .there(["127.0.0.1:9092"]))
@@ -156,6 +160,7 @@ extension PipelineFile {
         throw YAMLError(line: log.line, "log has data; here it has bootstrap, HOST:PORT.")
       }
     }
+    try file.setHTTP(entries, reader)
     if let bootstrap { file.log = .there(PipelineReader.brokers(bootstrap)) }
     file.processors = try reader.processors(entries)
     guard !file.processors.isEmpty else {
@@ -163,6 +168,14 @@ extension PipelineFile {
     }
     try checkNames(file, document)
     return file
+  }
+
+  private mutating func setHTTP(_ entries: [YAMLNode.Entry], _ reader: PipelineReader) throws {
+    guard let entry = entries.first(where: { $0.key == "http" }) else { return }
+    if case .here(let options) = log, options.http != nil {
+      throw YAMLError(line: entry.line, "http is given twice, here and in log; give it once.")
+    }
+    http = try reader.address(entry)
   }
 
   /// Positions and offsets are kept under these names.

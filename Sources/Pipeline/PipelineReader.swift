@@ -45,7 +45,7 @@ struct PipelineReader {
     text.split { $0 == "," || $0 == " " }.map(String.init)
   }
 
-  private func address(_ entry: YAMLNode.Entry) throws -> SocketAddress {
+  func address(_ entry: YAMLNode.Entry) throws -> SocketAddress {
     let text = try entry.value.text(of: entry.key)
     guard let address = SocketAddress(text) else {
       throw YAMLError(line: entry.value.line, "\(entry.key) is HOST:PORT, not '\(text)'.")

@@ -19,6 +19,9 @@ package enum Console {
 
   package static func exit(_ status: Int32) -> Never { Glibc.exit(status) }
 
+  /// Ends the process at once, while other threads are still at work.
+  package static func abandon(_ status: Int32) -> Never { Glibc._exit(status) }
+
   /// The time now in UTC, as in ISO 8601, to the second.
   package static func timestamp() -> String {
     var now = time_t()

@@ -5,6 +5,14 @@ struct UsageError: Error {
   let text: String
 
   init(_ text: String) { self.text = text }
+
+  /// `names`: those that the command has.
+  static func unknown(option: String, _ names: [String]) -> UsageError {
+    guard !names.isEmpty else { return UsageError("There is no option --\(option) here; none is.") }
+    let known = names.map { "--\($0)" }.joined(separator: ", ")
+    let nearest = Nearest.name(to: option, among: names).map { " Did you mean --\($0)?" } ?? ""
+    return UsageError("There is no option --\(option) here.\(nearest) There are \(known).")
+  }
 }
 
 /// The words of a command line: a command, `--name value` pairs, and the rest.
@@ -63,8 +71,7 @@ struct Arguments {
   /// Refuses options and operands that a command does not know.
   func allow(_ names: [String], operandsMax: Int = 0) throws {
     for option in options where !names.contains(option.name) {
-      let known = names.map { "--\($0)" }.joined(separator: ", ")
-      throw UsageError("There is no option --\(option.name) here; there are \(known).")
+      throw UsageError.unknown(option: option.name, names)
     }
     if operands.count > operandsMax {
       throw UsageError("'\(operands[operandsMax])' is one word too many.")
@@ -80,6 +87,12 @@ enum Terminal {
   static func log(_ text: String) { Console.complain("\(Console.timestamp()) \(text)\n") }
 
   static func exit(_ status: Int32) -> Never { Console.exit(status) }
+
+  /// Ends the process though some of its threads did not end in time.
+  static func abandon(_ what: String) -> Never {
+    log("stopped without waiting for \(what); the next start goes on where it was")
+    Console.abandon(0)
+  }
 }
 
 enum Usage {
@@ -87,41 +100,18 @@ enum Usage {
   static let text = """
     martlet: an event store that speaks Kafka's protocol
 
-      martlet serve --data DIR          one node, until SIGTERM or Ctrl-C
-                    [--node 1]                        its id
-                    [--listen 127.0.0.1:9092]         where Kafka clients connect
-                    [--advertise HOST:PORT]           what clients are told, if not --listen
-                    [--http 127.0.0.1:8080]           /health and /metrics
-                    [--set NAME=VALUE]...             broker settings, by Kafka's names
-                    [--config martlet.yaml]           the same in a file; the command line wins
-      martlet capture --config FILE     changes of a Postgres database into topics, until SIGTERM;
-                                        FILE: a connector's JSON, or properties
-                    --bootstrap HOST:PORT             of a node that runs, or
-                    --data DIR [--listen ...]         with a node in this process, as for serve
-                    [--check]                         say what is missing, and end
-                    [--forget]                        forget how far it is, drop the slot, and end
-      martlet run PIPELINE.yaml         capture and processors as a file names them, until SIGTERM
-      martlet process --config FILE     processors alone, until SIGTERM or Ctrl-C; FILE: what a
-                                        pipeline's file says of them
-                    [--bootstrap HOST:PORT]           where the log is; the command line wins
-      martlet demo [--seconds 30]       the whole pipeline on a throw-away Postgres
-                    [--rate 500]                      transactions a second
-                    [--listen 127.0.0.1:9092]         where Kafka clients read along
-                    [--json]                          one object at the end, and nothing before
-      martlet topic create NAME... [--partitions N] [--config NAME=VALUE]... [--if-not-exists]
-      martlet topic list [--internal] | describe NAME... | delete NAME...        [--json]
-      martlet topic alter NAME [--partitions N] [--config NAME=VALUE]... [--unset NAME]...
-      martlet group list | describe ID                                           [--json]
-      martlet group reset ID --topic T [--partition N] --to PLACE | delete ID...
-      martlet produce TOPIC [FILE]...   a record for each line of the files or standard input
-                    [-K SEPARATOR] [-k KEY] [-p PARTITION] [-H NAME=VALUE]... [-z CODEC]
-                    [-D DELIMITER] [-Z: empty is null] [--whole: one record a file] [--acks 0|1|all]
-      martlet consume TOPIC...          prints values, a line each, until Ctrl-C
-                    [-o PLACE] [-p PARTITION]... [-c COUNT] [-e: exit at the end]
-                    [-G GROUP [--assignor NAME] [--instance NAME]] [--read-committed]
-                    [-f FORMAT: %t %p %o %k %s %K %S %T %h] [-J: JSON] [-K SEPARATOR]
-                    PLACE: beginning, end, an offset, -N before the end, @ms since 1970
-          each of these with            [-b HOST:PORT], 127.0.0.1:9092 if left out
-      martlet help | version
+      martlet serve     one node
+      martlet capture   changes of a Postgres database into topics
+      martlet process   processors: tables and topics that follow captured ones
+      martlet run       capture and processors as a file names them, with a node if it says so
+      martlet demo      the whole pipeline on a throw-away Postgres
+      martlet topic     create, list, describe, alter and delete topics
+      martlet group     list, describe, reset and delete consumer groups
+      martlet produce   write records from files or standard input
+      martlet consume   print records
+      martlet help      this, or with a command the same as 'martlet COMMAND --help'
+      martlet version
+
+    'martlet COMMAND --help' has the options of a command, with their defaults.
     """
 }

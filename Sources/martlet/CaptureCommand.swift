@@ -8,11 +8,14 @@ internal import Platform
 /// with a node in the same process.
 struct CaptureCommand {
   private enum Node {
-    case remote([String])
+    case remote([String], http: SocketAddress?)
     case here(NodeHostOptions, SocketAddress)
     /// Only Postgres is asked.
     case none
   }
+
+  /// A capture that takes longer to end waits for Postgres.
+  private static let stopMilliseconds: Int64 = 1500
 
   private let config: CaptureConfig
   private let node: Node
@@ -39,7 +42,7 @@ struct CaptureCommand {
       guard try arguments.value("data") == nil else {
         throw UsageError("--bootstrap and --data are both given; the node is there or here.")
       }
-      node = .remote([bootstrap])
+      node = .remote([bootstrap], http: try Serve.address(arguments, "http"))
     } else {
       let (options, listen) = try Serve.options(arguments, ServeConfig())
       node = .here(options, listen)
@@ -49,7 +52,10 @@ struct CaptureCommand {
   func run() throws {
     switch node {
     case .none: try check()
-    case .remote(let bootstrap): try follow(try Client(bootstrap: bootstrap))
+    case .remote(let bootstrap, let http):
+      var options = ClientOptions()
+      options.notice = Terminal.log
+      try follow(try Client(bootstrap: bootstrap, options: options), http)
     case .here(let options, let listen): try serveAndFollow(options, listen)
     }
   }
@@ -62,20 +68,31 @@ struct CaptureCommand {
     print("Capture can start.")
   }
 
-  private func follow(_ client: Client) throws {
+  private func follow(_ client: Client, _ http: SocketAddress?) throws {
+    let pages = PartPages()
+    let server = try http.map { try HTTPServer($0, pages.respond) }
+    if let server { Terminal.log("metrics on port \(server.port)") }
     let loop = try EventLoop()
     let capture = start(client, wake: loop.poster.wake)
+    pages.set(captures: [capture])
     loop.turn = { [unowned loop] in
       if capture.hasEnded { loop.stop() }
       return 1000
     }
-    let signals = try stopping(on: loop, capture)
+    let signals = try Signals([Signals.terminate, Signals.interrupt, Signals.hangUp], on: loop) {
+      [unowned loop] _ in
+      Terminal.log("stopping")
+      loop.stop()
+    }
     loop.run()
-    withExtendedLifetime(signals) {}
-    try report(capture)
+    withExtendedLifetime((signals, server)) {}
+    try end(RunningCapture.stop([capture]), capture)
   }
 
   private func serveAndFollow(_ options: NodeHostOptions, _ listen: SocketAddress) throws {
+    let pages = PartPages()
+    var options = options
+    options.metricsOfParts = { pages.metrics }
     let node = try HostedNode(options, log: Terminal.log)
     let link = node.localLink
     let client = try Client(connect: { InProcessLink(link) })
@@ -83,16 +100,25 @@ struct CaptureCommand {
     Terminal.log("node \(options.nodeID) serves \(options.directory) on \(address)")
     if let port = node.httpPort { Terminal.log("metrics on port \(port)") }
     let capture = start(client, wake: node.loop.poster.wake)
+    pages.set(captures: [capture])
+    var stopping: Int64?
     // The node ends after the capture, whose last positions it takes.
     let turn = node.loop.turn
     node.loop.turn = { [unowned node] in
-      if capture.hasEnded { node.stop() }
-      return turn()
+      let isLate = stopping.map { MonotonicClock.milliseconds() - $0 > Self.stopMilliseconds }
+      if capture.hasEnded || isLate == true { node.stop() }
+      return stopping == nil ? turn() : min(turn(), 100)
     }
-    let signals = try stopping(on: node.loop, capture)
+    let signals = try Signals(
+      [Signals.terminate, Signals.interrupt, Signals.hangUp], on: node.loop
+    ) { _ in
+      Terminal.log("stopping")
+      stopping = stopping ?? MonotonicClock.milliseconds()
+      capture.requestStop()
+    }
     node.run()
     withExtendedLifetime(signals) {}
-    try report(capture)
+    try end(capture.hasEnded, capture)
   }
 
   private func start(
@@ -101,15 +127,9 @@ struct CaptureCommand {
     RunningCapture(config, client, forgets: forgets, log: Terminal.log) { _ in wake() }
   }
 
-  private func stopping(on loop: EventLoop, _ capture: RunningCapture) throws -> Signals {
-    try Signals([Signals.terminate, Signals.interrupt, Signals.hangUp], on: loop) { _ in
-      Terminal.log("stopping")
-      capture.requestStop()
-    }
-  }
-
-  private func report(_ capture: RunningCapture) throws(CaptureError) {
+  private func end(_ hasEnded: Bool, _ capture: RunningCapture) throws {
     if let failure = capture.failure { throw failure }
+    if !hasEnded { Terminal.abandon("Postgres") }
     Terminal.log("stopped")
   }
 }

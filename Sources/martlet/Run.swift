@@ -5,10 +5,10 @@ internal import Platform
 /// `martlet run PIPELINE.yaml` and `martlet process --config FILE`: what the file names, until a
 /// signal ends it.
 struct Run {
-  private let file: PipelineFile
+  private var file: PipelineFile
 
   init(pipeline arguments: Arguments) throws {
-    try arguments.allow([], operandsMax: 1)
+    try arguments.allow(["http"], operandsMax: 1)
     guard let path = arguments.operands.first else {
       throw UsageError("'martlet run' takes a pipeline's file.")
     }
@@ -17,10 +17,11 @@ struct Run {
     } catch {
       throw UsageError(error.description)
     }
+    file.http = try Serve.address(arguments, "http") ?? file.http
   }
 
   init(processors arguments: Arguments) throws {
-    try arguments.allow(["bootstrap", "config"])
+    try arguments.allow(["bootstrap", "config", "http"])
     let bootstrap = try arguments.value("bootstrap")
     guard let path = try arguments.value("config") else {
       throw UsageError("--config says which processors to run; give a file.")
@@ -30,6 +31,7 @@ struct Run {
     } catch {
       throw UsageError(error.description)
     }
+    file.http = try Serve.address(arguments, "http") ?? file.http
   }
 
   func run() throws {
@@ -54,8 +56,9 @@ struct Run {
     loop.run()
     withExtendedLifetime(signals) {}
     let failures = pipeline.failures
-    pipeline.stop()
-    Terminal.log("stopped")
+    let haveAllEnded = pipeline.stop()
     guard failures.isEmpty else { throw PipelineError(failures.joined(separator: " ")) }
+    if !haveAllEnded { Terminal.abandon("a database") }
+    Terminal.log("stopped")
   }
 }

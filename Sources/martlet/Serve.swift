@@ -51,7 +51,7 @@ struct Serve {
     }
   }
 
-  private static func address(_ arguments: Arguments, _ name: String) throws -> SocketAddress? {
+  static func address(_ arguments: Arguments, _ name: String) throws -> SocketAddress? {
     guard let text = try arguments.value(name) else { return nil }
     guard let address = SocketAddress(text) else {
       throw UsageError("--\(name) takes HOST:PORT, not '\(text)'.")

@@ -3,6 +3,10 @@ import Platform
 Signals.block([Signals.terminate, Signals.interrupt, Signals.hangUp])
 ProcessLimits.raiseOpenFiles()
 
+if let page = Help.page(Array(CommandLine.arguments.dropFirst())) {
+  print(page)
+  Terminal.exit(0)
+}
 let arguments = Arguments(CommandLine.arguments.dropFirst())
 do {
   switch arguments.command {
@@ -16,7 +20,9 @@ do {
   case "help", "--help", "-h", nil: print(Usage.text)
   case "version", "--version": print("martlet \(Usage.version)")
   case let command?:
-    throw UsageError("There is no command '\(command)'; 'martlet help' lists them.")
+    let nearest = Nearest.name(to: command, among: Help.commands).map { " Did you mean \($0)?" }
+    throw UsageError(
+      "There is no command '\(command)'.\(nearest ?? "") 'martlet help' lists them.")
   }
 } catch let error as UsageError {
   Terminal.complain(error.text)

@@ -1,6 +1,7 @@
 """The command line's own client, against kcat, kafka-python and librdkafka, both ways."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -204,3 +205,50 @@ def test_what_could_not_be_written_is_an_error_and_not_committed(node, topic):
     assert "Standard output" in result.stderr
     result = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert sorted(result.stdout.split()) == ["a", "b", "c"]
+
+
+def page(*words):
+    done = subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, (words, done.stderr)
+    return done.stdout
+
+
+COMMANDS = ["serve", "run x", "capture", "process", "demo", "produce", "consume"]
+VERBS = [f"topic {verb}" for verb in ("create", "list", "describe", "alter", "delete")]
+VERBS += [f"group {verb}" for verb in ("list", "describe", "reset", "delete")]
+
+
+@pytest.mark.parametrize("command", COMMANDS + VERBS)
+def test_every_command_has_a_screen_with_all_of_its_options(command):
+    words = command.replace(" x", "").split()
+    text = page(*words, "--help")
+    assert text == page("help", *words) == page(*words, "-h")
+    assert text.startswith(f"usage: martlet {' '.join(words)} ")
+    assert len(text.splitlines()) <= 24 and max(map(len, text.splitlines())) <= 80, text
+    # What the parser itself says that it knows.
+    refused = subprocess.run([BINARY, *command.split(), "--zzzzz"], capture_output=True, text=True, timeout=20)
+    assert refused.returncode == 2
+    known = re.findall(r"--[a-z-]+", refused.stderr.split("There are")[1])
+    assert known
+    for option in known:
+        assert re.search(rf"(^|\s|, ){option}(\s|$)", text, re.M), (option, text)
+    for option in re.findall(r"^  (?:-\w, )?(--[a-z-]+)", text, re.M):
+        assert option in known, option
+
+
+def test_help_lists_the_commands_and_an_error_names_the_nearest():
+    text = page("--help")
+    assert text == page("help") == page()
+    for command in COMMANDS + ["topic", "group"]:
+        assert f"martlet {command.split()[0]} " in text
+    assert page("topic", "--help").count("martlet topic ") >= 6
+    for words, nearest in [
+        (["produce", "t", "--partiton", "1"], "Did you mean --partition?"),
+        (["serve", "--adevrtise", "x"], "Did you mean --advertise?"),
+        (["topic", "create", "t", "--if-not-exist"], "Did you mean --if-not-exists?"),
+        (["prodcue", "t"], "Did you mean produce?"),
+    ]:
+        done = subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 2 and nearest in done.stderr, done.stderr
+    done = subprocess.run([BINARY, "produce", "t", "--colour"], capture_output=True, text=True, timeout=20)
+    assert "Did you mean" not in done.stderr

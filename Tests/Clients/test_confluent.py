@@ -1,6 +1,7 @@
 """confluent-kafka, with the newest librdkafka."""
 
 import threading
+import time
 
 import pytest
 from conftest import CODECS, Node, records, until
@@ -228,3 +229,19 @@ def test_delete_records_and_groups(node, topic):
     found = offsets[f"g-{topic}"].result().topic_partitions
     assert [(p.partition, p.offset) for p in found if p.partition == 0] == [(0, 50)]
     admin.delete_consumer_groups([f"g-{topic}"])[f"g-{topic}"].result()
+
+
+def test_transactions_are_refused_in_words_and_soon(node, topic):
+    """A transactional id is served, transactions are not: the client says so, and does not wait."""
+    start = time.monotonic()
+    producer = Producer({"bootstrap.servers": node.address, "transactional.id": topic})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    delivered = []
+    producer.produce(topic, b"v", on_delivery=lambda error, record: delivered.append(error))
+    with pytest.raises(KafkaException) as refused:
+        producer.commit_transaction(20)
+    assert time.monotonic() - start < 10
+    assert "UNSUPPORTED_VERSION" in str(refused.value) or "not supported" in str(refused.value), str(refused.value)
+    producer.flush(10)
+    assert delivered and delivered[0] is not None

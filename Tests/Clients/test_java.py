@@ -57,6 +57,12 @@ def run(java, test, node, topic, *more):
     return done.stdout
 
 
+def test_transactions_are_refused_in_words_and_soon(java, node, topic):
+    said = run(java, "transactions", node, topic)
+    assert "UNSUPPORTED_VERSION" in said, said
+    assert int(said.split("milliseconds ")[1].split()[0]) < 10_000
+
+
 def test_every_codec(java, node, topic):
     assert run(java, "codecs", node, topic) == "10 round trips\n"
 

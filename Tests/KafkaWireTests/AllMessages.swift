@@ -22,6 +22,7 @@ let allMessages: [any WireMessage.Type] = [
   DeleteRecordsRequest.self, DeleteRecordsResponse.self,
   InitProducerIdRequest.self, InitProducerIdResponse.self,
   OffsetForLeaderEpochRequest.self, OffsetForLeaderEpochResponse.self,
+  AddPartitionsToTxnRequest.self, AddPartitionsToTxnResponse.self,
   DescribeConfigsRequest.self, DescribeConfigsResponse.self,
   AlterConfigsRequest.self, AlterConfigsResponse.self,
   CreatePartitionsRequest.self, CreatePartitionsResponse.self,

@@ -25,7 +25,8 @@ import Testing
         transport: { MemoryTransport(topics, pollMax: pollMax) })
       runner.start()
       let isDone = runner.wait(milliseconds: 60_000) { status in
-        status.progress.reduce(0) { $0 + $1.nextOffset } == Int64(count)
+        !status.isSweeping
+          && status.progress.reduce(0) { $0 + $1.nextOffset } == Int64(count)
       }
       if isDone { topics.contents.withLock { $0.fuse = Int.max } }
       runner.stop()
@@ -81,7 +82,7 @@ import Testing
   @Test(arguments: 0..<12)
   func `at any of its steps goes on as if it had not, with SQLite`(seed: UInt64) throws {
     var random = SeededRandom(seed)
-    let history = OrderHistory(&random, count: 600)
+    let history = OrderHistory(&random, count: 600, poison: 20, truncation: 170)
     let topics = MemoryTopics(history.records, partitions: OrderHistory.partitions)
     let directory = try TemporaryDirectory()
     let path = directory.path + "/results.db"
@@ -90,6 +91,9 @@ import Testing
     }
     #expect(crashes > 5)
     try expectTruth(history, topics, SQLiteReader(path: path))
+    let letters = topics.written("dlq-topic").flatMap { $0 }.map(\.record.headers)
+    #expect(letters.count == history.poisonCount)
+    #expect(Set(letters).count == history.poisonCount)
   }
 
   @Test func `with a database that was lost fills it again`() throws {
@@ -154,7 +158,7 @@ struct `A processor whose Postgres crashes` {
   @Test func `waits for it and goes on as if it had not`() throws {
     let server = try #require(WithPostgres.server)
     var random = SeededRandom(7)
-    let history = OrderHistory(&random, count: 3000)
+    let history = OrderHistory(&random, count: 3000, truncation: 900)
     let topics = MemoryTopics(history.records, partitions: OrderHistory.partitions)
     let runner = ProcessorRunner(
       name: "revenue", task: Revenue.task(), sink: { PostgresSink(conninfo: server.conninfo) },
@@ -173,7 +177,8 @@ struct `A processor whose Postgres crashes` {
       crashes += 1
       try server.start()
     }
-    try #require(runner.wait(milliseconds: 60_000) { processed($0) == count })
+    try #require(
+      runner.wait(milliseconds: 60_000) { processed($0) == count && !$0.isSweeping })
     let reader = PostgresReader(conninfo: server.conninfo)
     let truth = Dictionary(
       uniqueKeysWithValues: history.truth().compactMap { start, total in

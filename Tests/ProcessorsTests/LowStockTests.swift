@@ -61,6 +61,22 @@ import Testing
     #expect(store.rows()[0].hasSuffix("2026-11-21T10:01:00.000000Z 2026-11-21T10:01:01.000000Z"))
   }
 
+  @Test func `alerts of a truncated table go, from the topic too`() throws {
+    var script = EventScript()
+    script.lsn = 1
+    var store = MemoryStore(task)
+    try store.process((1...8).map { script.product("c", $0, stock: 0, threshold: 20) })
+    script.lsn = 2
+    let truncated = script.record(
+      #"{"before":null,"after":null,"source":{"lsn":2,"ts_ms":1},"op":"t"}"#)
+    script.lsn = 3
+    try store.process([truncated, script.product("c", 3, stock: 0, threshold: 20)])
+    #expect(store.rows().count == 1)
+    #expect(store.rows().first?.hasPrefix("3 ") == true)
+    let ends = store.records("inventory-alerts").filter { $0.value == nil }
+    #expect(Set(ends.map(\.key)).count == 7)
+  }
+
   @Test func `ids that are texts are kept as texts, with whatever is in them`() throws {
     var options = LowStock.Options()
     options.hasTextIDs = true

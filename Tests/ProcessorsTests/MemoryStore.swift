@@ -9,6 +9,7 @@ struct MemoryStore {
   var produced: [OutboxRecord] = []
   var progress: [Int32: SourceProgress] = [:]
   var counts = Effects.Counts()
+  private var truncation = Truncation.none
   private let decoder = EventDecoder()
 
   init(_ task: ProcessorTask) {
@@ -17,10 +18,23 @@ struct MemoryStore {
   }
 
   mutating func process(_ records: [InputRecord]) throws {
-    var work = task.begin(records, progress: progress, decoder: decoder)
+    try finish(
+      task.begin(records, progress: progress, decoder: decoder, truncation: truncation))
+    while let sweep = truncation.sweep {
+      let rows = state.filter { $0.key.hasPrefix("row/") && $0.key > sweep.after }
+        .sorted { $0.key < $1.key }.prefix(3)
+      try finish(
+        task.begin(
+          sweeping: rows.map { StoredState(key: $0.key, value: $0.value) },
+          isLast: rows.count < 3, truncation: truncation))
+    }
+  }
+
+  private mutating func finish(_ work: consuming Work) throws {
     while !work.needs.isEmpty { work.supply(work.needs.map { state[$0] }) }
     let effects = try work.finish()
     for write in effects.state { state[write.key] = write.value }
+    truncation = effects.truncation ?? truncation
     for change in effects.tables {
       let keyCount = task.tables[change.table].keyCount
       let key = Array(change.values[..<keyCount])
@@ -64,6 +78,8 @@ struct EventScript {
   var partition: Int32 = 0
   /// Commit time of the next event, in microseconds.
   var now: Int64 = base + 60_000_000
+  /// Of the next event; 0: events have none.
+  var lsn: UInt64 = 0
 
   /// 2026-11-21T10:00:00Z
   static let base: Int64 = 1_795_255_200_000_000
@@ -82,9 +98,18 @@ struct EventScript {
     record(
       """
       {"before":\(before),"after":\(after),"source":{"version":"1","ts_ms":\(now / 1000),\
-      "ts_us":\(now),\
+      "ts_us":\(now),\(lsn > 0 ? "\"lsn\":\(lsn)," : "")\
       "table":"t","sequence":"[\\"1\\",\\"2\\"]"},"transaction":null,"op":"\(op)","ts_ms":1}
       """, key: "{\"order_id\":\(id)}")
+  }
+
+  /// The table was truncated.
+  mutating func truncated() -> InputRecord {
+    record(
+      """
+      {"before":null,"after":null,"source":{"version":"1","ts_ms":\(now / 1000),"ts_us":\(now),\
+      "lsn":\(lsn),"table":"t"},"transaction":null,"op":"t","ts_ms":1}
+      """)
   }
 
   /// An order; `seconds` after `base` is its `created_at`.

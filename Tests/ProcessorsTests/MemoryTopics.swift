@@ -47,7 +47,9 @@ final class MemoryTransport: RecordTransport {
   private let topics: MemoryTopics
   private var epoch = 0
   private var positions: [Int32: Int] = [:]
-  private var positioned: Set<String> = []
+  private var resultTopics: Set<String> = []
+  /// Where this instance's positions begin in topics of others: what is before is not looked at.
+  private var floors: [String: [Int32: Int64]] = [:]
   private var unfinished: [(OutboxRecord, Int64, Int)] = []
   /// How many records a poll gives at most.
   private let pollMax: Int
@@ -65,7 +67,8 @@ final class MemoryTransport: RecordTransport {
     processor: String, sourceTopic: String, resultTopics: [String], deadLetterTopic: String
   ) throws(TransportError) -> Int64 {
     try crash()
-    positioned = Set(resultTopics)
+    self.resultTopics = Set(resultTopics)
+    floors = [:]
     unfinished = []
     positions = [:]
     return topics.contents.withLock { contents in
@@ -79,6 +82,13 @@ final class MemoryTransport: RecordTransport {
   func sourcePartitions() throws(TransportError) -> Int32? {
     let count = topics.contents.withLock { $0.source.count }
     return count == 0 ? nil : Int32(count)
+  }
+
+  func sourceEnds(partitions: Int32) throws(TransportError) -> [Int32: Int64] {
+    topics.contents.withLock { contents in
+      Dictionary(
+        uniqueKeysWithValues: contents.source.enumerated().map { (Int32($0), Int64($1.count)) })
+    }
   }
 
   func read(partition: Int32, from offset: Int64?) throws(TransportError) {
@@ -100,9 +110,25 @@ final class MemoryTransport: RecordTransport {
     return records
   }
 
-  func place(_ record: inout OutboxRecord) throws(TransportError) {
-    let hash = (record.key ?? []).reduce(UInt64(7)) { $0 &* 31 &+ UInt64($1) }
-    record.partition = Int32(hash % Self.partitions)
+  func place(_ records: inout [OutboxRecord]) throws(TransportError) {
+    for index in records.indices {
+      let record = records[index]
+      let hash = (record.key ?? []).reduce(UInt64(7)) { $0 &* 31 &+ UInt64($1) }
+      let partition = Int32(hash % Self.partitions)
+      records[index].partition = partition
+      guard !resultTopics.contains(record.topic) else { continue }
+      let end = topics.contents.withLock { $0.written[record.topic]?[partition]?.count ?? 0 }
+      records[index].floor = Int64(end)
+    }
+  }
+
+  func resume(_ records: [OutboxRecord], sequence: Int64) throws(TransportError) {
+    for record in records where !resultTopics.contains(record.topic) {
+      let partition = record.partition ?? -1
+      let floor = floors[record.topic]?[partition] ?? Int64.max
+      floors[record.topic, default: [:]][partition] = min(floor, record.floor ?? 0)
+    }
+    try produce(records, sequence: sequence)
   }
 
   func produce(_ records: [OutboxRecord], sequence: Int64) throws(TransportError) {
@@ -115,20 +141,26 @@ final class MemoryTransport: RecordTransport {
       try crash()
       let isFenced = topics.contents.withLock { contents in
         guard contents.epoch == epoch else { return true }
-        let partition = record.partition ?? -1
-        let last = contents.written[record.topic]?[partition]?.last
-        if let last, positioned.contains(record.topic),
-          (sequence, index) <= (last.sequence, last.index)
-        {
-          return false
-        }
-        contents.written[record.topic, default: [:]][partition, default: []]
+        if isThere(record, sequence, index, contents) { return false }
+        contents.written[record.topic, default: [:]][record.partition ?? -1, default: []]
           .append(.init(sequence: sequence, index: index, record: record))
         return false
       }
       if isFenced { throw .fenced("another instance runs") }
     }
     unfinished = []
+  }
+
+  private func isThere(
+    _ record: OutboxRecord, _ sequence: Int64, _ index: Int, _ contents: MemoryTopics.Contents
+  ) -> Bool {
+    let partition = record.partition ?? -1
+    var written = (contents.written[record.topic]?[partition] ?? [])[...]
+    if !resultTopics.contains(record.topic) {
+      guard let floor = floors[record.topic]?[partition] else { return false }
+      written = written.dropFirst(Int(floor))
+    }
+    return written.last.map { (sequence, index) <= ($0.sequence, $0.index) } ?? false
   }
 
   func report(_ progress: [SourceProgress]) {}
@@ -159,6 +191,11 @@ final class FragileSink: Sink {
   func load(_ keys: [String]) throws(SinkError) -> [String?] {
     try crash()
     return try sink.load(keys)
+  }
+
+  func rows(after key: String, limit: Int) throws(SinkError) -> [StoredState] {
+    try crash()
+    return try sink.rows(after: key, limit: limit)
   }
 
   func commit(_ batch: SinkBatch) throws(SinkError) {

@@ -25,18 +25,34 @@ struct OrderHistory {
 
   static let partitions: Int32 = 3
   private(set) var records: [InputRecord] = []
+  /// How many of them are no events.
+  private(set) var poisonCount = 0
   private var orders: [Int: Order] = [:]
 
-  init(_ random: inout some RandomNumberGenerator, count: Int) {
+  /// `poison`: one of so many records is no event; `truncation`: so often the table is truncated;
+  /// 0: never.
+  init(
+    _ random: inout some RandomNumberGenerator, count: Int, poison: Int = 0, truncation: Int = 0
+  ) {
     var scripts = (0..<Self.partitions).map { partition in
       var script = EventScript()
       script.partition = partition
       return script
     }
     for step in 0..<count {
+      for partition in scripts.indices { scripts[partition].lsn = UInt64(step + 1) }
+      if truncation > 0, step % truncation == truncation - 1 {
+        orders = [:]
+        scripts[0].now = EventScript.base + Int64(step) * 2_000_000
+        records.append(scripts[0].truncated())
+      }
       let id = Int.random(in: 0..<count / 4, using: &random)
       let partition = id % Int(Self.partitions)
       scripts[partition].now = EventScript.base + Int64(step) * 2_000_000
+      if poison > 0, step % poison == 0 {
+        poisonCount += 1
+        records.append(scripts[partition].record("{", key: "{\"order_id\":\(id)}"))
+      }
       var order =
         orders[id]
         ?? Order(

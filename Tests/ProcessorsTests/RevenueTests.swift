@@ -207,4 +207,60 @@ import Testing
     #expect(whole.counts.late > 0)
     #expect(try history.truth() == OrderHistory.total(whole))
   }
+
+  @Test(arguments: 0..<30)
+  func `a truncated table's rows are taken back, whatever was read of other partitions before`(
+    seed: UInt64
+  ) throws {
+    var random = SeededRandom(seed)
+    let history = OrderHistory(&random, count: 400, truncation: 90)
+    var parts = (0..<OrderHistory.partitions).map { partition in
+      history.records.filter { $0.partition == partition }[...]
+    }
+    var store = MemoryStore(withGrace(60))
+    while parts.contains(where: { !$0.isEmpty }) {
+      var batch: [InputRecord] = []
+      for _ in 0..<Int.random(in: 1...60, using: &random) {
+        let partition = parts.indices.randomElement(using: &random) ?? 0
+        for _ in 0..<Int.random(in: 1...20, using: &random) {
+          if let record = parts[partition].popFirst() { batch.append(record) }
+        }
+      }
+      try store.process(batch)
+    }
+    #expect(store.counts.deadLettered == 0)
+    #expect(store.counts.late > 0)
+    #expect(try history.truth() == OrderHistory.total(store))
+    #expect(store.state[Truncation.stateKey] == "360")
+  }
+
+  @Test func `a truncation is about what came before it, in windows that are over as well`() throws
+  {
+    var script = EventScript()
+    script.lsn = 10
+    var store = MemoryStore(withGrace(0))
+    try store.process([
+      script.order("c", 1, "1.00", "completed", seconds: 0),
+      script.order("r", 2, "2.00", "completed", seconds: 10),
+      script.order("c", 3, "4.00", "completed", seconds: 4000),
+    ])
+    script.lsn = 30
+    let later = script.order("c", 1, "1.00", "completed", seconds: 4000)
+    script.lsn = 20
+    script.partition = 1
+    try store.process([later, script.truncated()])
+    #expect(store.counts.deadLettered == 0)
+    #expect(try OrderHistory.total(store).values.map { $0 } == [[100, 1]])
+    // Read late: it was before the truncation.
+    script.lsn = 15
+    script.partition = 2
+    try store.process([script.order("c", 4, "8.00", "completed", seconds: 4000)])
+    #expect(try OrderHistory.total(store).values.map { $0 } == [[100, 1]])
+    // Without an LSN nobody knows what came before it.
+    script.lsn = 0
+    try store.process([
+      script.record(#"{"before":null,"after":null,"source":{"ts_ms":1},"op":"t"}"#)
+    ])
+    #expect(store.counts.deadLettered == 1)
+  }
 }

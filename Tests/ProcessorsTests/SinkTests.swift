@@ -30,6 +30,7 @@ struct SinkPromises {
       OutboxRecord(
         topic: "t", key: nil, value: [0, 255, 39, 92], headers: [.init("h", [1, 0])], timestamp: 5)
     ]
+    effects.outbox[0].floor = 1 << 33
     return effects
   }
 
@@ -60,6 +61,27 @@ struct SinkPromises {
       try reader.query("SELECT id, name, price FROM things") == [["2", nil, "1234567890123.40"]])
     // Another processor in the same database has its own.
     #expect(try open(make(), "b") == StoredProgress())
+  }
+
+  /// In whatever order, each once, and no other state among them.
+  func rowsAreReadPieceByPiece() throws {
+    let sink = make()
+    _ = try open(sink, "rows")
+    let keys = (0..<25).map { "row/\($0 * 7919 % 101)-\(Self.awkward)" } + ["row/", "row/z/1"]
+    let others = ["window/1", "truncation", "ro", "row", "rpw/1"]
+    try sink.commit(
+      SinkBatch(
+        previousSequence: 0, sequence: 1,
+        effects: effects([77], name: nil, state: (keys + others).map { ($0, "of \($0)") })))
+    var found: [StoredState] = []
+    while true {
+      let rows = try sink.rows(after: found.last?.key ?? "", limit: 4)
+      found += rows
+      guard rows.count == 4 else { break }
+    }
+    #expect(found.map(\.key).sorted() == keys.sorted())
+    #expect(found.allSatisfy { $0.value == "of \($0.key)" })
+    #expect(try open(make(), "another").sequence == 0)
   }
 
   func whoOpensLastWrites() throws {
@@ -118,6 +140,7 @@ struct SinkPromises {
   }
 
   @Test func `who opens last writes`() throws { try promises.whoOpensLastWrites() }
+  @Test func `rows are read piece by piece`() throws { try promises.rowsAreReadPieceByPiece() }
   @Test func `a failed batch leaves nothing`() throws { try promises.aFailedBatchLeavesNothing() }
 
   @Test func `a result table that is gone stops it, because its rows would not come back`() throws {
@@ -173,6 +196,7 @@ struct `Postgres takes results` {
   }
 
   @Test func `who opens last writes`() throws { try promises.whoOpensLastWrites() }
+  @Test func `rows are read piece by piece`() throws { try promises.rowsAreReadPieceByPiece() }
   @Test func `a failed batch leaves nothing`() throws { try promises.aFailedBatchLeavesNothing() }
 
   @Test func `a table that is there keeps its other columns and types`() throws {

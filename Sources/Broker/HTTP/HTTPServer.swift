@@ -18,9 +18,11 @@ package struct HTTPResponse: Sendable {
 
 /// Answers GET requests, on a thread of libmicrohttpd's.
 ///
+/// Unchecked: its pointers never change, and are the library's, which has a thread for them.
+///
 /// Bounded: `connectionsMax` clients at once, idle ones are sent away, bodies are not read.
 @safe
-package final class HTTPServer {
+package final class HTTPServer: @unchecked Sendable {
   private static let connectionsMax: UInt32 = 64
   private static let idleSeconds: UInt32 = 30
 

@@ -16,14 +16,40 @@ private enum SpecialTimestamp {
   static let earliestPendingUpload: Int64 = -6
 }
 
+/// A ListOffsets request on its way.
+struct OffsetSearch {
+  let request: Request
+  var reads: Set<ReadAheadID> = []
+  /// How often it has waited for reads. Memory may have gone to others before its turn came: the
+  /// last time it reads on the loop.
+  var readRounds = 0
+
+  static let readRoundsMax = 4
+  /// Blocks that one request has read at once.
+  static let blocksMax = 24
+}
+
 extension Node {
+  func listOffsets(_ request: Request) throws(WireError) {
+    try listOffsets(OffsetSearch(request: request))
+  }
+
   /// Everything that was acknowledged before the request counts: a search by time waits until what
   /// is committed has reached the files that it searches.
-  func listOffsets(_ request: Request) throws(WireError) {
+  private func listOffsets(_ search: OffsetSearch) throws(WireError) {
+    let request = search.request
     let body = try request.frame.decode(ListOffsetsRequest.self)
     guard !mustWait(body) else {
-      waitingForFiles.append(request)
+      waitingForFiles.append(search)
       return
+    }
+    if search.readRounds < OffsetSearch.readRoundsMax {
+      let reads = readAhead(body)
+      guard reads.isEmpty else {
+        waitingForReads.append(
+          OffsetSearch(request: request, reads: reads, readRounds: search.readRounds + 1))
+        return
+      }
     }
     var response = ListOffsetsResponse()
     for topic in body.topics {
@@ -48,6 +74,39 @@ extension Node {
     reply(request, response)
   }
 
+  /// Begins to read what the searches by time would look at and is in no memory.
+  private func readAhead(_ body: ListOffsetsRequest) -> Set<ReadAheadID> {
+    var reads: Set<ReadAheadID> = []
+    for topic in body.topics {
+      for asked in topic.partitions {
+        guard asked.timestamp >= 0 || asked.timestamp == SpecialTimestamp.largest,
+          reads.count < OffsetSearch.blocksMax,
+          let log = topics[topic.name]?.partition(asked.partitionIndex)?.log,
+          let begun = try? store.readAhead(
+            of: log, forFinding: asked.timestamp >= 0 ? Timestamp(asked.timestamp) : nil,
+            blocksMax: OffsetSearch.blocksMax - reads.count)
+        else { continue }
+        reads.formUnion(begun)
+      }
+    }
+    return reads
+  }
+
+  func wakeSearches(_ read: ReadAheadID) {
+    for index in waitingForReads.indices { waitingForReads[index].reads.remove(read) }
+    waitingForFiles += waitingForReads.filter(\.reads.isEmpty)
+    waitingForReads.removeAll(where: \.reads.isEmpty)
+  }
+
+  /// The node ends: they are answered with what there is, in memory or not.
+  func expireSearches() {
+    waitingForFiles += waitingForReads.map {
+      OffsetSearch(request: $0.request, readRounds: OffsetSearch.readRoundsMax)
+    }
+    waitingForReads = []
+    advanceSearches()
+  }
+
   private func mustWait(_ body: ListOffsetsRequest) -> Bool {
     body.topics.contains { topic in
       topic.partitions.contains { asked in
@@ -65,11 +124,12 @@ extension Node {
     guard !waitingForFiles.isEmpty else { return }
     let waiting = waitingForFiles
     waitingForFiles = []
-    for request in waiting {
+    for search in waiting {
       do throws(WireError) {
-        try listOffsets(request)
+        try listOffsets(search)
       } catch {
-        answer(request, .close("its \(request.frame.api) request cannot be read: \(error)"))
+        let api = search.request.frame.api
+        answer(search.request, .close("its \(api) request cannot be read: \(error)"))
       }
     }
   }

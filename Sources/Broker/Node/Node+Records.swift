@@ -21,17 +21,22 @@ final class RecordsAppend {
   let owner: Owner
   let log: LogID
   let batch: [UInt8]
+  /// Something goes by it: a full disk is no reason to refuse it.
+  let makesSpace: Bool
 
-  init(owner: Owner, log: LogID, batch: [UInt8]) {
+  init(owner: Owner, log: LogID, batch: [UInt8], makesSpace: Bool) {
     self.owner = owner
     self.log = log
     self.batch = batch
+    self.makesSpace = makesSpace
   }
 }
 
 extension Node {
   /// Appends a machine's records as one batch. If the journal has no room they wait, in order.
-  func append(_ records: [LogRecord], to log: LogID, _ owner: RecordsAppend.Owner) {
+  func append(
+    _ records: [LogRecord], to log: LogID, _ owner: RecordsAppend.Owner, makesSpace: Bool = false
+  ) {
     var builder = RecordBatchBuilder(bytesMax: store.appendBytesMax)
     for record in records {
       do throws(RecordError) {
@@ -43,7 +48,8 @@ extension Node {
         return
       }
     }
-    let append = RecordsAppend(owner: owner, log: log, batch: builder.buildUncompressed())
+    let append = RecordsAppend(
+      owner: owner, log: log, batch: builder.buildUncompressed(), makesSpace: makesSpace)
     guard stuckRecords.isEmpty, tryToAppend(append) else {
       stuckRecords.append(append)
       return
@@ -59,7 +65,8 @@ extension Node {
   private func tryToAppend(_ append: RecordsAppend) -> Bool {
     do throws(LogError) {
       let epoch = try max(LeaderEpoch(0), store.bounds(of: append.log).epoch)
-      let appended = try store.append(append.log, append.batch[...], epoch: epoch)
+      let appended = try store.append(
+        append.log, append.batch[...], epoch: epoch, makesSpace: append.makesSpace)
       noteGrowth(append.log, append.batch.count)
       appends[append.log, default: []].append(
         AppendInFlight(position: appended.position, owner: .records(append)))

@@ -47,6 +47,7 @@ extension Node {
     case .describeGroups: try describeGroups(request)
     case .listGroups: try listGroups(request)
     case .deleteGroups: try deleteGroups(request)
+    case .addPartitionsToTxn: try addPartitionsToTxn(request)
     default: try routeToController(request)
     }
   }
@@ -87,13 +88,32 @@ extension Node {
     }
   }
 
+  /// There are no transactions yet; of a transactional id the fencing is served.
+  private func addPartitionsToTxn(_ request: Request) throws(WireError) {
+    let body = try request.frame.decode(AddPartitionsToTxnRequest.self)
+    var response = AddPartitionsToTxnResponse()
+    response.resultsByTopicV3AndBelow = body.v3AndBelowTopics.map { asked in
+      var topic = AddPartitionsToTxnResponse.Topic()
+      topic.name = asked.name
+      topic.resultsByPartition = asked.partitions.map { index in
+        var partition = AddPartitionsToTxnResponse.Partition()
+        partition.partitionIndex = index
+        partition.partitionErrorCode = .unsupportedVersion
+        return partition
+      }
+      return topic
+    }
+    reply(request, response)
+  }
+
   // MARK: Coordinators
 
-  /// This node coordinates every group, once the topic of their offsets is there.
+  /// This node coordinates every group, once the topic of their offsets is there, and every
+  /// transactional id: their producers ask for a coordinator before they ask for their epoch.
   private func findCoordinator(_ request: Request) throws(WireError) {
     // Before it waits: what cannot be read closes the connection now.
-    _ = try request.frame.decode(FindCoordinatorRequest.self)
-    guard !groupsAreLoaded else {
+    let body = try request.frame.decode(FindCoordinatorRequest.self)
+    guard body.keyType == 0, !groupsAreLoaded else {
       answerCoordinator(request)
       return
     }
@@ -128,14 +148,15 @@ extension Node {
 
   private func answerCoordinator(_ request: Request) {
     guard let body = try? request.frame.decode(FindCoordinatorRequest.self) else { return }
-    let isThere = groupsAreLoaded && body.keyType == 0
     let code: ErrorCode
     switch body.keyType {
-    case 0: code = isThere ? .none : .coordinatorNotAvailable
-    // Transactions and share groups have no coordinator here yet.
-    case 1, 2: code = .coordinatorNotAvailable
+    case 0: code = groupsAreLoaded ? .none : .coordinatorNotAvailable
+    case 1: code = .none
+    // Share groups have no coordinator here yet.
+    case 2: code = .coordinatorNotAvailable
     default: code = .invalidRequest
     }
+    let isThere = code == .none
     var response = FindCoordinatorResponse()
     if request.version < 4 {
       response.errorCode = code

@@ -44,6 +44,12 @@ extension Node {
         text.sample("martlet_log_end_offset", labels, "\(bounds.end.rawValue)")
       }
     }
+    text.family("martlet_disk_full", "gauge", "1 if the disk is full and records are refused.")
+    text.sample("martlet_disk_full", [], store.isFullOfRecords ? "1" : "0")
+    if let free = store.freeSpace {
+      text.family("martlet_disk_free_bytes", "gauge", "Bytes free on the disk.")
+      text.sample("martlet_disk_free_bytes", [], "\(free)")
+    }
     text.family("martlet_store_failed", "gauge", "1 if the store takes no more records.")
     text.sample("martlet_store_failed", [], failure == nil ? "0" : "1")
     addDurability(&text)
@@ -112,66 +118,6 @@ extension Node {
   }
 }
 
-/// Builds Prometheus' text format. Samples of a family need not follow it: they are put in place.
-struct MetricsText {
-  private var families: [(name: String, header: String, samples: [String])] = []
-
-  mutating func family(_ name: String, _ type: String, _ help: String) {
-    families.append((name, "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n", []))
-  }
-
-  mutating func sample(_ name: String, _ labels: [(String, String)], _ value: String) {
-    guard let index = families.firstIndex(where: { $0.name == name }) else {
-      fatalError("the sample \(name) has no family")
-    }
-    let pairs = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
-    families[index].samples.append(
-      pairs.isEmpty ? "\(name) \(value)" : "\(name){\(pairs)} \(value)")
-  }
-
-  mutating func histogramFamily(_ name: String, _ help: String) {
-    families.append((name, "# HELP \(name) \(help)\n# TYPE \(name) histogram\n", []))
-  }
-
-  mutating func histogram(
-    _ name: String, _ labels: [(String, String)], _ histogram: LatencyHistogram
-  ) {
-    guard let index = families.firstIndex(where: { $0.name == name }) else {
-      fatalError("the histogram \(name) has no family")
-    }
-    func line(_ suffix: String, _ labels: [(String, String)], _ value: String) -> String {
-      let pairs = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
-      return "\(name)\(suffix)\(pairs.isEmpty ? "" : "{\(pairs)}") \(value)"
-    }
-    var sum: UInt64 = 0
-    for (bound, count) in zip(LatencyHistogram.boundsMicroseconds, histogram.counts) {
-      sum += count
-      let seconds = Double(bound) / 1e6
-      families[index].samples.append(line("_bucket", labels + [("le", "\(seconds)")], "\(sum)"))
-    }
-    families[index].samples.append(
-      line("_bucket", labels + [("le", "+Inf")], "\(histogram.count)"))
-    families[index].samples.append(
-      line("_sum", labels, "\(Double(histogram.sumMicroseconds) / 1e6)"))
-    families[index].samples.append(line("_count", labels, "\(histogram.count)"))
-  }
-
-  var text: String {
-    families.map { $0.header + $0.samples.map { $0 + "\n" }.joined() }.joined()
-  }
-
-  private static func escaped(_ value: String) -> String {
-    value.flatMap { character -> String in
-      switch character {
-      case "\\": "\\\\"
-      case "\"": "\\\""
-      case "\n": "\\n"
-      default: String(character)
-      }
-    }.reduce(into: "") { $0.append($1) }
-  }
-}
-
 /// The pages behind `--http`. They are asked for on another thread than the node's.
 package enum StatusPages {
   private final class Box: @unchecked Sendable {
@@ -182,31 +128,38 @@ package enum StatusPages {
 
   /// A function that answers a path by asking the node on its own thread.
   package static func responder(
-    for node: Node, through mailbox: Mailbox
+    for node: Node, through mailbox: Mailbox, and parts: @escaping @Sendable () -> String
   ) -> @Sendable (String) -> HTTPResponse {
     let box = Box(node)
     return { path in
-      let answer = Condition<HTTPResponse?>(nil)
-      mailbox.post {
-        let response = respond(path, box.node)
-        answer.withLock { $0 = response }
-        answer.signal()
-      }
-      // A loop that does not come round in this time is what a health check is to find.
-      return answer.wait(until: { $0 != nil }, milliseconds: 5000) {
-        $0 ?? HTTPResponse(status: 503, "The node does not answer.\n")
-      }
+      var response = ask(path, box, mailbox)
+      // Of what else runs here: no business of the node's thread.
+      if path == "/metrics", response.status == 200 { response.body += parts() }
+      return response
+    }
+  }
+
+  private static func ask(_ path: String, _ box: Box, _ mailbox: Mailbox) -> HTTPResponse {
+    let answer = Condition<HTTPResponse?>(nil)
+    mailbox.post {
+      let response = respond(path, box.node)
+      answer.withLock { $0 = response }
+      answer.signal()
+    }
+    // A loop that does not come round in this time is what a health check is to find.
+    return answer.wait(until: { $0 != nil }, milliseconds: 5000) {
+      $0 ?? HTTPResponse(status: 503, "The node does not answer.\n")
     }
   }
 
   private static func respond(_ path: String, _ node: Node) -> HTTPResponse {
     switch path {
     case "/health":
-      guard let failure = node.failure else { return HTTPResponse("ok\n") }
-      return HTTPResponse(status: 503, failure + "\n")
+      if let failure = node.failure { return HTTPResponse(status: 503, failure + "\n") }
+      // It serves readers and is to be told what to delete: starting it again helps nobody.
+      return HTTPResponse(node.fullText.map { "ok, but \($0)\n" } ?? "ok\n")
     case "/metrics":
-      return HTTPResponse(
-        contentType: "text/plain; version=0.0.4; charset=utf-8", node.metricsText())
+      return .metrics(node.metricsText())
     default:
       return HTTPResponse(status: 404, "There are /health and /metrics here.\n")
     }

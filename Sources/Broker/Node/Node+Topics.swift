@@ -90,7 +90,7 @@ extension Node {
       metadataAppends[number] = records
       append(
         records.map { LogRecord(key: nil, value: $0.encoded()) }, to: metadataLog,
-        .metadata(number))
+        .metadata(number), makesSpace: records.allSatisfy(\.makesSpace))
     case .reply(let token, let response): reply(token, response)
     case .askAgain(let token, let request, let version): submit(request, version, token)
     case .createPartition(let topic, let id, let index, _, let options):

@@ -101,7 +101,9 @@ package final class Node {
   /// FindCoordinator requests that wait for the topic of the offsets to be made.
   var waitingForOffsetsTopic: [Request] = []
   /// ListOffsets requests whose search would miss what is on its way to the files.
-  var waitingForFiles: [Request] = []
+  var waitingForFiles: [OffsetSearch] = []
+  /// Those that wait for bytes to be read into memory.
+  var waitingForReads: [OffsetSearch] = []
   /// All partitions of the offsets are made, and the coordinator knows what is in them.
   var groupsAreLoaded = false
   /// What waits for its log to be durable, in order.
@@ -244,7 +246,7 @@ package final class Node {
       timeOutProduces()
       deleteLogs()
       shortenMachineLogs()
-      if now - lastRetention >= options.retentionCheckMilliseconds { retain() }
+      if now - lastRetention >= retentionPause { retain() }
     }
     if fetchIsOver { timeOutFetches() }
     repeat {
@@ -260,6 +262,7 @@ package final class Node {
   package func stop(now: Int64) {
     self.now = now
     expireFetches()
+    expireSearches()
     store.startCheckpoint()
   }
 
@@ -279,6 +282,12 @@ package final class Node {
   }
 
   private var fetchIsOver: Bool { fetches.nextDeadline.map { $0 <= now } ?? false }
+
+  /// Who has lowered retention because the disk is full does not wait for long.
+  private var retentionPause: Int64 {
+    let pause = options.retentionCheckMilliseconds
+    return store.isFullOfRecords ? min(pause, 1000) : pause
+  }
 
   private func retain() {
     lastRetention = now
@@ -301,12 +310,15 @@ package final class Node {
       advanceRecords()
       advanceProduces()
     case .full:
+      tellSpace()
       // When it begins, too: what waits for room is refused, or its clients would wait for a disk
       // that may stay full.
       advancePartitions()
       advanceRecords()
       advanceProduces()
-    case .readAhead(let read): fetches.wake(read)
+    case .readAhead(let read):
+      fetches.wake(read)
+      wakeSearches(read)
     case .deleted, .checkpointed: break
     }
   }

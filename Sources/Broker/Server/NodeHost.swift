@@ -14,6 +14,9 @@ package struct NodeHostOptions: Sendable {
   package var http: SocketAddress?
   /// Broker settings, by Kafka's names.
   package var settings: [(String, String)] = []
+  /// What /metrics says of what else runs in the process, behind what it says of the node. Called
+  /// on any thread.
+  package var metricsOfParts: @Sendable () -> String = { "" }
 
   package init(directory: String) { self.directory = directory }
 
@@ -78,7 +81,8 @@ package final class HostedNode {
         let host = options.advertised?.host ?? Self.reachable(listen.host)
         node.advertise(host: host, port: options.advertised?.port ?? port)
       }
-      let pages = StatusPages.responder(for: node, through: loop.poster)
+      let pages = StatusPages.responder(
+        for: node, through: loop.poster, and: options.metricsOfParts)
       http = try options.http.map { try HTTPServer($0, pages) }
       self.server = server
       localLink = server.localLink

@@ -89,6 +89,16 @@ package enum MetadataRecord: Equatable, Sendable {
   /// The transactional id is kept as bytes: two that are canonically equivalent are two.
   case producerFenced(transactionalId: [UInt8], TransactionalProducer)
   case transactionalIdGone([UInt8])
+
+  /// Whether it may be what makes space on a full disk: topics that go, retention that is lowered.
+  var makesSpace: Bool {
+    switch self {
+    case .topicDeleted, .topicConfigured, .brokerConfigured: true
+    case .clusterIdentified, .topicCreated, .partitionsAdded, .producerIdsTaken, .producerFenced,
+      .transactionalIdGone:
+      false
+    }
+  }
 }
 
 /// Why bytes are no metadata, or records do not add up.

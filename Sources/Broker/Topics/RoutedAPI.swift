@@ -46,6 +46,8 @@ package enum RoutedAPIs {
     RoutedAPI(.deleteRecords, 0...2),
     RoutedAPI(.initProducerId, 0...5),
     RoutedAPI(.offsetForLeaderEpoch, 2...4),
+    // Refused, so that the client says so: without it librdkafka would ask until it is too late.
+    RoutedAPI(.addPartitionsToTxn, 0...3),
     RoutedAPI(.describeConfigs, 0...4),
     RoutedAPI(.alterConfigs, 0...2),
     RoutedAPI(.createPartitions, 0...3),

@@ -14,6 +14,7 @@ struct CaptureAttempt {
   let replication: ReplicationCommands
   let log: @Sendable (String) -> Void
   let stop: CaptureStop
+  let status: CaptureStatus
 
   // MARK: Beginnings
 
@@ -173,7 +174,7 @@ struct CaptureAttempt {
     defer { work.cancel() }
     try withExtendedLifetime(exporting.connection) { try work.waitForImports() }
     log("snapshot of \(open.count) tables begins, \(threads) at a time")
-    let snapshotWriter = SnapshotWriter(writer, record, topics: topicsByIndex, log)
+    let snapshotWriter = SnapshotWriter(writer, record, topics: topicsByIndex, log, status)
     guard let done = try snapshotWriter.run(work, stop) else { return true }
     return try finish(done)
   }
@@ -224,7 +225,7 @@ struct CaptureAttempt {
     log("streams from \(record.through)")
     let driver = try StreamDriver(
       replication.connection, .init(config: config, catalogue: catalogue, log: log), writer,
-      encoder, record, options)
+      encoder, record, options, status)
     try driver.run(stop)
     return stop.isRequested
   }

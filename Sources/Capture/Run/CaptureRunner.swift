@@ -22,13 +22,15 @@ package struct CaptureRunner {
   private let client: Client
   private let log: @Sendable (String) -> Void
   private let stop: CaptureStop
+  private let status: CaptureStatus
 
   /// Blocks: for a thread of its own. `log` takes lines for people, on any thread.
   package static func run(
     _ config: CaptureConfig, _ client: Client, log: @escaping @Sendable (String) -> Void,
-    stop: CaptureStop
+    stop: CaptureStop, status: CaptureStatus = CaptureStatus()
   ) throws(CaptureError) {
-    let runner = CaptureRunner(config: config, client: client, log: log, stop: stop)
+    let runner = CaptureRunner(
+      config: config, client: client, log: log, stop: stop, status: status)
     for note in config.notes { log(note) }
     try runner.run()
   }
@@ -60,6 +62,7 @@ package struct CaptureRunner {
     var lastProblem = ""
     while !stop.isRequested {
       let began = MonotonicClock.milliseconds()
+      status.update { $0.attempts += 1 }
       do {
         if try attempt() { return }
       } catch let error as LogWriteError where error.oversized != nil {
@@ -71,6 +74,10 @@ package struct CaptureRunner {
           log("\(problem)\(problem.hasSuffix(".") ? "" : ".") Trying again.")
         }
         lastProblem = problem
+        status.update {
+          $0.lastError = problem
+          $0.isStreaming = false
+        }
       }
       if MonotonicClock.milliseconds() - began > 10_000 { backoff = Self.backoffMilliseconds }
       if stop.wait(milliseconds: backoff) { return }
@@ -133,7 +140,7 @@ package struct CaptureRunner {
       serverEnd: identity.end, writtenThrough: writer.writtenThrough, mode: config.snapshotMode)
     var attempt = CaptureAttempt(
       config: config, catalogue: catalogue, tables: tables, topics: topics,
-      writer: writer, replication: replication, log: log, stop: stop)
+      writer: writer, replication: replication, log: log, stop: stop, status: status)
     var lastSentence = ""
     while true {
       switch StartDecision(situation) {

@@ -54,11 +54,15 @@ final class StreamDriver: ReadinessHandler {
   private var stopDeadline: Int64?
   private var hasEnded = false
   private var failure: (any Error)?
+  private let status: CaptureStatus
+  private var meter = StreamMeter()
 
   init(
     _ connection: PostgresConnection, _ setup: PublicationSetup, _ target: any PositionedLog,
-    _ encoder: ChangeEncoder, _ record: PositionRecord, _ options: CaptureSession.Options
+    _ encoder: ChangeEncoder, _ record: PositionRecord, _ options: CaptureSession.Options,
+    _ status: CaptureStatus
   ) throws {
+    self.status = status
     loop = try EventLoop()
     catalogue = setup.catalogue
     watch = PublicationWatch(setup)
@@ -108,6 +112,7 @@ final class StreamDriver: ReadinessHandler {
     }
     if let stopDeadline, now >= stopDeadline { loop.stop() }
     updateInterest()
+    meter.publish(session, to: status)
     if mayHaveMore, isReading { return 0 }
     let look = session.received > lookedAt && !isLooking ? nextLook : .max
     let beat = heartbeat != nil && !isBeating ? nextBeat : .max
@@ -162,8 +167,9 @@ final class StreamDriver: ReadinessHandler {
 
   private func take(_ frame: ArraySlice<UInt8>) throws {
     switch try StreamFrame.decode(frame) {
-    case .xLogData(let start, _, _, let payload):
+    case .xLogData(let start, let walEnd, _, let payload):
       let message = try decoder.decode(payload)
+      meter.received(message, walEnd)
       let before = records.count
       let announcement = try encoder.take(message, at: start, &session, into: &records)
       session.collected(records.count - before)
@@ -172,6 +178,7 @@ final class StreamDriver: ReadinessHandler {
       }
       if let announcement { announce(announcement) }
     case .keepalive(let end, _, let replyRequested):
+      meter.serverEnd = max(meter.serverEnd, end)
       session.keepalive(walEnd: end, replyRequested: replyRequested)
       // At once, because the server waits for it.
       if replyRequested { try perform() }
@@ -187,6 +194,7 @@ final class StreamDriver: ReadinessHandler {
     // A record waits for its topic, and those behind it with it.
     if let announcing, announcing.table == nil { return }
     guard let chunk = session.handOver() else { return }
+    meter.handedOver(chunk, records.count)
     offer(chunk)
   }
 
@@ -302,6 +310,7 @@ final class StreamDriver: ReadinessHandler {
     attempt {
       if let error { throw error }
       session.acknowledged(chunk: chunk)
+      meter.acknowledged(chunk, at: WallClock.milliseconds())
       handOverUnlessBusy()
       try perform()
     }
@@ -316,6 +325,7 @@ final class StreamDriver: ReadinessHandler {
           written: written, flushed: flushed, applied: flushed,
           time: WallClock.milliseconds() * 1000 - SourceInfo.postgresEpoch, replyNow: false)
         if !(try connection.send(frame)) { wantsToSend = true }
+        meter.confirmed = flushed
       case .stopped: loop.stop()
       }
     }

@@ -29,6 +29,7 @@ final class SnapshotWriter {
   private let target: any PositionedLog
   private let topics: [String]
   private let log: @Sendable (String) -> Void
+  private let status: CaptureStatus
   private let signals = Condition(Signals())
   private var record: PositionRecord
   private let generation: UInt16
@@ -46,9 +47,10 @@ final class SnapshotWriter {
   /// `topics`: by the tables' indices in the record.
   init(
     _ target: any PositionedLog, _ record: PositionRecord, topics: [String],
-    _ log: @escaping @Sendable (String) -> Void
+    _ log: @escaping @Sendable (String) -> Void, _ status: CaptureStatus
   ) {
     self.target = target
+    self.status = status
     self.record = record
     self.topics = topics
     self.log = log
@@ -80,6 +82,7 @@ final class SnapshotWriter {
         }
       }
       try settle()
+      publish()
       report()
     }
     let seconds = Double(max(1, MonotonicClock.milliseconds() - began)) / 1000
@@ -172,6 +175,13 @@ final class SnapshotWriter {
     else { return }
     lastRecord = now
     try target.writeBlocking(record)
+  }
+
+  private func publish() {
+    let complete = progress.count { $0.isComplete }
+    status.update { [tables = progress.count, rowCount] in
+      $0.snapshot = .init(tables: tables, tablesComplete: complete, rows: rowCount)
+    }
   }
 
   private func report() {

@@ -46,6 +46,15 @@ final class BrokerConnection: TransportOwner {
 
   var isReady: Bool { if case .ready = state { true } else { false } }
   var isWaiting: Bool { if case .waiting = state { true } else { false } }
+  /// Whether it is about to come about, or to be tried again.
+  var isTrying: Bool {
+    switch state {
+    case .connecting, .negotiating, .waiting: true
+    case .idle, .ready, .closed: false
+    }
+  }
+  /// Why it does not stand.
+  var trouble: ClientError { lastError }
   var isBusy: Bool { !waiting.isEmpty || !inFlight.isEmpty }
 
   /// Hands a request over; it leaves at the end of the loop's turn.

@@ -59,6 +59,7 @@ final class Network {
   private var nextBootstrap = 0
   private var nextCheck: Int64 = 0
   private var isStopped = false
+  private var reachability = Reachability()
   private(set) var now: Int64
   private(set) lazy var metadata = MetadataCache(self)
 
@@ -80,6 +81,8 @@ final class Network {
     metadata.stop(.closed)
     for connection in connections.values { connection.close(.closed) }
     connections = [:]
+    // What was to be tried again sees that there is nobody to ask, and tells whoever waits.
+    for action in timers.takeAll() { action() }
     loop.turn = { 0 }
     loop.stop()
   }
@@ -103,12 +106,22 @@ final class Network {
         connection.check(now)
         connection.work(now)
       }
+      notice()
     }
     // What failed just now may have given the drivers something to do.
     guard withWork.isEmpty else { return 0 }
     if connections.values.contains(where: { $0.isBusy }) { next = min(next, nextCheck) }
     if let due = timers.nextDue { next = min(next, due) }
     return max(0, next - now)
+  }
+
+  private func notice() {
+    guard let notice = options.notice else { return }
+    let trying = connections.values.filter(\.isTrying)
+    let text = reachability.look(
+      isReached: connections.values.contains { $0.isReady }, isTrying: !trying.isEmpty,
+      trying.map { "\($0.trouble)" }.min() ?? "", now: now)
+    if let text { notice(text) }
   }
 
   /// Makes another turn follow this one at once.

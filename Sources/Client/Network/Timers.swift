@@ -28,6 +28,12 @@ struct Timers {
     if let index = entries.lastIndex(where: { $0.id == id.rawValue }) { entries.remove(at: index) }
   }
 
+  /// All actions, which are then gone, the soonest first.
+  mutating func takeAll() -> [() -> Void] {
+    defer { entries = [] }
+    return entries.reversed().map(\.action)
+  }
+
   /// The action of the soonest timer that is due, which is then gone.
   mutating func takeDue(_ now: Int64) -> (() -> Void)? {
     guard let last = entries.last, last.due <= now else { return nil }

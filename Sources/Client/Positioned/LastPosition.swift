@@ -8,6 +8,8 @@ internal import Records
 /// (1) What was appended before the search began is seen, up to the end that the search is given.
 /// (2) Each step back reads twice as much as the one before, so that a partition whose end somebody
 ///     else filled costs as much as reading it once, and one of ours a single fetch.
+/// (3) Who knows where its records begin and what the last of them is searches forward from there,
+///     and no further than that record: what others wrote since is not read, unless it is missing.
 final class LastPositionSearch {
   private static let fetchBytes: Int32 = 4 << 20
 
@@ -25,21 +27,25 @@ final class LastPositionSearch {
   private var next: Int64
   private var step: Int64 = 1
   private var found: Position?
+  private let expected: Position?
 
   init(
     _ network: Network, _ partition: TopicPartition, _ owner: Position.Owner, start: Int64,
-    end: Int64, until deadline: Int64,
+    end: Int64, known: PositionedProducer.Known?, until deadline: Int64,
     _ completion: @escaping (Result<Position?, ClientError>) -> Void
   ) {
     self.network = network
     self.partition = partition
     self.owner = owner
-    self.start = start
+    // An offset behind the end is of a topic that was there before under this name.
+    let floor = known.map { $0.from <= end ? max(start, $0.from) : start }
+    self.start = floor ?? start
     self.end = end
     self.deadline = deadline
     self.completion = completion
+    expected = known?.last
     bound = end
-    from = max(start, end - 1)
+    from = floor ?? max(start, end - 1)
     next = from
   }
 
@@ -81,6 +87,7 @@ final class LastPositionSearch {
       let why = "the records of \(partition) at \(next) cannot be read: \(error)"
       return completion(.failure(ClientError(.corruptData, why)))
     }
+    if let found, let expected, found >= expected { return completion(.success(found)) }
     goOn(isEmpty: isEmpty)
   }
 

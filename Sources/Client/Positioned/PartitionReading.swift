@@ -15,13 +15,20 @@ extension Client {
     of partitions: [TopicPartition]
   ) throws(ClientError) -> [TopicPartition: Range<Int64>] {
     let starts = try offsets(partitions, -2)
-    let ends = try offsets(partitions, -1)
+    let ends = try endsBlocking(of: partitions)
     var ranges: [TopicPartition: Range<Int64>] = [:]
     for partition in partitions {
       let start = starts[partition] ?? 0
       ranges[partition] = start..<max(start, ends[partition] ?? 0)
     }
     return ranges
+  }
+
+  /// The offset after the last of each partition.
+  package func endsBlocking(
+    of partitions: [TopicPartition]
+  ) throws(ClientError) -> [TopicPartition: Int64] {
+    try offsets(partitions, -1)
   }
 
   private func offsets(

@@ -23,6 +23,18 @@ package final class PositionedProducer: Sendable {
     package var last: Position?
   }
 
+  /// What is known of the records that may be in a partition: they are at `from` or behind it, and
+  /// the last of them has the position `last`.
+  package struct Known: Sendable, Hashable {
+    package var from: Int64
+    package var last: Position
+
+    package init(from: Int64, last: Position) {
+      self.from = from
+      self.last = last
+    }
+  }
+
   private struct Lane {
     /// Everything at or below is in the partition, or on its way.
     var enqueued: Position?
@@ -91,9 +103,29 @@ package final class PositionedProducer: Sendable {
     create(topics) { [self] result in
       switch result {
       case .failure(let error): completion(.failure(error))
-      case .success(let partitions): inspect(partitions, completion)
+      case .success(let partitions): inspect(partitions, [:], completion)
       }
     }
+  }
+
+  /// Makes ready to write to topics that others write to as well, without looking at what is there:
+  /// to find a last record of one's own may mean to read all of theirs. Whoever may have written
+  /// records before, and would repeat them, says where they are (`findBlocking`). Returns the
+  /// partitions, in order. For threads that may block.
+  package func openSharedBlocking(
+    _ topics: [NewTopic]
+  ) throws(ClientError) -> [TopicPartition] {
+    let partitions = try blocking { (operation: Operation<[TopicPartition]>) in
+      create(topics, operation.finish)
+    }
+    take(partitions.map { Output(partition: $0, start: 0, end: 0, last: nil) })
+    return partitions
+  }
+
+  /// Looks which of the records that may be in shared partitions are there. For threads that may
+  /// block.
+  package func findBlocking(_ known: [TopicPartition: Known]) throws(ClientError) {
+    _ = try blocking { inspect(known.keys.sorted(), known, $0.finish) }
   }
 
   private func create(
@@ -163,14 +195,14 @@ package final class PositionedProducer: Sendable {
   }
 
   private func inspect(
-    _ partitions: [TopicPartition],
+    _ partitions: [TopicPartition], _ known: [TopicPartition: Known],
     _ completion: @escaping @Sendable (Result<[Output], ClientError>) -> Void
   ) {
     let operation = Operation<[Output]>()
     operation.onCompletion(completion)
     producer.client.perform(operation) { [self] network in
       let deadline = network.now + Self.openMilliseconds
-      Inspection(network, partitions, owner, until: deadline) { result in
+      Inspection(network, partitions, known, owner, until: deadline) { result in
         if case .success(let outputs) = result { self.take(outputs) }
         operation.complete(result)
       }.run()
@@ -282,6 +314,7 @@ package final class PositionedProducer: Sendable {
 private final class Inspection {
   private let network: Network
   private let partitions: [TopicPartition]
+  private let known: [TopicPartition: PositionedProducer.Known]
   private let owner: Position.Owner
   private let deadline: Int64
   private let completion: (Result<[PositionedProducer.Output], ClientError>) -> Void
@@ -290,12 +323,14 @@ private final class Inspection {
   private var failure: ClientError?
 
   init(
-    _ network: Network, _ partitions: [TopicPartition], _ owner: Position.Owner,
+    _ network: Network, _ partitions: [TopicPartition],
+    _ known: [TopicPartition: PositionedProducer.Known], _ owner: Position.Owner,
     until deadline: Int64,
     _ completion: @escaping (Result<[PositionedProducer.Output], ClientError>) -> Void
   ) {
     self.network = network
     self.partitions = partitions
+    self.known = known
     self.owner = owner
     self.deadline = deadline
     self.completion = completion
@@ -328,7 +363,8 @@ private final class Inspection {
       let start = starts[partition]?.offset ?? 0
       let end = ends[partition]?.offset ?? 0
       LastPositionSearch(
-        network, partition, owner, start: start, end: end, until: deadline
+        network, partition, owner, start: start, end: end, known: known[partition],
+        until: deadline
       ) { result in
         switch result {
         case .failure(let error): self.failure = self.failure ?? error

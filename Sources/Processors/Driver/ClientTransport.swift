@@ -2,11 +2,12 @@ package import Client
 internal import Platform
 internal import Records
 
-/// The log behind a client: one consumer of the source, one positioned producer for the result
-/// topics, one plain producer for dead letters.
+/// The log behind a client: one consumer of the source, and one positioned producer.
 ///
-/// Dead letters have no positions, because processors share their topic: after a crash those of the
-/// last batch may be there twice, with the same `martlet.source.*` headers. None is ever missing.
+/// Processors share the topic of dead letters, and may not write there for long: to find one's last
+/// position in it could mean to read all that others wrote. So a batch that has dead letters is
+/// committed with the offsets at which their partitions ended before it (`OutboxRecord.floor`); its
+/// dead letters can only be behind those, and are all that is looked for.
 package final class ClientTransport: RecordTransport {
   private static let deliveryMilliseconds: Int64 = 30_000
   /// Kafka's default for a batch is 1,048,588 bytes.
@@ -20,12 +21,13 @@ package final class ClientTransport: RecordTransport {
   private let makeClient: () throws(ClientError) -> Client
   private var client: Client?
   private var consumer: Consumer?
-  private var results: PositionedProducer?
-  private var deadLetters: Producer?
+  private var producer: PositionedProducer?
   private var processor = ""
   private var sourceTopic = ""
   private var deadLetterTopic = ""
   private var partitionCounts: [String: Int32] = [:]
+  /// Those of dead letters, unless they go to a topic of this processor's own.
+  private var sharedPartitions: [TopicPartition] = []
   /// What is read: each partition's next offset, nil for its beginning.
   private var positions: [Int32: Int64?] = [:]
   private var isReassigned = false
@@ -48,12 +50,16 @@ package final class ClientTransport: RecordTransport {
       var options = Producer.Options()
       options.lingerMilliseconds = 0
       options.deliveryTimeoutMilliseconds = Self.deliveryMilliseconds
-      deadLetters = try Producer(blocking: client, options)
       options.transactionalID = processor
-      let results = try PositionedProducer.openBlocking(client, options)
-      self.results = results
-      let outputs = try results.openBlocking(resultTopics.map { NewTopic($0) })
-      for output in outputs { partitionCounts[output.partition.topic, default: 0] += 1 }
+      let producer = try PositionedProducer.openBlocking(client, options)
+      self.producer = producer
+      let outputs = try producer.openBlocking(resultTopics.map { NewTopic($0) })
+      if !resultTopics.contains(deadLetterTopic) {
+        sharedPartitions = try producer.openSharedBlocking([NewTopic(deadLetterTopic)])
+      }
+      for partition in outputs.map(\.partition) + sharedPartitions {
+        partitionCounts[partition.topic, default: 0] += 1
+      }
       var reading = Consumer.Options()
       reading.groupID = processor
       reading.commitsAutomatically = false
@@ -99,9 +105,9 @@ package final class ClientTransport: RecordTransport {
     client?.close()
     client = nil
     consumer = nil
-    results = nil
-    deadLetters = nil
+    producer = nil
     partitionCounts = [:]
+    sharedPartitions = []
     positions = [:]
     // Whatever was on its way when the client was closed has been completed as failed, or will be.
     delivery.wait(until: { $0.open == 0 }, milliseconds: 1000) { $0 = Delivery() }
@@ -122,6 +128,13 @@ package final class ClientTransport: RecordTransport {
       case nil: return nil
       }
     }
+  }
+
+  package func sourceEnds(partitions: Int32) throws(TransportError) -> [Int32: Int64] {
+    let client = opened(client)
+    let wanted = (0..<partitions).map { TopicPartition(sourceTopic, $0) }
+    let ends = try translated { () throws(ClientError) in try client.endsBlocking(of: wanted) }
+    return Dictionary(uniqueKeysWithValues: ends.map { ($0.key.partition, $0.value) })
   }
 
   package func read(partition: Int32, from offset: Int64?) throws(TransportError) {
@@ -159,49 +172,74 @@ package final class ClientTransport: RecordTransport {
 
   // MARK: Writing
 
-  package func place(_ record: inout OutboxRecord) throws(TransportError) {
-    guard let count = partitionCounts[record.topic] else { return }
-    record.partition = record.key.map { Murmur2.partition(of: $0, count: count) } ?? 0
+  package func place(_ records: inout [OutboxRecord]) throws(TransportError) {
+    for index in records.indices {
+      let record = records[index]
+      let count = partitionCounts[record.topic] ?? 1
+      records[index].partition = record.key.map { Murmur2.partition(of: $0, count: count) } ?? 0
+    }
+    guard let topic = sharedPartitions.first?.topic,
+      records.contains(where: { $0.topic == topic })
+    else { return }
+    let client = opened(client)
+    let partitions = sharedPartitions
+    let ends = try translated { () throws(ClientError) in try client.endsBlocking(of: partitions) }
+    for index in records.indices where records[index].topic == topic {
+      let partition = TopicPartition(topic, records[index].partition ?? 0)
+      records[index].floor = ends[partition] ?? 0
+    }
+  }
+
+  package func resume(_ records: [OutboxRecord], sequence: Int64) throws(TransportError) {
+    var known: [TopicPartition: PositionedProducer.Known] = [:]
+    let shared = Set(sharedPartitions)
+    for (index, record) in records.enumerated() {
+      let partition = TopicPartition(record.topic, record.partition ?? 0)
+      guard shared.contains(partition) else { continue }
+      let floor = min(known[partition]?.from ?? Int64.max, record.floor ?? 0)
+      known[partition] = .init(from: floor, last: Self.position(sequence, index))
+    }
+    if !known.isEmpty {
+      let producer = opened(producer)
+      try translated { [known] () throws(ClientError) in try producer.findBlocking(known) }
+    }
+    try produce(records, sequence: sequence)
+  }
+
+  private static func position(_ sequence: Int64, _ index: Int) -> Position {
+    Position(UInt64(clamping: sequence), UInt64(index))
   }
 
   package func produce(
     _ records: [OutboxRecord], sequence: Int64
   ) throws(TransportError) {
-    var positioned: [(record: ProducerRecord, position: Position)] = []
-    var plain: [ProducerRecord] = []
-    for (index, record) in records.enumerated() {
-      var headers = record.headers.map { RecordHeader(key: $0.name, value: $0.value[...]) }
-      if partitionCounts[record.topic] != nil {
-        positioned.append(
-          (
-            ProducerRecord(
-              topic: record.topic, partition: record.partition, key: record.key,
-              value: record.value, headers: headers, timestamp: record.timestamp),
-            Position(UInt64(clamping: sequence), UInt64(index))
-          ))
-      } else {
-        headers.append(RecordHeader(key: "martlet.processor", value: Array(processor.utf8)[...]))
-        var value = record.value
-        if (value?.count ?? 0) > Self.deadLetterBytesMax {
-          // With its headers it may be more than the topic takes, and would hold up everything.
-          // They say where it is.
-          value = nil
-          headers.append(
-            RecordHeader(key: "martlet.value.omitted", value: Array("true".utf8)[...]))
-        }
-        plain.append(
-          ProducerRecord(
-            topic: record.topic, key: record.key, value: value, headers: headers,
-            timestamp: record.timestamp))
-      }
+    guard !records.isEmpty else { return }
+    let shared = sharedPartitions.first?.topic
+    let positioned = records.enumerated().map { index, record in
+      var new = ProducerRecord(
+        topic: record.topic, partition: record.partition, key: record.key, value: record.value,
+        headers: record.headers.map { RecordHeader(key: $0.name, value: $0.value[...]) },
+        timestamp: record.timestamp)
+      if record.topic == shared { fit(&new) }
+      return (record: new, position: Self.position(sequence, index))
     }
-    let (results, deadLetters) = (opened(results), opened(deadLetters))
-    if !positioned.isEmpty {
-      try send({ results.enqueue(positioned, $0) }, { results.whenRoom($0) })
+    let producer = opened(producer)
+    try send({ producer.enqueue(positioned, $0) }, { producer.whenRoom($0) })
+  }
+
+  /// A dead letter that with its headers may be more than the topic takes would hold up everything:
+  /// it goes without its bytes. Its headers say where they are.
+  private func fit(_ letter: inout ProducerRecord) {
+    letter.headers.append(
+      RecordHeader(key: "martlet.processor", value: Array(processor.utf8)[...]))
+    func omit(_ field: WritableKeyPath<ProducerRecord, [UInt8]?>, _ name: String) {
+      letter[keyPath: field] = nil
+      letter.headers.append(
+        RecordHeader(key: "martlet.\(name).omitted", value: Array("true".utf8)[...]))
     }
-    if !plain.isEmpty {
-      try send({ deadLetters.enqueue(plain, acknowledged: $0) }, { deadLetters.whenRoom($0) })
-    }
+    let bytesMax = Self.deadLetterBytesMax
+    if (letter.key?.count ?? 0) + (letter.value?.count ?? 0) > bytesMax { omit(\.value, "value") }
+    if (letter.key?.count ?? 0) > bytesMax { omit(\.key, "key") }
   }
 
   private func send(

@@ -39,6 +39,7 @@ final class ProcessorLoop {
   private var sequence: Int64 = 0
   private var progress: [Int32: SourceProgress] = [:]
   private var pending: ArraySlice<InputRecord> = []
+  private var truncation = Truncation.none
   private var partitionsRead: Int32 = 0
   private var partitionsCheckedAt: Int64 = 0
 
@@ -64,6 +65,7 @@ final class ProcessorLoop {
   func run() {
     var failures = 0
     while !isStopping {
+      shared.withLock { $0.status.attempts += 1 }
       do {
         try start()
         failures = 0
@@ -76,7 +78,7 @@ final class ProcessorLoop {
       } catch is Stopped {
         break
       } catch {
-        shared.withLock { $0.status.phase = .failed("\(error)") }
+        become(.failed("\(error)"))
         break
       }
     }
@@ -94,7 +96,13 @@ final class ProcessorLoop {
   private var isStopping: Bool { shared.withLock { $0.isStopping } }
 
   private func become(_ phase: ProcessorStatus.Phase) {
-    shared.withLock { $0.status.phase = phase }
+    shared.withLock { shared in
+      shared.status.phase = phase
+      switch phase {
+      case .waiting(let why), .failed(let why): shared.status.lastError = why
+      case .starting, .running, .stopped: break
+      }
+    }
     shared.broadcast()
   }
 
@@ -136,21 +144,35 @@ final class ProcessorLoop {
     // What is cached may be from before another instance wrote.
     cache = StateCache()
     pending = []
+    truncation = try storedTruncation()
     partitionsRead = 0
     partitionsCheckedAt = 0
     progress = [:]
     for part in stored.source { progress[part.partition] = part }
-    try transport.produce(stored.outbox, sequence: stored.sequence)
+    try transport.resume(stored.outbox, sequence: stored.sequence)
     // A database that is behind the topic was restored or emptied: it is filled again from its own
     // offsets, and the topic gets those results once more, after what it has.
     storedSequence = stored.sequence
     sequence = max(stored.sequence, produced)
     try awaitSource()
+    let isSweeping = truncation.sweep != nil
     shared.withLock { shared in
+      shared.status.isSweeping = isSweeping
       shared.status.sequence = stored.sequence
       shared.status.progress = stored.source
     }
     become(.running)
+  }
+
+  private func storedTruncation() throws -> Truncation {
+    let key = Truncation.stateKey
+    guard let text = try patiently({ () throws(SinkError) in try sink.load([key]) })[0] else {
+      return .none
+    }
+    guard let truncation = Truncation(stateText: text) else {
+      throw StateError(key: key, value: text)
+    }
+    return truncation
   }
 
   private func awaitSource() throws {
@@ -173,28 +195,49 @@ final class ProcessorLoop {
     partitionsRead = count
   }
 
+  private func lookForMore() throws {
+    try readNewPartitions()
+    let ends = try transport.sourceEnds(partitions: partitionsRead)
+    shared.withLock { $0.status.sourceEnds = ends }
+  }
+
   // MARK: A turn
 
   private func turn() throws {
     if MonotonicClock.milliseconds() - partitionsCheckedAt >= Self.partitionsMilliseconds {
-      try readNewPartitions()
+      try lookForMore()
     }
+    if let sweep = truncation.sweep { return try take(back: sweep) }
     if pending.isEmpty {
       pending = try transport.poll(milliseconds: Self.pollMilliseconds).filter { record in
         record.offset >= progress[record.partition]?.nextOffset ?? 0
       }[...]
     }
     guard !pending.isEmpty else { return }
-    var work = task.begin(cutBatch(), progress: progress, decoder: decoder)
+    try finish(
+      task.begin(cutBatch(), progress: progress, decoder: decoder, truncation: truncation))
+  }
+
+  /// The next rows of a table that was truncated.
+  private func take(back sweep: Truncation.Sweep) throws {
+    let rows = try patiently { () throws(SinkError) in
+      try sink.rows(after: sweep.after, limit: Self.batchRecordsMax)
+    }
+    try finish(
+      task.begin(
+        sweeping: rows, isLast: rows.count < Self.batchRecordsMax, truncation: truncation))
+  }
+
+  private func finish(_ work: consuming Work) throws {
     while !work.needs.isEmpty { work.supply(try state(work.needs)) }
     var effects = try work.finish()
-    for index in effects.outbox.indices { try transport.place(&effects.outbox[index]) }
+    try transport.place(&effects.outbox)
     try transport.finishProducing()
     let batch = SinkBatch(
       previousSequence: storedSequence, sequence: sequence + 1, effects: effects)
     try commit(batch)
     try transport.produce(effects.outbox, sequence: sequence)
-    transport.report(effects.progress)
+    if !effects.progress.isEmpty { transport.report(effects.progress) }
   }
 
   private func cutBatch() -> [InputRecord] {
@@ -229,8 +272,11 @@ final class ProcessorLoop {
     storedSequence = batch.sequence
     for write in batch.effects.state { cache.set(write.key, write.value) }
     for part in batch.effects.progress { progress[part.partition] = part }
+    truncation = batch.effects.truncation ?? truncation
     let now = Self.wallClockMicroseconds()
+    let isSweeping = truncation.sweep != nil
     shared.withLock { shared in
+      shared.status.isSweeping = isSweeping
       shared.status.committed(batch.effects, sequence: batch.sequence, at: now)
       shared.status.cachedEntries = cache.count
       shared.status.cachedBytes = cache.bytes

@@ -5,14 +5,18 @@ package final class ProcessorRunner: Sendable {
   package let name: String
   private let shared = Condition(ProcessorLoop.Shared())
   private let make: @Sendable (Condition<ProcessorLoop.Shared>) -> ProcessorLoop
+  private let interrupt: @Sendable () -> Void
   private let hasStarted = Condition(false)
 
-  /// Sink and transport are made on the processor's thread, which alone uses them.
+  /// Sink and transport are made on the processor's thread, which alone uses them. `interrupt`
+  /// makes whatever waits in the transport fail, then and from then on; it is called on any thread.
   package init(
     name: String, task: ProcessorTask, sink: @escaping @Sendable () -> any Sink,
-    transport: @escaping @Sendable () -> any RecordTransport
+    transport: @escaping @Sendable () -> any RecordTransport,
+    interrupt: @escaping @Sendable () -> Void = {}
   ) {
     self.name = name
+    self.interrupt = interrupt
     make = { shared in
       ProcessorLoop(
         name: name, task: task, sink: sink(), transport: transport(), shared: shared)
@@ -31,10 +35,38 @@ package final class ProcessorRunner: Sendable {
 
   /// Ends it after the batch at hand, and returns when its connections are closed. Blocks.
   package func stop() {
+    requestStop()
     guard hasStarted.withLock({ $0 }) else { return }
+    shared.wait(until: { $0.hasEnded }) { _ in }
+  }
+
+  /// Has it end after the batch at hand.
+  package func requestStop() {
     shared.withLock { $0.isStopping = true }
     shared.broadcast()
-    shared.wait(until: { $0.hasEnded }) { _ in }
+  }
+
+  /// Blocks until it has ended or the time is over; whether it has ended.
+  package func waitForEnd(milliseconds: Int64) -> Bool {
+    guard hasStarted.withLock({ $0 }) else { return true }
+    return shared.wait(until: { $0.hasEnded }, milliseconds: milliseconds) { $0.hasEnded }
+  }
+
+  /// Ends them all in bounded time: what waits for the log after a second is interrupted, and what
+  /// waits for a database after half a second more is left behind. Nothing is lost by either: the
+  /// next start goes on after the last batch that was committed. Returns whether all have ended.
+  package static func stop(_ runners: [ProcessorRunner]) -> Bool {
+    for runner in runners { runner.requestStop() }
+    let start = MonotonicClock.milliseconds()
+    func haveEnded(by milliseconds: Int64) -> Bool {
+      runners.allSatisfy { runner in
+        let left = start + milliseconds - MonotonicClock.milliseconds()
+        return runner.waitForEnd(milliseconds: max(0, left))
+      }
+    }
+    if haveEnded(by: 1000) { return true }
+    for runner in runners { runner.interrupt() }
+    return haveEnded(by: 1500)
   }
 
   package var status: ProcessorStatus { shared.withLock { $0.status } }

@@ -12,15 +12,21 @@ package protocol RecordTransport: AnyObject {
 
   /// How many partitions the source has; nil if there is no such topic.
   func sourcePartitions() throws(TransportError) -> Int32?
+  /// The offset after the last record of each of so many partitions.
+  func sourceEnds(partitions: Int32) throws(TransportError) -> [Int32: Int64]
   /// Reads a partition from an offset on; from the beginning if there is none.
   func read(partition: Int32, from offset: Int64?) throws(TransportError)
   /// Records in the order of their partitions' offsets; none if none came in time.
   func poll(milliseconds: Int64) throws(TransportError) -> [InputRecord]
 
-  /// Chooses the record's partition.
-  func place(_ record: inout OutboxRecord) throws(TransportError)
-  /// Begins to write a batch's records. The position of the one at `index` is (sequence, index); in
-  /// result topics what is there already is left out.
+  /// Chooses the partitions of a batch's records, before it is committed, and the floor of those
+  /// whose topic others write to as well.
+  func place(_ records: inout [OutboxRecord]) throws(TransportError)
+  /// As `produce`, for the last batch before this one opened: looks for those of its records that
+  /// are in topics of others first.
+  func resume(_ records: [OutboxRecord], sequence: Int64) throws(TransportError)
+  /// Begins to write a batch's records. The position of the one at `index` is (sequence, index);
+  /// what is there already is left out.
   func produce(_ records: [OutboxRecord], sequence: Int64) throws(TransportError)
   /// Waits until all that was begun is acknowledged.
   func finishProducing() throws(TransportError)

@@ -17,6 +17,8 @@ package struct ChangeEvent: Sendable {
   package var after: Row?
   /// When the source database committed it, in microseconds since 1970, as far as the event says.
   package var sourceMicroseconds: Int64?
+  /// Where the change is in the source's WAL, as far as the event says.
+  package var lsn: UInt64?
 }
 
 /// Turns the bytes of records into events. A class for its cache: the schema is the larger part of
@@ -122,6 +124,7 @@ package final class EventDecoder {
     var isEnvelope = false
     var operation: UInt8?
     var source: Int64?
+    var lsn: UInt64?
     var deleted = false
 
     init(text: ArraySlice<UInt8>) { self.text = text }
@@ -147,7 +150,7 @@ package final class EventDecoder {
         }
       return ChangeEvent(
         operation: operation, before: before.map(row), after: after.map(row),
-        sourceMicroseconds: source)
+        sourceMicroseconds: source, lsn: lsn)
     }
   }
 
@@ -219,6 +222,8 @@ package final class EventDecoder {
         microseconds = integer(parts.text, value)
       } else if unsafe scanner.isName(name, "ts_ms") {
         milliseconds = integer(parts.text, value)
+      } else if unsafe scanner.isName(name, "lsn") {
+        parts.lsn = integer(parts.text, value).map { UInt64(bitPattern: $0) }
       }
     }
     parts.source = microseconds ?? milliseconds.flatMap { TimeUnit.milliseconds.microseconds($0) }

@@ -4,15 +4,16 @@ internal import Bytes
 ///
 /// | what | size |
 /// |---|---|
-/// | version, 1 | 1 |
+/// | version, 2 | 1 |
 /// | count | 4 |
 /// | of each: timestamp | 8 |
 /// | partition (-1: not chosen) | 4 |
+/// | floor (-1: none; not in version 1) | 8 |
 /// | topic, key, value: length (-1: null) and bytes | 4 + n, three times |
 /// | count of headers; of each name and value as above | 4 |
 enum OutboxFormat {
   static func encode(_ records: [OutboxRecord]) -> [UInt8] {
-    var bytes: [UInt8] = [1]
+    var bytes: [UInt8] = [2]
     func put(_ value: some FixedWidthInteger) {
       unsafe withUnsafeBytes(of: value.bigEndian) { unsafe bytes.append(contentsOf: $0) }
     }
@@ -24,6 +25,7 @@ enum OutboxFormat {
     for record in records {
       put(record.timestamp)
       put(record.partition ?? -1)
+      put(record.floor ?? -1)
       put(Array(record.topic.utf8))
       put(record.key)
       put(record.value)
@@ -40,11 +42,13 @@ enum OutboxFormat {
   static func decode(_ bytes: [UInt8]) throws(ByteError) -> [OutboxRecord] {
     guard !bytes.isEmpty else { return [] }
     var reader = ByteReader(bytes)
-    guard try reader.uint8() == 1 else { throw .truncated(at: 0, needed: 1) }
+    let version = try reader.uint8()
+    guard version == 1 || version == 2 else { throw .truncated(at: 0, needed: 1) }
     var records: [OutboxRecord] = []
     for _ in 0..<max(0, try reader.int32()) {
       let timestamp = try reader.int64()
       let partition = try reader.int32()
+      let floor = version == 1 ? -1 : try reader.int64()
       let topic = try string(&reader)
       let key = try field(&reader)
       let value = try field(&reader)
@@ -56,6 +60,7 @@ enum OutboxFormat {
       var record = OutboxRecord(
         topic: topic, key: key, value: value, headers: headers, timestamp: timestamp)
       record.partition = partition < 0 ? nil : partition
+      record.floor = floor < 0 ? nil : floor
       records.append(record)
     }
     return records

@@ -141,6 +141,13 @@ package final class PostgresSink: Sink {
     try connection.prepare(
       "load", "SELECT key, value FROM martlet_state WHERE processor = $1 AND key = ANY($2::text[])")
     try connection.prepare(
+      "rows",
+      // The index's own order, whatever the collation; what is no row's is left out on the way.
+      """
+      SELECT key, value FROM martlet_state
+      WHERE processor = $1 AND key > $2 AND starts_with(key, 'row/') ORDER BY key LIMIT $3::bigint
+      """)
+    try connection.prepare(
       "put_state",
       """
       INSERT INTO martlet_state SELECT $1, * FROM unnest($2::text[], $3::text[])
@@ -180,6 +187,16 @@ package final class PostgresSink: Sink {
       if let key = row[0], let value = row[1] { found[key] = value }
     }
     return keys.map { found[$0] }
+  }
+
+  package func rows(after key: String, limit: Int) throws(SinkError) -> [StoredState] {
+    let (connection, _) = try connected()
+    let rows = try connection.execute(
+      "rows", [.text(processor), .text(key), .text("\(limit)")])
+    return rows.rows.compactMap { row in
+      guard let key = row[0], let value = row[1] else { return nil }
+      return StoredState(key: key, value: value)
+    }
   }
 
   package func commit(_ batch: SinkBatch) throws(SinkError) {

@@ -16,6 +16,7 @@ package final class SQLiteSink: Sink {
   private struct Statements {
     var fence: SQLiteStatement
     var load: SQLiteStatement
+    var rows: SQLiteStatement
     var putState: SQLiteStatement
     var removeState: SQLiteStatement
     var putOffset: SQLiteStatement
@@ -130,6 +131,11 @@ package final class SQLiteSink: Sink {
         """),
       load: try database.prepare(
         "SELECT value FROM martlet_state WHERE processor = ? AND key = ?"),
+      rows: try database.prepare(
+        """
+        SELECT key, value FROM martlet_state
+        WHERE processor = ? AND key > ? AND substr(key, 1, 4) = 'row/' ORDER BY key LIMIT ?
+        """),
       putState: try database.prepare("INSERT OR REPLACE INTO martlet_state VALUES (?, ?, ?)"),
       removeState: try database.prepare(
         "DELETE FROM martlet_state WHERE processor = ? AND key = ?"),
@@ -158,6 +164,19 @@ package final class SQLiteSink: Sink {
       statements.load.reset()
     }
     return values
+  }
+
+  package func rows(after key: String, limit: Int) throws(SinkError) -> [StoredState] {
+    let (database, statements) = try opened()
+    try database.run("BEGIN")
+    defer { database.rollback() }
+    try statements.rows.bind([.text(processor), .text(key), .integer(Int64(limit))])
+    var rows: [StoredState] = []
+    while try statements.rows.step() {
+      guard let key = statements.rows.text(0), let value = statements.rows.text(1) else { continue }
+      rows.append(StoredState(key: key, value: value))
+    }
+    return rows
   }
 
   package func commit(_ batch: SinkBatch) throws(SinkError) {

@@ -18,6 +18,9 @@ package protocol Sink: AnyObject {
 
   /// The state under these keys, in their order.
   func load(_ keys: [String]) throws(SinkError) -> [String?]
+  /// What is stored under the keys of rows (`RowState.prefix`) behind a key, so many at most, in
+  /// the database's own order of keys.
+  func rows(after key: String, limit: Int) throws(SinkError) -> [StoredState]
   func commit(_ batch: SinkBatch) throws(SinkError)
   func close()
 }

@@ -50,6 +50,8 @@ package struct Effects: Sendable {
   package private(set) var highlights: [String] = []
   /// The newest window that changed.
   package var newestWindow: WindowTotal?
+  /// What is known of truncations from now on, if that has changed; it is in `state`, too.
+  package var truncation: Truncation?
   /// When the source committed each row that is not a snapshot's, in microseconds since 1970.
   package var sourceTimes: [Int64] = []
 
@@ -170,6 +172,9 @@ package struct OutboxRecord: Hashable, Sendable {
   /// Chosen before the batch is committed, so that it stays the same when partitions are added
   /// between a crash and the next start.
   package var partition: Int32?
+  /// In a topic that others write to as well: an offset of the partition that is at or before the
+  /// record's, once it is there. What is before it need not be searched for the record.
+  package var floor: Int64?
   package var key: [UInt8]?
   package var value: [UInt8]?
   package var headers: [Header]

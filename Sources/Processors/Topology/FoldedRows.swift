@@ -62,11 +62,15 @@ struct FoldWork<Value: Sendable, State: StateText>: OperatorWork {
     for (event, value) in zip(inputs.events, current) {
       let key = "row/\(event.identity)"
       let stored = view[key]
-      let previous = stored.flatMap(State.init(stateText:))
+      let previous = stored.flatMap { RowState.decode($0) }.flatMap { State(stateText: $0.text) }
       if let stored, previous == nil { throw StateError(key: key, value: stored) }
       let state = folded.next(previous, value, event.cause.time)
-      guard state != previous else { continue }
-      view[key] = state?.stateText
+      let text = state.map { RowState.encode(event.lsn, $0.stateText) }
+      guard state != previous else {
+        if event.begins, text != nil { view[key] = text }
+        continue
+      }
+      view[key] = text
       emit(event, previous, state, &changes, &effects)
     }
   }

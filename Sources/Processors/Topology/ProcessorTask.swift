@@ -7,7 +7,7 @@ internal import ConnectData
 /// it needs nothing (two rounds at most); `finish`; commit the effects.
 ///
 /// (1) The tables depend on the order of the records in each partition only, not on how they were
-///     cut into batches.
+///     cut into batches; but for when the rows of a truncated table are taken back.
 /// (2) Every record is accounted for: its effect is in the tables, or in the late table, or it is
 ///     in the dead-letter topic, or it was about no row and is counted as ignored.
 package struct ProcessorTask: Sendable {
@@ -34,9 +34,10 @@ package struct ProcessorTask: Sendable {
 
   /// Begins a batch. `progress` is the stored one of the partitions that it has records of.
   package func begin(
-    _ records: [InputRecord], progress: [Int32: SourceProgress], decoder: EventDecoder
+    _ records: [InputRecord], progress: [Int32: SourceProgress], decoder: EventDecoder,
+    truncation: Truncation = .none
   ) -> Work {
-    var inputs = Inputs(progress: progress)
+    var inputs = Inputs(progress: progress, truncation: truncation)
     inputs.events.reserveCapacity(records.count)
     for record in records {
       inputs.advance(record)
@@ -46,7 +47,35 @@ package struct ProcessorTask: Sendable {
         inputs.deadLetter(record, sourceTopic, error)
       }
     }
-    return Work(makeWork(inputs), deadLetterTopic)
+    return Work(makeWork(inputs), deadLetterTopic, truncation)
+  }
+
+  /// Begins a batch of the sweep of `truncation`, which must have one: `rows` are the next of the
+  /// stored state, in its order.
+  package func begin(
+    sweeping rows: [StoredState], isLast: Bool, truncation: Truncation
+  ) throws(StateError) -> Work {
+    guard let sweep = truncation.sweep else { preconditionFailure("there is nothing to sweep") }
+    var inputs = Inputs(progress: [:], truncation: truncation)
+    let cause = Cause(
+      topic: sourceTopic, partition: sweep.partition, offset: sweep.offset,
+      timestamp: sweep.timestamp, time: sweep.time, isSnapshot: true)
+    let record = InputRecord(
+      partition: sweep.partition, offset: sweep.offset, timestamp: sweep.timestamp, key: nil,
+      value: nil)
+    for row in rows {
+      guard let state = RowState.decode(row.value) else {
+        throw StateError(key: row.key, value: row.value)
+      }
+      guard state.lsn < truncation.through else { continue }
+      inputs.events.append(
+        Inputs.Event(
+          identity: String(row.key.dropFirst(RowState.prefix.count)), row: nil, cause: cause,
+          record: record))
+    }
+    inputs.truncation.sweep = isLast ? nil : sweep
+    if !isLast { inputs.truncation.sweep?.after = rows.last?.key ?? sweep.after }
+    return Work(makeWork(inputs), deadLetterTopic, truncation)
   }
 
   private func decode(
@@ -58,8 +87,14 @@ package struct ProcessorTask: Sendable {
       inputs.counts.ignored += 1
       return
     case .truncate:
-      throw EventError(
-        .unsupported, "The table was truncated, which no event for its rows undoes; rebuild.")
+      guard let lsn = event?.lsn else {
+        throw EventError(
+          .unsupported,
+          "The table was truncated, and the event has no LSN that would tell its rows from later "
+            + "ones; rebuild.")
+      }
+      inputs.truncation.add(lsn, cause(of: event, record))
+      return
     case .create, .update, .delete, .read, nil: break
     }
     if event == nil, record.key == nil {
@@ -68,15 +103,24 @@ package struct ProcessorTask: Sendable {
     }
     let row = event?.operation == .delete ? nil : event?.after
     if let event, event.operation != .delete, row == nil { throw .missing("after") }
-    let isSnapshot = event?.operation == .read
-    let micros = event?.sourceMicroseconds ?? TimeUnit.milliseconds.microseconds(record.timestamp)
-    let cause = Cause(
-      topic: sourceTopic, partition: record.partition, offset: record.offset,
-      timestamp: record.timestamp, time: EventTime(clamping: micros ?? 0), isSnapshot: isSnapshot)
     guard let name = try name(of: record, row ?? event?.before) else {
       throw .missing(identity.joined(separator: "', '"))
     }
-    inputs.events.append(Inputs.Event(identity: name, row: row, cause: cause, record: record))
+    let lsn = event?.lsn ?? 0
+    // Read late, from another partition than the truncation.
+    let isGone = lsn > 0 && lsn < inputs.truncation.through
+    inputs.events.append(
+      Inputs.Event(
+        identity: name, row: isGone ? nil : row, cause: cause(of: event, record), record: record,
+        lsn: lsn, begins: event?.operation == .create || event?.operation == .read))
+  }
+
+  private func cause(of event: ChangeEvent?, _ record: InputRecord) -> Cause {
+    let micros = event?.sourceMicroseconds ?? TimeUnit.milliseconds.microseconds(record.timestamp)
+    return Cause(
+      topic: sourceTopic, partition: record.partition, offset: record.offset,
+      timestamp: record.timestamp, time: EventTime(clamping: micros ?? 0),
+      isSnapshot: event?.operation == .read)
   }
 
   /// What names the row: its fields, or where the event has no image, the record's key.
@@ -97,6 +141,10 @@ struct Inputs: Sendable {
     var row: Row?
     var cause: Cause
     var record: InputRecord
+    /// 0: not known.
+    var lsn: UInt64 = 0
+    /// The row may not have been there before, whatever its state says.
+    var begins = false
   }
 
   struct DeadLetter: Sendable {
@@ -113,7 +161,12 @@ struct Inputs: Sendable {
   var counts = Effects.Counts()
   private(set) var deadLetters: [DeadLetter] = []
 
-  init(progress: [Int32: SourceProgress]) { stored = progress }
+  var truncation: Truncation
+
+  init(progress: [Int32: SourceProgress], truncation: Truncation) {
+    stored = progress
+    self.truncation = truncation
+  }
 
   mutating func advance(_ record: InputRecord) {
     counts.processed += 1
@@ -207,11 +260,13 @@ package struct Work {
   private var work: any OperatorWork
   private var view = StateView()
   private let deadLetterTopic: String
+  private let truncation: Truncation
   /// Keys of state to load and supply, each once.
   package private(set) var needs: [String]
 
-  init(_ work: any OperatorWork, _ deadLetterTopic: String) {
+  init(_ work: any OperatorWork, _ deadLetterTopic: String, _ truncation: Truncation) {
     self.work = work
+    self.truncation = truncation
     self.deadLetterTopic = deadLetterTopic
     needs = work.needs(view)
   }
@@ -229,6 +284,11 @@ package struct Work {
     var (work, view) = (work, view)
     try work.finish(&view, &effects)
     effects.state = view.writes
+    if work.inputs.truncation != truncation {
+      effects.truncation = work.inputs.truncation
+      effects.state.append(
+        StateWrite(key: Truncation.stateKey, value: work.inputs.truncation.stateText))
+    }
     effects.progress = work.inputs.progress
     effects.counts = work.inputs.counts
     effects.sourceTimes = work.inputs.events.lazy.filter { !$0.cause.isSnapshot }

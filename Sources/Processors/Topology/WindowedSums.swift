@@ -1,6 +1,7 @@
 /// Sums and counts over windows, ready to be given a place.
 ///
-/// State: `row/<identity>` is what the row contributes now, as `<window start> <amount> <group>`;
+/// State: `row/<identity>` is what the row contributes now, as `<window start> <amount> <group>`
+/// behind its LSN (`RowState`);
 /// `window/<start>/<group>` is a window's total, as `<sum> <count>`. A row that changes takes its
 /// contribution back and makes a new one; each half is on time or late by its own window.
 package struct WindowedSums<Value: Sendable>: Sendable {
@@ -95,6 +96,12 @@ struct WindowedContribution: Hashable, Sendable {
     self.init(group: String(parts[2]), time: start, windowStart: start, amount: amount)
   }
 
+  /// From a row's state.
+  init?(stored: String) {
+    guard let state = RowState.decode(stored) else { return nil }
+    self.init(stateText: state.text)
+  }
+
   func contributesLike(_ other: Self) -> Bool {
     group == other.group && windowStart == other.windowStart && amount == other.amount
   }
@@ -171,7 +178,7 @@ struct WindowedSumWork: OperatorWork {
     guard needs.isEmpty else { return needs }
     for (event, contribution) in zip(inputs.events, current) {
       if let contribution { need(contribution.windowKey) }
-      if let old = view[rowKey(event)].flatMap(WindowedContribution.init(stateText:)) {
+      if let old = view[rowKey(event)].flatMap(WindowedContribution.init(stored:)) {
         need(old.windowKey)
       }
     }
@@ -184,12 +191,16 @@ struct WindowedSumWork: OperatorWork {
     for (event, contribution) in zip(inputs.events, current) {
       let key = rowKey(event)
       let stored = view[key]
-      let old = stored.flatMap(WindowedContribution.init(stateText:))
+      let old = stored.flatMap(WindowedContribution.init(stored:))
       if let stored, old == nil { throw StateError(key: key, value: stored) }
       var streamTime = inputs.streamTime(event.cause)
       if let contribution { streamTime = inputs.streamTime(after: contribution.time, event.cause) }
       let deltas = deltas(old, contribution)
-      guard !deltas.isEmpty else { continue }
+      let text = contribution.map { RowState.encode(event.lsn, $0.stateText) }
+      guard !deltas.isEmpty else {
+        if event.begins, stored != nil { view[key] = text }
+        continue
+      }
       let late = deltas.filter { delta in
         guard !event.cause.isSnapshot, let streamTime else { return false }
         return places.windows.isLate(windowFrom: delta.windowStart, streamTime: streamTime)
@@ -203,7 +214,7 @@ struct WindowedSumWork: OperatorWork {
         continue
       }
       for delta in late { note(delta, event, streamTime, &effects) }
-      view[key] = contribution?.stateText
+      view[key] = text
     }
     for change in touched { emit(change, &effects) }
   }

@@ -56,8 +56,12 @@ struct Words {
       let rest = String(word.dropFirst(2))
       return (option, rest.isEmpty ? nil : rest)
     }
-    let names = known.map { "--\($0.name)" }.joined(separator: ", ")
-    throw UsageError("There is no option \(word) here; there are \(names).")
+    let names = known.map(\.name)
+    guard word.hasPrefix("--") else {
+      let list = names.map { "--\($0)" }.joined(separator: ", ")
+      throw UsageError("There is no option \(word) here. There are \(list).")
+    }
+    throw UsageError.unknown(option: String(word.dropFirst(2).prefix { $0 != "=" }), names)
   }
 
   func has(_ name: String) -> Bool { found.contains { $0.name == name } }

@@ -117,6 +117,45 @@ import Testing
     #expect(harness.store.readsAheadBegun == 1)
   }
 
+  @Test func `by time waits for the disk, too`() throws {
+    let before = try NodeHarness()
+    #expect(try before.createTopic("t", configs: ["segment.bytes": "1048576"]) == .none)
+    let text = String(repeating: "v", count: 40_000)
+    for _ in 0..<100 { try before.produce("t", [text]) }
+    for timestamp in [1_700_000_000_000, -3] as [Int64] {
+      let harness = try reopened(before)
+      harness.holdsBack = { if case .load = $0 { true } else { false } }
+      var request = ListOffsetsRequest()
+      var topic = ListOffsetsRequest.Topic()
+      topic.name = "t"
+      var partition = ListOffsetsRequest.Partition()
+      partition.timestamp = timestamp
+      partition.currentLeaderEpoch = -1
+      topic.partitions = [partition]
+      request.topics = [topic]
+      let origin = try harness.send(request, version: 7)
+      harness.wait(500)
+      #expect(try harness.response(to: origin, ListOffsetsRequest.self, version: 7) == nil)
+      #expect(harness.store.readsAheadBegun > 0)
+      #expect(try harness.produce("t", ["meanwhile"]) == 100)
+      harness.holdsBack = { _ in false }
+      harness.settle()
+      let response = try #require(
+        try harness.response(to: origin, ListOffsetsRequest.self, version: 7))
+      #expect(response.topics[0].partitions[0].errorCode == .none)
+      #expect(response.topics[0].partitions[0].offset == 0)
+      // The segment's first part, and not all of it, let alone all segments.
+      #expect(harness.store.readsAheadBegun <= 3)
+      // A node that stops answers who still waits.
+      let again = try reopened(before)
+      again.holdsBack = { if case .load = $0 { true } else { false } }
+      let last = try again.send(request, version: 7)
+      again.node.stop(now: again.now)
+      again.wait(100)
+      #expect(try again.response(to: last, ListOffsetsRequest.self, version: 7) != nil)
+    }
+  }
+
   @Test func `at the end of the log reads nothing ahead`() throws {
     let harness = try NodeHarness()
     #expect(try harness.createTopic("t") == .none)

@@ -89,4 +89,63 @@ import Testing
     #expect(found[0].last == Position(6, 1))
     #expect(found[0].end == 42)
   }
+
+  private func enqueue(
+    _ producer: PositionedProducer, _ positions: ClosedRange<UInt64>
+  ) throws {
+    let records = positions.map { number in
+      (
+        record: ProducerRecord(topic: "out", partition: 0, value: Array("\(number)".utf8)),
+        position: Position(number, 1)
+      )
+    }
+    let client = producer.producer.client
+    try client.wait { done in
+      _ = producer.enqueue(records) { done($0.map { .failure($0) } ?? .success(())) }
+    }
+  }
+
+  @Test func `in a topic of others only what may be there is looked for`() throws {
+    let broker = try TestBroker()
+    defer { broker.remove() }
+    let client = try broker.client()
+    defer { client.close() }
+    let topics = [NewTopic("out", partitions: 1)]
+    let partition = TopicPartition("out", 0)
+    func open(_ name: String) throws -> PositionedProducer {
+      let producer = try PositionedProducer.openBlocking(client, options(name))
+      #expect(try producer.openSharedBlocking(topics) == [partition])
+      return producer
+    }
+    func end() throws -> Int64 { try client.endsBlocking(of: [partition])[partition] ?? -1 }
+    let other = try open("other")
+    try enqueue(other, 100...119)
+    try enqueue(try open("mine"), 1...3)
+    try enqueue(other, 120...139)
+    // All of them are there, then some are new.
+    let known = { (from: Int64, last: UInt64) in
+      [partition: PositionedProducer.Known(from: from, last: Position(last, 1))]
+    }
+    let second = try open("mine")
+    try second.findBlocking(known(20, 3))
+    try enqueue(second, 1...3)
+    #expect(try end() == 43)
+    try enqueue(second, 4...5)
+    #expect(try end() == 45)
+    // None of them is there, as its floor says: the search does not go below it.
+    let third = try open("mine")
+    try third.findBlocking(known(45, 8))
+    try enqueue(third, 6...8)
+    #expect(try end() == 48)
+    // Some are.
+    let fourth = try open("mine")
+    try fourth.findBlocking(known(43, 10))
+    try enqueue(fourth, 4...10)
+    #expect(try end() == 50)
+    // The topic was made anew and is shorter than the floor.
+    let fifth = try open("mine")
+    try fifth.findBlocking(known(1000, 10))
+    try enqueue(fifth, 10...11)
+    #expect(try end() == 51)
+  }
 }

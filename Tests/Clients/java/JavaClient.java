@@ -38,6 +38,7 @@ public final class JavaClient {
       case "member" -> member(arguments[3]);
       case "idempotent" -> idempotent(Integer.parseInt(arguments[3]));
       case "times" -> times();
+      case "transactions" -> transactions();
       case "topics" -> topics();
       case "groups" -> groups();
       case "records" -> deletedRecords();
@@ -56,6 +57,30 @@ public final class JavaClient {
     var settings = new HashMap<String, Object>(more);
     settings.put("bootstrap.servers", servers);
     return new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
+  }
+
+  /** A transactional id is served, transactions are not: what the client says of them, and when. */
+  static void transactions() throws Exception {
+    Map<String, Object> settings = Map.of("transactional.id", topic);
+    try (var first = producer(settings); var second = producer(settings)) {
+      long start = System.nanoTime();
+      first.initTransactions();
+      second.initTransactions();
+      first.beginTransaction();
+      try {
+        first.send(new ProducerRecord<>(topic, bytes("k"), bytes("v"))).get();
+        throw new AssertionError("a record in a transaction was taken");
+      } catch (ExecutionException error) {
+        System.out.println(error.getCause());
+      }
+      try {
+        first.commitTransaction();
+        throw new AssertionError("a transaction was committed");
+      } catch (KafkaException error) {
+        System.out.println(error + " " + error.getCause());
+      }
+      System.out.println("milliseconds " + (System.nanoTime() - start) / 1_000_000);
+    }
   }
 
   static KafkaConsumer<byte[], byte[]> consumer(Map<String, Object> more) {
