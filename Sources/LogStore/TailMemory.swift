@@ -56,8 +56,9 @@ final class TailMemory {
     return arena.sizes.first { $0 >= wanted } ?? arena.sizes[arena.sizes.count - 1]
   }
 
-  /// Memory of one of the sizes, with anything in it; of a smaller one if what is free is in pieces.
-  /// There must be room; what is short of it then is what the disk has just written and not let go.
+  /// Memory of one of the sizes, with anything in it; of a smaller one if what is free is in
+  /// pieces. There must be room; what is short of it then is what the disk has just written and not
+  /// let go.
   func take(_ size: Int) -> BlockMemory {
     for piece in arena.sizes.reversed() where piece <= size {
       // Not all that is kept for the sake of one large piece.

@@ -22,7 +22,9 @@ final class Client: ReadinessHandler {
   let address: SocketAddress
   var input: [UInt8] = []
   var first = 0
-  var output: [UInt8] = []
+  /// What waits to be sent: pieces, of the first of which `sent` bytes have left.
+  var output: [ArraySlice<UInt8>] = []
+  var sent = 0
   var offsets: [Int64]
   let closed: (Client) -> Void
 
@@ -81,9 +83,16 @@ final class Client: ReadinessHandler {
 
   private func send() {
     while !output.isEmpty {
-      let sent = unsafe output.withUnsafeBytes { unsafe socket.send([$0], more: false) }
-      switch sent {
-      case .bytes(let count): output.removeFirst(count)
+      let pieces = output.prefix(1024)
+      let transfer = withExtendedLifetime(pieces) {
+        var views = unsafe pieces.map { piece in
+          unsafe piece.withUnsafeBytes { unsafe UnsafeRawBufferPointer(rebasing: $0[...]) }
+        }
+        unsafe views[0] = UnsafeRawBufferPointer(rebasing: views[0][sent...])
+        return unsafe socket.send(views, more: false)
+      }
+      switch transfer {
+      case .bytes(let count): advance(by: count)
       case .wouldBlock: return loop.change(socket.descriptor, [.readable, .writable])
       case .closed: return end()
       }
@@ -91,12 +100,27 @@ final class Client: ReadinessHandler {
     loop.change(socket.descriptor, [.readable])
   }
 
+  private func advance(by count: Int) {
+    sent += count
+    var whole = 0
+    while whole < output.count, sent >= output[whole].count {
+      sent -= output[whole].count
+      whole += 1
+    }
+    output.removeFirst(whole)
+  }
+
   private func reply<R: WireResponse>(_ frame: RequestFrame, _ body: R, version: Int16? = nil)
     throws
   {
-    output += try Frame.response(
-      body, version: version ?? frame.version, correlationId: frame.header.correlationId
-    ).bytes
+    let response = try Frame.response(
+      body, version: version ?? frame.version, correlationId: frame.header.correlationId)
+    for segment in response.segments {
+      switch segment {
+      case .bytes(let bytes): output.append(bytes)
+      case .external: output += batches(from: holes.removeFirst())
+      }
+    }
   }
 
   private func answer(_ frame: RequestFrame) throws {
@@ -164,6 +188,9 @@ final class Client: ReadinessHandler {
     return response
   }
 
+  /// From where the records go that the answer has holes for.
+  private var holes: [Int64] = []
+
   private func bounds(_ request: ListOffsetsRequest) -> ListOffsetsResponse {
     var response = ListOffsetsResponse()
     response.topics = request.topics.map { topic in
@@ -193,7 +220,8 @@ final class Client: ReadinessHandler {
         answer.highWatermark = .max
         answer.lastStableOffset = .max
         answer.logStartOffset = 0
-        answer.records = .bytes(batches(from: partition.fetchOffset)[...])
+        answer.records = .external(size: answeredBatches * (8 + batchRest.count))
+        holes.append(partition.fetchOffset)
         return answer
       }
       return answered
@@ -201,19 +229,12 @@ final class Client: ReadinessHandler {
     return response
   }
 
-  /// The same batches with other offsets.
-  private func batches(from offset: Int64) -> [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(answeredBatches * batch.count)
-    for number in 0..<answeredBatches {
-      let first = bytes.count
-      bytes += batch
+  /// The same batches with other offsets, which no CRC covers.
+  private func batches(from offset: Int64) -> [ArraySlice<UInt8>] {
+    (0..<answeredBatches).flatMap { number in
       let base = UInt64(offset + Int64(number * batchRecords))
-      for index in 0..<8 {
-        bytes[first + index] = UInt8(truncatingIfNeeded: base >> (56 - 8 * index))
-      }
+      return [(0..<8).map { UInt8(truncatingIfNeeded: base >> (56 - 8 * $0)) }[...], batchRest]
     }
-    return bytes
   }
 
   /// The batch's last offset delta says how many offsets it takes.
@@ -229,14 +250,15 @@ final class Client: ReadinessHandler {
   }
 }
 
-let batch: [UInt8] = {
+/// A batch without its first offset.
+let batchRest: ArraySlice<UInt8> = {
   var builder = RecordBatchBuilder(producer: .none)
   for _ in 0..<batchRecords {
     let value = (0..<1024).map { _ in UInt8.random(in: 0...255) }
     try? builder.append(
       key: nil, value: value[...], headers: [], timestamp: Timestamp(1_700_000_000_000))
   }
-  return builder.buildUncompressed()
+  return builder.buildUncompressed().dropFirst(8)
 }()
 
 final class Acceptor: ReadinessHandler {

@@ -3,8 +3,8 @@ import Glibc
 import Platform
 
 /// What the disk itself can do, past the page cache, one write at a time: what a log is compared
-/// with.
-final class RawDisk {
+/// with. One thread has it at a time.
+final class RawDisk: @unchecked Sendable {
   /// More than what a disk's own cache takes, as far as we can afford.
   static let fileBytes = 2 << 30
   /// What a burst writes.
@@ -13,8 +13,8 @@ final class RawDisk {
   private let file: Int32
 
   /// Makes a file of real zeros: a write inside it changes no metadata.
-  init(directory: String) throws {
-    path = directory + "/raw"
+  init(directory: String, name: String = "raw") throws {
+    path = "\(directory)/\(name)"
     file = unsafe martlet_open(path, O_RDWR | O_CREAT | O_EXCL | martlet_direct_flag(), 0o600)
     guard file >= 0 else { throw DiskError.failed("opening \(path)", errno: errno) }
     _ = try sustained(bytes: Self.fileBytes)
@@ -73,6 +73,36 @@ final class RawDisk {
       elapsed = Double(MonotonicClock.nanoseconds() - start) / 1e9
     }
     return Double(written) / elapsed
+  }
+
+  /// As `sustained`, while somebody else writes to another file and syncs nothing, as segments are
+  /// written beside a journal: bytes per second of both.
+  static func pair(directory: String, seconds: Double) throws -> Double {
+    let journal = try RawDisk(directory: directory)
+    let segments = try RawDisk(directory: directory, name: "raw-beside")
+    let isOver = Condition(false)
+    let beside = Condition<Result<Double, any Error>?>(nil)
+    Thread.start("raw") {
+      let result = Result { try segments.unsynced { isOver.withLock { $0 } } }
+      beside.withLock { $0 = result }
+      beside.signal()
+    }
+    let one = try journal.sustained(seconds: seconds)
+    isOver.withLock { $0 = true }
+    let other = beside.wait(until: { $0 != nil }) { $0 }
+    return try one + (other?.get() ?? 0)
+  }
+
+  /// Bytes per second of writes of 1 MiB, without a sync, until it is over.
+  private func unsynced(until isOver: () -> Bool) throws -> Double {
+    let memory = Self.noise(2 << 20)
+    let start = MonotonicClock.nanoseconds()
+    var written = 0
+    while !isOver() {
+      try write(memory, 1 << 20, at: written % Self.fileBytes)
+      written += 1 << 20
+    }
+    return Double(written) / Double(MonotonicClock.nanoseconds() - start) * 1e9
   }
 
   /// Bytes per second of large writes, from the beginning of the file to its end, and one sync or

@@ -58,6 +58,7 @@ func removeTree(_ path: String) {
 }
 
 func run(_ arguments: Arguments, _ directory: String) throws {
+  let pair = try RawDisk.pair(directory: directory, seconds: arguments.seconds / 4)
   let raw = try RawDisk(directory: directory)
   let latency = try raw.latency(writes: arguments.rounds)
   var bandwidths: [Double] = []
@@ -108,6 +109,9 @@ func run(_ arguments: Arguments, _ directory: String) throws {
     "of raw sustained,",
     long.checkpoints, "checkpoints")
   print("  raw sustained, just before and after:", megabytes(before), megabytes(after))
+  print(
+    "  raw, a synced stream and another one beside it:", megabytes(pair), "  of which",
+    percent(2 * long.bytesPerSecond, pair), "are reached: each byte is written twice")
   print(
     "  commit of a batch, ms: p50", column(long.latency.at(0.5) / 1000, 1), "p99",
     column(long.latency.at(0.99) / 1000, 1), "p99.9", column(long.latency.at(0.999) / 1000, 1),
