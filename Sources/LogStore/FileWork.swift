@@ -14,7 +14,7 @@ enum FileWork {
   case truncate(SegmentFiles, size: Int64)
   /// Removes a segment's files, whichever of the two there are.
   case delete(Offset, hasIndex: Bool)
-  /// Removes the log's directory, with whatever is in it.
+  /// Takes the log's directory away, to be removed with whatever is in it.
   case removeDirectory
   /// The checkpoint of this number may sync the log's files now.
   case barrier(UInt64)
@@ -43,15 +43,10 @@ struct FileWorkQueue {
   var isEmpty: Bool { first == items.count && underWay == nil }
   var next: Item? { first < items.count ? items[first] : nil }
 
-  /// Whether what is next needs removals to be over.
+  /// Whether what is next makes a file whose name another has that is being removed.
   var waitsForRemovals: Bool {
-    guard let next, !removing.isEmpty else { return false }
-    switch next.work {
-    case .create(let files): return removing.contains(files.base)
-    // A checkpoint does not list what is removed, and would leave it behind.
-    case .barrier, .removeDirectory: return true
-    default: return false
-    }
+    guard case .create(let files)? = next?.work else { return false }
+    return removing.contains(files.base)
   }
 
   mutating func add(_ work: FileWork, gate: UInt64 = 0) {

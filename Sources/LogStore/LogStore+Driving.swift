@@ -33,6 +33,9 @@ extension LogStore {
     case .journalWrite: journalWritten(completion.result)
     case .journalFile(let slot, let step): journalFile(slot, step, completion.result)
     case .fileWork(let slot, let log, _): fileWorkDone(slot, log, completion.result)
+    case .leftover:
+      // What could not be removed is tried again at the next opening.
+      break
     case .removal(let slot, let log, let base, let indexIsNext):
       removalDone(slot, log, base, indexIsNext: indexIsNext)
     case .checkpoint(let step, let number, let file):

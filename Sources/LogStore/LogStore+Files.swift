@@ -56,7 +56,7 @@ extension LogStore {
       guard let file = files.anyData else { return nil }
       return (.truncate(file.id, size: size), file)
     case .removeDirectory:
-      return (.removeTree(Segment.directory(log)), nil)
+      return (.rename(from: Segment.directory(log), to: Segment.leftDirectory(log)), nil)
     case .delete, .barrier:
       return nil
     }
@@ -96,6 +96,13 @@ extension LogStore {
         run(slot)
       default: fatalError("only removals are taken out of their order")
       }
+    }
+  }
+
+  /// Goes on with the removal of deleted logs, where an earlier process ended.
+  func removeLeftovers() {
+    for name in (try? disk.names(in: "logs")) ?? [] where name.hasSuffix(Segment.leftSuffix) {
+      submit(.removeTree("logs/\(name)"), .leftover)
     }
   }
 
@@ -149,6 +156,7 @@ extension LogStore {
       logs[slot] = Log(id: LogID(0), name: "")
       freeSlots.append(slot)
       emit(.deleted(id))
+      submit(.removeTree(Segment.leftDirectory(id)), .leftover)
       if checkpoint?.barriers.remove(slot) != nil { continueCheckpoint() }
     default:
       break
@@ -161,7 +169,7 @@ extension LogStore {
       // A crash came between the work and its record.
       break
     case (.removeDirectory, _):
-      // It is not there, or the next opening sets aside what is left.
+      // It is not there, or the next opening sets it aside.
       succeeded(.removeDirectory, slot, .done)
     case (.createIndex, _), (.writeIndex, _):
       // Nothing is lost: an index is made again from its segment.

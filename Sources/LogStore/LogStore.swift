@@ -171,7 +171,7 @@ package enum LogStoreEvent: Equatable, Sendable {
   case durable(LogID, LogPosition)
   /// Readers may be shown records below this offset.
   case readable(LogID, Offset)
-  /// The log's deletion is durable and its files are gone.
+  /// The log's deletion is durable; its files are gone, or going.
   case deleted(LogID)
   /// What was refused as `busy` may be tried again.
   case room
@@ -191,6 +191,8 @@ enum Pending {
   case journalWrite
   case journalFile(slot: Int, JournalFileStep)
   case fileWork(slot: Int, LogID, OpenFile?)
+  /// Of the files of a deleted log.
+  case leftover
   /// Of a segment's file, and then of its index.
   case removal(slot: Int, LogID, Offset, indexIsNext: Bool)
   case checkpoint(CheckpointRun.Step, UInt64, OpenFile?)

@@ -21,7 +21,9 @@ extension LogStore {
   ) throws(LogError) -> LogStore {
     do throws(DiskError) {
       var recovery = try Recovery(disk: disk, options: options, newID: newID, now: now)
-      return try recovery.run()
+      let store = try recovery.run()
+      store.removeLeftovers()
+      return store
     } catch {
       throw .disk("\(error)")
     }

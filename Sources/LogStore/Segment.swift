@@ -103,6 +103,10 @@ struct Segment {
   }
 
   static func directory(_ log: LogID) -> String { "logs/\(log)" }
+
+  /// What a deleted log's directory is called until its files are gone.
+  static func leftDirectory(_ log: LogID) -> String { directory(log) + leftSuffix }
+  static let leftSuffix = ".left"
 }
 
 /// The open files of one segment. Work on files holds them, not their segment, which may be gone by
