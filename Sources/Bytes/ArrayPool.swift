@@ -12,12 +12,15 @@ package final class ArrayPool {
 
   package init(bytesMax: Int) { self.bytesMax = bytesMax }
 
-  /// An empty array with room for `count`, the smallest that there is; nil if none is back.
+  /// An empty array with room for `count`, and for not more than twice that; nil if none is back.
+  /// Who keeps a part of what is put there keeps it all.
   package func take(room count: Int) -> [UInt8]? {
     var best: (index: Int, capacity: Int)?
-    for index in lent.indices where lent[index].capacity >= count {
+    for index in lent.indices {
       let capacity = lent[index].capacity
-      guard capacity < best?.capacity ?? .max, Self.isUnshared(&lent[index]) else { continue }
+      guard capacity >= count, capacity <= 2 * count, capacity < best?.capacity ?? .max,
+        Self.isUnshared(&lent[index])
+      else { continue }
       best = (index, capacity)
     }
     guard let (index, capacity) = best else { return nil }

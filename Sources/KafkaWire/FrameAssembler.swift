@@ -4,8 +4,9 @@ package import Bytes
 ///
 /// (1) Small frames are cut out of what was read. A large one has memory of its own, which whoever
 ///     is given the frame shares.
-/// (2) That memory is one that is back in the pool, or grows as its bytes arrive and at most
-///     doubles: a peer that claims 100 MiB and sends nothing has nothing.
+/// (2) That memory grows as its bytes arrive, and at most doubles, until a quarter is there; then
+///     it is one that is back in the pool, if there is one of about that size. A peer that claims
+///     100 MiB and sends nothing has nothing.
 /// (3) Of a large frame no more is read than is missing, so that it ends where its memory ends.
 package struct FrameAssembler {
   private static let readBytes = 64 << 10
@@ -62,7 +63,7 @@ package struct FrameAssembler {
       buffer.reserveCapacity(buffer.count + Self.readBytes)
       return Self.readBytes
     }
-    if buffer.capacity < 4 + size, var larger = pool.take(room: 4 + size) {
+    if buffer.capacity < 4 + size, 4 * buffered >= size, var larger = pool.take(room: 4 + size) {
       larger += buffer
       buffer = larger
     }

@@ -110,6 +110,12 @@ struct FileWorkQueue {
     return removals
   }
 
+  /// Forgets everything that waits but the removal of all.
+  mutating func removeAllButRemoval() {
+    items = items[first...].filter { if case .removeDirectory = $0.work { true } else { false } }
+    first = 0
+  }
+
   /// Forgets everything that waits.
   mutating func removeAll() {
     items = []

@@ -198,9 +198,11 @@ extension LogStore {
   /// is let go: no other log is to go without memory for as long as this process lives.
   private func loseWrites(_ slot: Int, _ why: String) {
     failLog(slot, why)
+    // One that is deleted needs its records no more, and only its removal is left to do.
+    let isDeleted = slots[logs[slot].id] != slot
     withLog(slot) {
-      $0.pinsJournal = true
-      $0.work.removeAll()
+      $0.pinsJournal = !isDeleted
+      $0.work.removeAllButRemoval()
       for segment in $0.segments { segment.tail?.lose() }
     }
     // Its record in a checkpoint under way claims what is not so.

@@ -12,15 +12,15 @@ package struct ReadAheadID: Hashable, Comparable, Sendable {
 /// Reading what is not in memory, without the owner's thread waiting for the disk: somebody who
 /// reads a backlog would hold up everybody who appends.
 extension LogStore {
-  /// Read beyond what is asked for, for who goes through a log.
-  private static let blocksAhead = 3
+  /// Blocks worth reading beyond what is asked for, for who goes through a log.
+  package static let blocksAhead = 3
 
   /// Begins to read what `slice(of:from:bytesMax:)` would look at into memory, at most `blocksMax`
-  /// blocks of it, and some behind it for who comes for more. Nil if nothing is to be waited
-  /// for, also where the slice would fail; otherwise the reads to wait for, which `.readAhead`
-  /// tells the end of. It may be that more is to be read then.
+  /// blocks of it, and up to `ahead` behind it for who comes for more. Nil if nothing is to be
+  /// waited for, also where the slice would fail; otherwise the reads to wait for, which
+  /// `.readAhead` tells the end of. It may be that more is to be read then.
   package func readAhead(
-    of log: LogID, from offset: Offset, bytesMax: Int, blocksMax: Int
+    of log: LogID, from offset: Offset, bytesMax: Int, blocksMax: Int, ahead: Int = blocksAhead
   ) throws(LogError) -> [ReadAheadID]? {
     let slot = try slot(of: log)
     let (start, limit) = withLog(slot) { ($0.logStart, $0.visible) }
@@ -41,7 +41,8 @@ extension LogStore {
     }
     // Room for the largest batch there can be.
     let bytes = Int64(min(bytesMax, options.journal.groupBytesMax))
-    return readAhead(position..<min(end, position + bytes), end: end, slot, index, blocksMax)
+    let range = position..<min(end, position + bytes)
+    return readAhead(range, end: end, slot, index, blocksMax, ahead: ahead)
   }
 
   /// As the other, for `find` of that timestamp, or of the largest there is if it is nil.
@@ -64,22 +65,25 @@ extension LogStore {
     let end = base == limit.segment ? limit.position : size
     // The index leads to within a few batches of it.
     let range = position..<max(position, min(end, position + VerifiedRegions.bytes))
-    return readAhead(range, end: end, slot, index, blocksMax)
+    return readAhead(range, end: end, slot, index, blocksMax, ahead: 0)
   }
 
   private func readAhead(
-    _ range: Range<Int64>, end: Int64, _ slot: Int, _ index: Int, _ blocksMax: Int
+    _ range: Range<Int64>, end: Int64, _ slot: Int, _ index: Int, _ blocksMax: Int, ahead: Int
   ) -> [ReadAheadID]? {
     var range = range
-    // What is verified is verified by whole regions.
-    if withLog(slot, { $0.segments[index].verified.firstUnverified(in: range) }) != nil {
-      let regions = VerifiedRegions.bytes
-      range = (range.lowerBound / regions * regions)..<min(end, range.upperBound + regions)
+    // What is verified is verified by whole regions and one further than is asked for, and from the
+    // batch on that reaches into the first to the end of the one that begins in the last.
+    let regions = VerifiedRegions.bytes
+    let looked = range.lowerBound..<min(end, range.upperBound + regions)
+    if withLog(slot, { $0.segments[index].verified.firstUnverified(in: looked) }) != nil {
+      range =
+        max(0, (range.lowerBound / regions - 1) * regions)..<min(end, looked.upperBound + regions)
     }
     let (waits, isMissing) = read(range, slot, index, blocksMax)
     if !isMissing {
       // Who finds all he asks for goes through the log; it keeps the disk busy.
-      let ahead = waits.isEmpty ? Self.blocksAhead : 1
+      let ahead = waits.isEmpty ? ahead : min(1, ahead)
       let block = blocks.blockBytes
       let next = (range.upperBound + block - 1) / block * block
       _ = read(next..<max(next, min(end, next + Int64(ahead) * block)), slot, index, ahead)
@@ -111,38 +115,50 @@ extension LogStore {
         guard begun < blocksMax else { return (waits, true) }
         let blockEnd = (position / blockBytes + 1) * blockBytes
         let whole = position / blockBytes * blockBytes..<blockEnd
-        guard let id = begin(reads, around: position, in: whole, slot, index) else {
-          // All memory is being read into: there is some when one of the reads is done.
+        switch begin(reads, run, around: position, in: whole, slot, index) {
+        case .begun(let id):
+          begun += 1
+          waits.append(id)
+          position = reads.block(at: position)?.valid.upperBound ?? blockEnd
+        case .noMemory:
+          // There is some when one of the reads that have it all is done.
           if let oldest = readsUnderWay.first, !waits.contains(oldest) { waits.append(oldest) }
           return (waits, true)
+        case .noFile:
+          // For the slice to report.
+          return (waits, false)
         }
-        begun += 1
-        waits.append(id)
-        position = reads.block(at: position)?.valid.upperBound ?? blockEnd
       }
     }
     return (waits, false)
   }
 
-  /// Reads the block with `position` in it, of which counts what is in the file without a gap.
+  private enum Beginning {
+    case begun(ReadAheadID)
+    /// All memory is being read into.
+    case noMemory
+    /// It cannot be opened.
+    case noFile
+  }
+
+  /// Reads the block with `position` in it, of which counts what is in the file without a gap: at
+  /// least what `run` has of it.
   private func begin(
-    _ reads: SegmentReads, around position: Int64, in block: Range<Int64>, _ slot: Int,
-    _ index: Int
-  ) -> ReadAheadID? {
-    let segment = logs[slot].segments[index]
-    let part = block.lowerBound..<min(block.upperBound, segment.size)
-    guard let runs = try? source(slot, index).inFile(part),
-      let valid = runs.first(where: { $0.contains(position) }),
-      let file = try? directFile(slot, index)
-    else { return nil }
+    _ reads: SegmentReads, _ run: Range<Int64>, around position: Int64, in block: Range<Int64>,
+    _ slot: Int, _ index: Int
+  ) -> Beginning {
+    let part = block.lowerBound..<min(block.upperBound, logs[slot].segments[index].size)
+    let runs = try? source(slot, index).inFile(part)
+    let valid = runs?.first { $0.contains(position) } ?? run.clamped(to: part)
+    guard let file = try? directFile(slot, index) else { return .noFile }
     let id = ReadAheadID(rawValue: readsAheadBegun + 1)
-    guard let made = reads.begin(valid, id), let memory = made.memory else { return nil }
+    guard let made = reads.begin(valid, id), let memory = made.memory else { return .noMemory }
     readsAheadBegun += 1
     readsUnderWay.append(id)
     submit(
       .load(file.id, position: block.lowerBound, DiskBytes(memory, 0..<Int(blocks.blockBytes))),
       .readAhead(made, file))
-    return id
+    return .begun(id)
   }
 
   func readAheadDone(_ block: ReadBlock, _ result: Result<DiskResult, DiskError>) {

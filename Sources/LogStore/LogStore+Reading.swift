@@ -241,9 +241,10 @@ extension LogStore {
         try files.forReading(disk)
       }
     }
-    return SegmentSource(
-      disk, segment, SegmentFiles(log: logs[slot].id, base: segment.base)
-    ) { [self] () throws(DiskError) in
+    // Open for as long as a slice is held, also when the segment is removed meanwhile.
+    let files = SegmentFiles(log: logs[slot].id, base: segment.base)
+    files.reading = (try? reader(slot, index))?.file
+    return SegmentSource(disk, segment, files) { [self] () throws(DiskError) in
       try reader(slot, index).file
     }
   }

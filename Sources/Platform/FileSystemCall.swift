@@ -65,7 +65,7 @@ struct FileSystemCall: Sendable {
     switch errno {
     case ENOSPC, EDQUOT: return .noSpace(what)
     // Passes as a full disk does: what waits is tried again, and no log fails for it.
-    case EMFILE, ENFILE: return .noSpace("\(what): too many files are open")
+    case EMFILE, ENFILE: return .noSpace("\(what): too many files are open, raise 'ulimit -n'")
     case ENOENT: return .notFound(what)
     case EEXIST: return .alreadyExists(what)
     case EBADF, EFAULT: fatalError("\(what): \(errorText(errno)), our own mistake")

@@ -59,6 +59,39 @@ import Testing
     #expect(result.room <= 300_004)
   }
 
+  @Test func `get memory from the pool when a quarter has arrived, and not for a claim`() throws {
+    let size = 1 << 20
+    let pool = ArrayPool(bytesMax: 4 << 20)
+    var array: [UInt8] = []
+    array.reserveCapacity(size + size / 2)
+    pool.lend(array)
+    array = []
+    let claim: [UInt8] = withUnsafeBytes(of: Int32(size).bigEndian) { Array($0) }
+    var assembler = FrameAssembler(pool)
+    func receive(_ count: Int) -> Int {
+      var room = 0
+      let bytes = assembler.buffered == 0 ? claim : [UInt8](repeating: 1, count: count)
+      _ = assembler.receive { space in
+        room = space.count
+        let taken = min(bytes.count, space.count)
+        space.copyBytes(from: bytes.prefix(taken))
+        return ((), taken)
+      }
+      return room
+    }
+    _ = receive(4)
+    #expect(receive(60_000) < size / 4)
+    // It is still in the pool.
+    let idle = pool.take(room: size)
+    #expect(idle != nil)
+    if let idle { pool.lend(idle) }
+    while assembler.buffered * 4 < size { _ = receive(60_000) }
+    #expect(receive(60_000) > size / 2)
+    #expect(pool.take(room: size) == nil)
+    // Nor is it for a frame that is far smaller.
+    #expect(pool.take(room: 1000) == nil)
+  }
+
   @Test func `that claim too much are no frames`() {
     #expect(throws: WireError.frameSize(Frame.sizeMax + 1)) {
       _ = try assemble([0x06, 0x40, 0x00, 0x01], piece: 4)

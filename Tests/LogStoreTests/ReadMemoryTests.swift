@@ -152,6 +152,23 @@ import Testing
     #expect(try readAhead(50) != nil)
   }
 
+  @Test func `whose file cannot be opened are for the reader to find out, and not waited for`()
+    throws
+  {
+    try append(["first"])
+    try pushOut()
+    harness.store.startCheckpoint()
+    harness.settle()
+    let reopened = disk.afterKill { _ in true }
+    let after = try StoreHarness.open(reopened)
+    try after.commit(log, through: Offset(1))
+    reopened.fault = {
+      if case .open(_, .existing, direct: true) = $0 { .noSpace("too many files") } else { nil }
+    }
+    #expect(try after.readAhead(of: log, from: .zero, bytesMax: 400, blocksMax: 8) == nil)
+    #expect(try after.slice(of: log, from: .zero, bytesMax: 400) != nil)
+  }
+
   @Test func `that cannot be read are for the reader to find out`() throws {
     try append(["first"])
     try pushOut()

@@ -71,8 +71,8 @@ struct FetchQueue {
   /// Bytes are in memory, or cannot be read.
   mutating func wake(_ read: ReadAheadID) {
     for operation in readers.removeValue(forKey: read) ?? [] {
-      operation.reads.remove(read)
-      guard operation.reads.isEmpty, !operation.isAnswered else { continue }
+      guard operation.reads.remove(read) != nil, operation.reads.isEmpty, !operation.isAnswered
+      else { continue }
       operation.readRounds += 1
       note(operation)
     }
@@ -86,13 +86,14 @@ struct FetchQueue {
 
   /// Waits for reads, however long they take.
   mutating func park(_ operation: FetchOperation, on reads: Set<ReadAheadID>) {
+    remove(operation)
     parked[operation.number] = operation
-    deadlines.cancel(&operation.deadlineTicket)
     operation.reads = reads
     for read in reads.sorted() { readers[read, default: []].append(operation) }
   }
 
   mutating func park(_ operation: FetchOperation, on logs: [LogID]) {
+    remove(operation)
     parked[operation.number] = operation
     operation.logs = logs
     deadlines.schedule(&operation.deadlineTicket, at: operation.deadline, for: operation.number)
@@ -299,16 +300,28 @@ extension Node {
     }
     let bytesMax = min(budget, Int(max(0, asked.partitionMaxBytes)))
     do throws(LogError) {
-      if operation.readRounds < FetchOperation.readRoundsMax, isFirst || budget > 0,
-        let reads = try store.readAhead(
-          of: partition.log, from: Offset(asked.fetchOffset), bytesMax: bytesMax,
-          blocksMax: max(0, readsMax - result.reads.count))
-      {
+      // What one answer has from memory is not to make room for the rest of it.
+      let readsLeft = max(0, readsMax - result.reads.count - result.bytes >> 20)
+      let mayWait = operation.readRounds < FetchOperation.readRoundsMax
+      func readAhead(_ bytes: Int) throws(LogError) -> [ReadAheadID]? {
+        try store.readAhead(
+          of: partition.log, from: Offset(asked.fetchOffset), bytesMax: bytes,
+          blocksMax: readsLeft,
+          ahead: min(LogStore.blocksAhead, readsMax / max(1, operation.partitions.count)))
+      }
+      if mayWait, isFirst || budget > 0, let reads = try readAhead(bytesMax) {
         result.reads.formUnion(reads)
         return answer
       }
       let slice = try store.slice(
         of: partition.log, from: Offset(asked.fetchOffset), bytesMax: bytesMax, wholeFirst: isFirst)
+      // A batch that is larger than what was asked for.
+      if mayWait, let slice, slice.count > bytesMax, slice.pieces.contains(where: \.isInFile),
+        let reads = try readAhead(slice.count)
+      {
+        result.reads.formUnion(reads)
+        return answer
+      }
       guard let slice, isFirst || budget > 0 else { return answer }
       if version < 10, try containsZstd(slice) {
         return failed(.unsupportedCompressionType)

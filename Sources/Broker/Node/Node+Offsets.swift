@@ -20,9 +20,11 @@ private enum SpecialTimestamp {
 struct OffsetSearch {
   let request: Request
   var reads: Set<ReadAheadID> = []
-  /// How often it has waited for reads. Memory may have gone to others before its turn came: the
-  /// last time it reads on the loop.
+  /// How often it has waited for reads that brought nothing. Memory may have gone to others before
+  /// its turn came: the last time it reads on the loop.
   var readRounds = 0
+  /// What was found, by the number of what was asked for.
+  var found: [Int: ListOffsetsResponse.Partition] = [:]
 
   static let readRoundsMax = 4
   /// Blocks that one request has read at once.
@@ -43,53 +45,70 @@ extension Node {
       waitingForFiles.append(search)
       return
     }
-    if search.readRounds < OffsetSearch.readRoundsMax {
-      let reads = readAhead(body)
-      guard reads.isEmpty else {
-        waitingForReads.append(
-          OffsetSearch(request: request, reads: reads, readRounds: search.readRounds + 1))
-        return
-      }
+    var search = search
+    search.reads = []
+    let before = search.found.count
+    look(body, &search, mayWait: search.readRounds < OffsetSearch.readRoundsMax)
+    if !search.reads.isEmpty {
+      if search.found.count == before { search.readRounds += 1 }
+      waitingForReads.append(search)
+      return
     }
+    // What is left waits for nothing that would come.
+    look(body, &search, mayWait: false)
     var response = ListOffsetsResponse()
+    var number = 0
     for topic in body.topics {
       var answered = ListOffsetsResponse.Topic()
       answered.name = topic.name
-      // A partition that is named twice gets no answer that could be taken for the other's.
-      let counts = Dictionary(topic.partitions.map { ($0.partitionIndex, 1) }, uniquingKeysWith: +)
-      for asked in topic.partitions {
-        var part = ListOffsetsResponse.Partition()
-        part.partitionIndex = asked.partitionIndex
-        if counts[asked.partitionIndex] != 1 {
-          part.errorCode = .invalidRequest
-        } else {
-          listOffset(topic.name, asked, request.version, &part)
-          // The field came with version 4.
-          if request.version < 4 { part.leaderEpoch = -1 }
-        }
-        answered.partitions.append(part)
+      for _ in topic.partitions {
+        if let part = search.found[number] { answered.partitions.append(part) }
+        number += 1
       }
       response.topics.append(answered)
     }
     reply(request, response)
   }
 
-  /// Begins to read what the searches by time would look at and is in no memory.
-  private func readAhead(_ body: ListOffsetsRequest) -> Set<ReadAheadID> {
-    var reads: Set<ReadAheadID> = []
+  /// Answers what can be answered from memory, and begins to read for the rest, if it may wait.
+  private func look(_ body: ListOffsetsRequest, _ search: inout OffsetSearch, mayWait: Bool) {
+    var number = -1
     for topic in body.topics {
+      // A partition that is named twice gets no answer that could be taken for the other's.
+      let counts = Dictionary(topic.partitions.map { ($0.partitionIndex, 1) }, uniquingKeysWith: +)
       for asked in topic.partitions {
-        guard asked.timestamp >= 0 || asked.timestamp == SpecialTimestamp.largest,
-          reads.count < OffsetSearch.blocksMax,
-          let log = topics[topic.name]?.partition(asked.partitionIndex)?.log,
-          let begun = try? store.readAhead(
-            of: log, forFinding: asked.timestamp >= 0 ? Timestamp(asked.timestamp) : nil,
-            blocksMax: OffsetSearch.blocksMax - reads.count)
-        else { continue }
-        reads.formUnion(begun)
+        number += 1
+        guard search.found[number] == nil else { continue }
+        let blocksLeft = max(0, OffsetSearch.blocksMax - search.reads.count)
+        if mayWait, let reads = readAhead(topic.name, asked, blocksLeft) {
+          search.reads.formUnion(reads)
+          continue
+        }
+        var part = ListOffsetsResponse.Partition()
+        part.partitionIndex = asked.partitionIndex
+        if counts[asked.partitionIndex] != 1 {
+          part.errorCode = .invalidRequest
+        } else {
+          listOffset(topic.name, asked, search.request.version, &part)
+          // The field came with version 4.
+          if search.request.version < 4 { part.leaderEpoch = -1 }
+        }
+        search.found[number] = part
       }
     }
-    return reads
+  }
+
+  /// Begins to read what a search by time would look at and is in no memory. Nil if there is
+  /// nothing to wait for.
+  private func readAhead(
+    _ topic: String, _ asked: ListOffsetsRequest.Partition, _ blocksMax: Int
+  ) -> [ReadAheadID]? {
+    guard asked.timestamp >= 0 || asked.timestamp == SpecialTimestamp.largest,
+      let log = topics[topic]?.partition(asked.partitionIndex)?.log
+    else { return nil }
+    return try? store.readAhead(
+      of: log, forFinding: asked.timestamp >= 0 ? Timestamp(asked.timestamp) : nil,
+      blocksMax: blocksMax)
   }
 
   func wakeSearches(_ read: ReadAheadID) {
@@ -100,8 +119,10 @@ extension Node {
 
   /// The node ends: they are answered with what there is, in memory or not.
   func expireSearches() {
-    waitingForFiles += waitingForReads.map {
-      OffsetSearch(request: $0.request, readRounds: OffsetSearch.readRoundsMax)
+    waitingForFiles += waitingForReads.map { search in
+      var search = search
+      search.readRounds = OffsetSearch.readRoundsMax
+      return search
     }
     waitingForReads = []
     advanceSearches()

@@ -2,8 +2,8 @@ internal import KafkaWire
 internal import LogStore
 internal import Platform
 
-/// What is to be sent to one client: bytes, and records from where the store has them, in memory or
-/// in files, whose bytes go from the page cache to the socket without passing through this process.
+/// What is to be sent to one client: bytes, and records from where the store has them: in memory
+/// or, when that has gone to others, in files, whose bytes go from the page cache to the socket.
 struct OutputQueue {
   private enum Piece {
     case bytes(ArraySlice<UInt8>)
