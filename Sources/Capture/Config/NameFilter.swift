@@ -41,7 +41,16 @@ package struct NameFilter: Sendable {
   /// The entries that match none of these names: misspelt, and then more is published than somebody
   /// meant, or less.
   package func missing(from names: [String]) -> [String] {
-    (includes + excludes).filter { pattern in !names.contains { pattern.matches($0) } }.map(\.text)
+    Self.missing(includes + excludes, from: names)
+  }
+
+  /// As `missing`, of what is to be included.
+  package func missingIncludes(from names: [String]) -> [String] {
+    Self.missing(includes, from: names)
+  }
+
+  private static func missing(_ patterns: [Pattern], from names: [String]) -> [String] {
+    patterns.filter { pattern in !names.contains { pattern.matches($0) } }.map(\.text)
   }
 }
 

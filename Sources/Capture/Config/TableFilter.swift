@@ -1,10 +1,7 @@
-/// Which tables are wanted: Debezium's lists of regular expressions, which must match a whole name
-/// and take no notice of case.
+/// Which tables are wanted: Debezium's lists for schemas and for tables.
 package struct TableFilter: Sendable {
-  private var includeSchemas: [Pattern] = []
-  private var excludeSchemas: [Pattern] = []
-  private var includeTables: [Pattern] = []
-  private var excludeTables: [Pattern] = []
+  private var schemas = NameFilter()
+  private var tables = NameFilter()
 
   /// Every table outside of Postgres's own schemas.
   package init() {}
@@ -13,30 +10,8 @@ package struct TableFilter: Sendable {
     includeSchemas: [String] = [], excludeSchemas: [String] = [], includeTables: [String] = [],
     excludeTables: [String] = []
   ) throws(CaptureConfigError) {
-    if !includeTables.isEmpty, !excludeTables.isEmpty {
-      throw CaptureConfigError(
-        "table.include.list and table.exclude.list are both given; give one of them.")
-    }
-    if !includeSchemas.isEmpty, !excludeSchemas.isEmpty {
-      throw CaptureConfigError(
-        "schema.include.list and schema.exclude.list are both given; give one of them.")
-    }
-    self.includeSchemas = try Self.patterns(includeSchemas, of: "schema.include.list")
-    self.excludeSchemas = try Self.patterns(excludeSchemas, of: "schema.exclude.list")
-    self.includeTables = try Self.patterns(includeTables, of: "table.include.list")
-    self.excludeTables = try Self.patterns(excludeTables, of: "table.exclude.list")
-  }
-
-  private static func patterns(
-    _ texts: [String], of name: String
-  ) throws(CaptureConfigError) -> [Pattern] {
-    do throws(PatternError) {
-      return try texts.map { text throws(PatternError) in
-        try Pattern(text, isCaseInsensitive: true)
-      }
-    } catch {
-      throw CaptureConfigError("\(name): \(error).")
-    }
+    tables = try NameFilter("table", includes: includeTables, excludes: excludeTables)
+    schemas = try NameFilter("schema", includes: includeSchemas, excludes: excludeSchemas)
   }
 
   /// Whether a table is wanted. Once for each table that appears.
@@ -44,17 +19,12 @@ package struct TableFilter: Sendable {
     if schema == "pg_catalog" || schema == "information_schema" || schema.hasPrefix("pg_toast") {
       return false
     }
-    let name = "\(schema).\(table)"
-    if !includeSchemas.isEmpty, !includeSchemas.contains(where: { $0.matches(schema) }) {
-      return false
-    }
-    if excludeSchemas.contains(where: { $0.matches(schema) }) { return false }
-    if !includeTables.isEmpty { return includeTables.contains { $0.matches(name) } }
-    return !excludeTables.contains { $0.matches(name) }
+    return schemas.wants(schema) && tables.wants("\(schema).\(table)")
   }
 
-  /// The entries that match nothing of `tables` (`schema.table`): misspelt, or not made yet.
+  /// The entries of the list of wanted tables that match nothing of `tables` (`schema.table`):
+  /// misspelt, or not made yet.
   package func missing(from tables: [String]) -> [String] {
-    includeTables.filter { pattern in !tables.contains { pattern.matches($0) } }.map(\.text)
+    self.tables.missingIncludes(from: tables)
   }
 }
