@@ -60,7 +60,9 @@ final class RawDisk: @unchecked Sendable {
 
   /// Bytes per second of large writes, one synced after another, for so long or so many bytes: what
   /// the disk does when its caches help no more.
-  func sustained(seconds: Double = 1000, bytes: Int = .max) throws -> Double {
+  func sustained(
+    seconds: Double = 1000, bytes: Int = .max, noted: (Int) -> Void = { _ in }
+  ) throws -> Double {
     let writeBytes = 4 << 20
     let memory = Self.noise(writeBytes)
     let start = MonotonicClock.nanoseconds()
@@ -70,39 +72,75 @@ final class RawDisk: @unchecked Sendable {
       try write(memory, writeBytes, at: written % Self.fileBytes)
       try sync()
       written += writeBytes
+      noted(written)
       elapsed = Double(MonotonicClock.nanoseconds() - start) / 1e9
     }
     return Double(written) / elapsed
   }
 
-  /// As `sustained`, while somebody else writes to another file and syncs nothing, as segments are
-  /// written beside a journal: bytes per second of both.
-  static func pair(directory: String, seconds: Double) throws -> Double {
-    let journal = try RawDisk(directory: directory)
-    let segments = try RawDisk(directory: directory, name: "raw-beside")
-    let isOver = Condition(false)
-    let beside = Condition<Result<Double, any Error>?>(nil)
-    Thread.start("raw") {
-      let result = Result { try segments.unsynced { isOver.withLock { $0 } } }
-      beside.withLock { $0 = result }
-      beside.signal()
-    }
-    let one = try journal.sustained(seconds: seconds)
-    isOver.withLock { $0 = true }
-    let other = beside.wait(until: { $0 != nil }) { $0 }
-    return try one + (other?.get() ?? 0)
-  }
-
-  /// Bytes per second of writes of 1 MiB, without a sync, until it is over.
-  private func unsynced(until isOver: () -> Bool) throws -> Double {
-    let memory = Self.noise(2 << 20)
+  /// Bytes per second of direct writes to files that are new, and removed when they are full: where
+  /// blocks were never written, or were given back (`mount -o discard`), writing costs more than
+  /// where they were. Until it is over, and never more bytes than `limit` allows.
+  private static func renewed(
+    _ path: String, fileBytes: Int, writeBytes: Int, isOver: (Int) -> Bool,
+    limit: (Int) -> Bool = { _ in true }
+  ) throws -> Double {
+    let memory = noise(writeBytes)
     let start = MonotonicClock.nanoseconds()
     var written = 0
-    while !isOver() {
-      try write(memory, 1 << 20, at: written % Self.fileBytes)
-      written += 1 << 20
+    while !isOver(written) {
+      let file = unsafe martlet_open(path, O_RDWR | O_CREAT | O_EXCL | martlet_direct_flag(), 0o600)
+      guard file >= 0 else { throw DiskError.failed("opening \(path)", errno: errno) }
+      defer {
+        close(file)
+        unsafe unlink(path)
+      }
+      for position in stride(from: 0, to: fileBytes, by: writeBytes) where !isOver(written) {
+        while !limit(written), !isOver(written) { usleep(100) }
+        guard unsafe pwrite(file, memory.bytes.baseAddress, writeBytes, position) == writeBytes
+        else { throw DiskError.failed("writing \(path)", errno: errno) }
+        written += writeBytes
+      }
     }
     return Double(written) / Double(MonotonicClock.nanoseconds() - start) * 1e9
+  }
+
+  /// Bytes per second of large writes to a file that grows.
+  static func growing(directory: String, bytes: Int = fileBytes) throws -> Double {
+    try renewed(
+      "\(directory)/raw-new", fileBytes: bytes, writeBytes: 4 << 20, isOver: { $0 >= bytes })
+  }
+
+  /// What a log must do, and nothing else: one stream of synced writes over a file that is there
+  /// (the journal), while four threads write as many bytes, unsynced, to new files of 32 MiB
+  /// (segments). Bytes per second of the journal.
+  static func asALog(directory: String, seconds: Double) throws -> Double {
+    let journal = try RawDisk(directory: directory)
+    let beside = 4
+    let state = Condition((isOver: false, journal: 0, segments: 0, ended: 0))
+    for number in 0..<beside {
+      Thread.start("raw-\(number)") {
+        // A disk that fails ends the journal's writes too, and is said there.
+        _ = try? renewed(
+          "\(directory)/raw-segment-\(number)", fileBytes: 32 << 20, writeBytes: 1 << 20,
+          isOver: { _ in state.withLock { $0.isOver } },
+          limit: { _ in
+            state.withLock {
+              guard $0.segments < $0.journal + (8 << 20) else { return false }
+              $0.segments += 1 << 20
+              return true
+            }
+          })
+        state.withLock { $0.ended += 1 }
+        state.signal()
+      }
+    }
+    let result = Result {
+      try journal.sustained(seconds: seconds) { written in state.withLock { $0.journal = written } }
+    }
+    state.withLock { $0.isOver = true }
+    state.wait(until: { $0.ended == beside }) { _ in }
+    return try result.get()
   }
 
   /// Bytes per second of large writes, from the beginning of the file to its end, and one sync or

@@ -51,7 +51,11 @@ final class StoreDriver {
         durable(log, position.offset)
       case .checkpointed:
         checkpoints += 1
-        try store.enforceRetention(now: now)
+        do throws(LogError) {
+          try store.enforceRetention(now: now)
+        } catch .busy {
+          // The next checkpoint tries again.
+        }
       case .storeFailed(let why), .logFailed(_, let why): throw LogError.storeFailed(why)
       case .full(true): throw LogError.diskFull
       default: break

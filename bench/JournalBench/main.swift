@@ -58,7 +58,8 @@ func removeTree(_ path: String) {
 }
 
 func run(_ arguments: Arguments, _ directory: String) throws {
-  let pair = try RawDisk.pair(directory: directory, seconds: arguments.seconds / 4)
+  let growing = try RawDisk.growing(directory: directory)
+  let asALog = try RawDisk.asALog(directory: directory, seconds: arguments.seconds / 4)
   let raw = try RawDisk(directory: directory)
   let latency = try raw.latency(writes: arguments.rounds)
   var bandwidths: [Double] = []
@@ -103,15 +104,17 @@ func run(_ arguments: Arguments, _ directory: String) throws {
   let before = try raw.sustained(seconds: arguments.seconds / 4)
   let long = try large.throughput(seconds: arguments.seconds, window: arguments.window)
   let after = try raw.sustained(seconds: arguments.seconds / 4)
+  let rate = long.bytesPerSecond
   print(
-    "sustained for \(Int(long.seconds)) s                    ",
-    megabytes(long.bytesPerSecond), percent(long.bytesPerSecond, (before + after) / 2),
-    "of raw sustained,",
-    long.checkpoints, "checkpoints")
-  print("  raw sustained, just before and after:", megabytes(before), megabytes(after))
-  print(
-    "  raw, a synced stream and another one beside it:", megabytes(pair), "  of which",
-    percent(2 * long.bytesPerSecond, pair), "are reached: each byte is written twice")
+    "sustained for \(Int(long.seconds)) s                    ", megabytes(rate), " across",
+    long.checkpoints, "checkpoints; each byte is written twice")
+  for (what, other) in [
+    ("raw, synced, over blocks that were written", (before + after) / 2),
+    ("raw, a file that grows", growing),
+    ("raw, a synced stream beside new files", asALog),
+  ] {
+    print("  of " + what, megabytes(other), percent(rate, other))
+  }
   print(
     "  commit of a batch, ms: p50", column(long.latency.at(0.5) / 1000, 1), "p99",
     column(long.latency.at(0.99) / 1000, 1), "p99.9", column(long.latency.at(0.999) / 1000, 1),
