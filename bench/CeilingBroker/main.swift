@@ -2,7 +2,11 @@
 // reaches against it is the most that the client can do on this machine. Topics of any name have
 // six partitions.
 //
-//   swift run -c release CeilingBroker [HOST:PORT]
+//   swift run -c release CeilingBroker [HOST:PORT] [--sync DIRECTORY]
+//
+// With --sync, what was received is first written to one file, over blocks that were written
+// before, and synced: the least that a broker must do which acknowledges nothing that a power cut
+// takes back.
 internal import Broker
 internal import Bytes
 internal import KafkaWire
@@ -26,15 +30,17 @@ final class Client: ReadinessHandler {
   var output: [ArraySlice<UInt8>] = []
   var sent = 0
   var offsets: [Int64]
+  let durable: Durable?
   let closed: (Client) -> Void
 
   init(
-    _ socket: Socket, _ loop: EventLoop, _ address: SocketAddress,
+    _ socket: Socket, _ loop: EventLoop, _ address: SocketAddress, _ durable: Durable?,
     closed: @escaping (Client) -> Void
   ) {
     self.socket = socket
     self.loop = loop
     self.address = address
+    self.durable = durable
     self.closed = closed
     offsets = .init(repeating: 0, count: Int(partitionCount))
   }
@@ -43,6 +49,7 @@ final class Client: ReadinessHandler {
     guard receive() else { return end() }
     do {
       while let frame = try next() { try answer(RequestFrame(frame)) }
+      try durable?.sync()
     } catch {
       Console.complain("closed a connection: \(error)\n")
       return end()
@@ -133,6 +140,9 @@ final class Client: ReadinessHandler {
       try reply(frame, InitProducerIdResponse.with { $0.producerId = 1 })
     case .produce:
       let request = try frame.decode(ProduceRequest.self)
+      for partition in request.topicData.flatMap(\.partitionData) {
+        if let records = partition.records { try durable?.add(records) }
+      }
       if request.acks != 0 { try reply(frame, acknowledged(request)) }
     case .listOffsets: try reply(frame, bounds(frame.decode(ListOffsetsRequest.self)))
     case .fetch: try reply(frame, records(frame.decode(FetchRequest.self)))
@@ -261,21 +271,64 @@ let batchRest: ArraySlice<UInt8> = {
   return builder.buildUncompressed().dropFirst(8)
 }()
 
+/// A file that is written round and round.
+final class Durable {
+  static let fileBytes: Int64 = 256 << 20
+  private let disk: FileDisk
+  private let file: FileID
+  private let memory = BlockMemory(count: 8 << 20)
+  private var used = 0
+  private var position: Int64 = 0
+
+  init(directory: String) throws {
+    disk = try FileDisk(directory: directory)
+    guard case .file(let file) = try disk.perform(.open("written", .create, direct: true)) else {
+      fatalError("opening gives a file")
+    }
+    self.file = file
+    _ = try disk.perform(.allocate(file, bytes: Self.fileBytes))
+  }
+
+  func add(_ bytes: ArraySlice<UInt8>) throws {
+    if used + bytes.count > memory.count { try sync() }
+    unsafe bytes.withUnsafeBytes { bytes in
+      unsafe UnsafeMutableRawBufferPointer(
+        rebasing: memory.bytes[used..<used + bytes.count]
+      ).copyMemory(from: bytes)
+    }
+    used += bytes.count
+  }
+
+  func sync() throws {
+    guard used > 0 else { return }
+    let count = (used + 4095) & ~4095
+    if position + Int64(count) > Self.fileBytes { position = 0 }
+    let bytes = DiskBytes(memory, 0..<count)
+    _ = try disk.perform(.write(file, position: position, [bytes], durable: true))
+    position += Int64(count)
+    used = 0
+  }
+}
+
 final class Acceptor: ReadinessHandler {
   let listener: Socket
   let loop: EventLoop
   let address: SocketAddress
+  let durable: Durable?
   var clients: [Int32: Client] = [:]
 
-  init(_ listener: Socket, _ loop: EventLoop, _ address: SocketAddress) {
+  init(
+    _ listener: Socket, _ loop: EventLoop, _ address: SocketAddress, _ durable: Durable?
+  ) {
     self.listener = listener
     self.loop = loop
     self.address = address
+    self.durable = durable
   }
 
   func ready(_ readiness: Readiness) {
     while case .socket(let socket) = listener.accept() {
-      let client = Client(socket, loop, address) { [unowned self] in
+      let client = Client(socket, loop, address, durable) { [unowned self] in
         clients[$0.socket.descriptor] = nil
       }
       clients[socket.descriptor] = client
@@ -284,15 +337,20 @@ final class Acceptor: ReadinessHandler {
   }
 }
 
-guard var address = SocketAddress(CommandLine.arguments.dropFirst().first ?? "127.0.0.1:9092")
-else {
-  Console.complain("CeilingBroker takes HOST:PORT.\n")
+var arguments = Array(CommandLine.arguments.dropFirst())
+var durable: Durable?
+if let option = arguments.firstIndex(of: "--sync"), option + 1 < arguments.count {
+  durable = try Durable(directory: arguments[option + 1])
+  arguments.removeSubrange(option...option + 1)
+}
+guard var address = SocketAddress(arguments.first ?? "127.0.0.1:9092") else {
+  Console.complain("CeilingBroker takes HOST:PORT and --sync DIRECTORY.\n")
   Console.exit(2)
 }
 let loop = try EventLoop()
 let listener = try Socket.listen(address)
 address.port = listener.localPort
-let acceptor = Acceptor(listener, loop, address)
+let acceptor = Acceptor(listener, loop, address, durable)
 loop.add(listener.descriptor, [.readable], acceptor)
 Console.complain("acknowledges and discards on \(address)\n")
 loop.run()
