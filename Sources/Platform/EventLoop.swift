@@ -71,6 +71,7 @@ package final class EventLoop {
   package func stop() { stopping = true }
 
   package func run() {
+    Thread.preferPromptness()
     var events = unsafe [epoll_event](repeating: epoll_event(), count: Self.eventsMax)
     var waitMilliseconds = turn()
     while !stopping {

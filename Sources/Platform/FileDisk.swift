@@ -157,6 +157,7 @@ private final class WorkQueue: Sendable {
     let (ended, latencies) = (ended, latencies)
     for _ in 0..<threads {
       Thread.start(name) {
+        Thread.preferPromptness()
         let system = FileSystemCall(root: root)
         while true {
           let work = state.wait(until: { $0.next < $0.waiting.count || $0.finished }) { $0.take() }

@@ -230,7 +230,7 @@ final class Client: ReadinessHandler {
         answer.highWatermark = .max
         answer.lastStableOffset = .max
         answer.logStartOffset = 0
-        answer.records = .external(size: answeredBatches * (8 + batchRest.count))
+        answer.records = .external(size: answeredBatches * (8 + batchRests[0].count))
         holes.append(partition.fetchOffset)
         return answer
       }
@@ -243,7 +243,8 @@ final class Client: ReadinessHandler {
   private func batches(from offset: Int64) -> [ArraySlice<UInt8>] {
     (0..<answeredBatches).flatMap { number in
       let base = UInt64(offset + Int64(number * batchRecords))
-      return [(0..<8).map { UInt8(truncatingIfNeeded: base >> (56 - 8 * $0)) }[...], batchRest]
+      let rest = batchRests[Int(truncatingIfNeeded: base) / batchRecords % batchRests.count]
+      return [(0..<8).map { UInt8(truncatingIfNeeded: base >> (56 - 8 * $0)) }[...], rest]
     }
   }
 
@@ -260,16 +261,21 @@ final class Client: ReadinessHandler {
   }
 }
 
-/// A batch without its first offset.
-let batchRest: ArraySlice<UInt8> = {
+/// Batches without their first offsets: 64 MiB, as much as a broker with a log sends that never was
+/// in the processor's caches.
+let batchRests: [ArraySlice<UInt8>] = (0..<1024).map { _ in
   var builder = RecordBatchBuilder(producer: .none)
+  var random = SystemRandomNumberGenerator()
   for _ in 0..<batchRecords {
-    let value = (0..<1024).map { _ in UInt8.random(in: 0...255) }
+    var value: [UInt8] = []
+    while value.count < 1024 {
+      unsafe withUnsafeBytes(of: random.next()) { unsafe value += $0 }
+    }
     try? builder.append(
       key: nil, value: value[...], headers: [], timestamp: Timestamp(1_700_000_000_000))
   }
   return builder.buildUncompressed().dropFirst(8)
-}()
+}
 
 /// A file that is written round and round.
 final class Durable {
