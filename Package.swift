@@ -123,7 +123,7 @@ let package = Package(
 
     bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform", "Records"]),
     bench("CaptureBench", ["Capture", "CLinux"]),
-    bench("ClientBench", ["Broker", "Client", "Platform"]),
+    bench("ClientBench", ["Broker", "CLinux", "Client", "Platform"]),
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
     bench("ProcessorBench", ["Platform", "Processors"]),
     bench("RecordsBench", ["Bytes", "Records"]),

@@ -41,6 +41,10 @@ static inline int martlet_openat(int directory, const char *path, int flags, mod
 static inline void martlet_name_thread(const char *name) {
   prctl(PR_SET_NAME, name, 0, 0, 0);
 }
+// How much later than asked for the kernel may end a sleep of this thread, which is 50 us otherwise.
+static inline void martlet_timer_slack(unsigned long nanoseconds) {
+  prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0);
+}
 // struct sched_attr of linux/sched/types.h, which glibc 2.36 does not declare. Everything but the
 // slice stays as it is; a kernel before 6.12 ignores it, another policy has no slice.
 static inline void martlet_schedule_slice(uint64_t nanoseconds) {
@@ -56,6 +60,10 @@ static inline void martlet_schedule_slice(uint64_t nanoseconds) {
   attributes.size = sizeof attributes;
   attributes.runtime = nanoseconds;
   syscall(SYS_sched_setattr, 0, &attributes, 0u);
+}
+// The value is the kernel's (5.14), which glibc 2.36 does not name.
+static inline int martlet_populate(void *memory, size_t count) {
+  return madvise(memory, count, 23 /* MADV_POPULATE_WRITE */);
 }
 static inline int martlet_direct_flag(void) { return __O_DIRECT; }
 

@@ -43,6 +43,7 @@ extension LogStore {
       checkpointStep(step, number, completion.result)
     case .reserve: reserveMade(completion.result)
     case .readAhead(let block, _): readAheadDone(block, completion.result)
+    case .memory: break
     }
   }
 

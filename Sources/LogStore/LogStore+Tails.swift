@@ -49,6 +49,7 @@ extension LogStore {
     }
     unsafe tail.append(
       UnsafeRawBufferPointer(rebasing: bytes.memory.bytes[bytes.range]), missing: missing)
+    if let next = tails.unpopulated() { submit(.populate(next), .memory) }
     if tail.waitingBytes >= options.tails.writeBytes { writeTail(slot, all: false) }
     if !logs[slot].hasWaitingTail {
       withLog(slot) { $0.hasWaitingTail = true }

@@ -198,6 +198,8 @@ enum Pending {
   case checkpoint(CheckpointRun.Step, UInt64, OpenFile?)
   case reserve(OpenFile)
   case readAhead(ReadBlock, OpenFile)
+  /// Of memory for tails.
+  case memory
 }
 
 extension Pending {

@@ -14,6 +14,9 @@ package struct MemoryArena {
   /// By size and by the piece above: how many of its four are free.
   private var freeBuddies: [[Int]]
   package private(set) var freeBytes: Int
+  /// How far from the beginning pieces were taken, and how far somebody was asked to touch pages.
+  private var takenBytes = 0
+  private var populatedBytes = 0
 
   /// Pieces of `smallest` bytes up to `largest`, which is rounded down to a size there is, of
   /// `bytes` altogether, rounded down as well.
@@ -40,6 +43,7 @@ package struct MemoryArena {
   package mutating func take(_ size: Int) -> BlockMemory? {
     guard let level = sizes.firstIndex(of: size), let index = takeIndex(level) else { return nil }
     freeBytes -= size
+    takenBytes = max(takenBytes, (index + 1) * size)
     return BlockMemory(part: index * size..<(index + 1) * size, of: whole)
   }
 
@@ -50,6 +54,18 @@ package struct MemoryArena {
     }
     freeBytes += piece.count
     giveBack(level, piece.offset / piece.count)
+  }
+
+  /// The next part that should be touched before it is taken, once: two huge pages ahead of what
+  /// was taken. Nil if there is none.
+  package mutating func unpopulated() -> DiskBytes? {
+    let page = BlockMemory.hugePageBytes
+    let wanted = min(whole.count, takenBytes / page * page + 3 * page)
+    guard takenBytes > 0, wanted > populatedBytes else { return nil }
+    // The page that pieces are being taken from is touched by who fills them.
+    let first = max(populatedBytes, takenBytes / page * page)
+    populatedBytes = wanted
+    return first < wanted ? DiskBytes(whole, first..<wanted) : nil
   }
 
   private mutating func takeIndex(_ level: Int) -> Int? {

@@ -73,6 +73,9 @@ final class TailMemory {
     return memory
   }
 
+  /// Memory that will be taken soon and was never touched, if somebody is to touch it now.
+  func unpopulated() -> DiskBytes? { arena.unpopulated() }
+
   private func giveUpOldest() -> Bool {
     guard firstKept < kept.count else { return false }
     let chunk = kept[firstKept]

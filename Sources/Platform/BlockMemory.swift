@@ -40,8 +40,16 @@ package final class BlockMemory: @unchecked Sendable {
     self.whole = whole
   }
 
+  /// Has the system find and clear pages that were never touched, as the first one to touch them
+  /// would wait for: milliseconds for a huge one. Never changes a byte.
+  func populate(_ range: Range<Int>) {
+    let first = range.lowerBound & ~4095
+    // What cannot be done now is done by who touches it.
+    _ = unsafe martlet_populate(base + first, range.upperBound - first)
+  }
+
   /// Large memory is asked for in huge pages: direct I/O looks up every page of what it moves.
-  private static let hugePageBytes = 2 << 20
+  package static let hugePageBytes = 2 << 20
 
   deinit {
     if whole == nil { unsafe munmap(base, count) }

@@ -97,8 +97,8 @@ package enum Thread {
   }
 
   /// Lets the calling thread, which is woken for little at a time, run sooner after that, in slices
-  /// of 0.2 ms instead of the kernel's 1 to 3: on a machine whose cores are busy with its clients it
-  /// is they who would wait (EEVDF takes the earliest deadline, and a short slice's is early). It
-  /// gets no more of the processor by it.
+  /// of 0.2 ms instead of the kernel's 1 to 3: where clients keep the cores busy, they would wait
+  /// for it (EEVDF takes the earliest deadline, and a short slice's is early). It gets no more of
+  /// the processor by it.
   package static func preferPromptness() { martlet_schedule_slice(200_000) }
 }

@@ -91,6 +91,8 @@ package enum DiskOperation: Sendable {
   case map(FileID, count: Int)
   /// Bytes that the file system has left for us.
   case freeSpace
+  /// Touches memory, so that its owner does not wait for the system to find and clear it.
+  case populate(DiskBytes)
 }
 
 package enum DiskResult: Sendable {

@@ -16,11 +16,15 @@ package final class FileDisk: Disk {
   private let completions: CompletionQueue
   private let durableWrites: WorkQueue
   private let syncs: WorkQueue
+  private let writes: WorkQueue
   private let removals: WorkQueue
   private let rest: WorkQueue
 
   /// Syncs that wait together at most.
   package static let syncsMax = 32
+
+  /// Writes of segments under way together at most.
+  package static let writesMax = 2
 
   /// Opens or makes `directory` (its parent must exist). `wake` is called from any thread when
   /// completions begin to wait.
@@ -37,6 +41,8 @@ package final class FileDisk: Disk {
     durableWrites = WorkQueue(root: root, completions: completions, threads: 1, "martlet-journal")
     syncs = WorkQueue(
       root: root, completions: completions, threads: Self.syncsMax, "martlet-sync")
+    writes = WorkQueue(
+      root: root, completions: completions, threads: Self.writesMax, "martlet-write")
     removals = WorkQueue(root: root, completions: completions, threads: 1, "martlet-remove")
     rest = WorkQueue(root: root, completions: completions, threads: poolThreads, "martlet-disk")
   }
@@ -44,6 +50,7 @@ package final class FileDisk: Disk {
   deinit {
     durableWrites.finish()
     syncs.finish()
+    writes.finish()
     removals.finish()
     rest.finish()
     close(root)
@@ -67,6 +74,7 @@ package final class FileDisk: Disk {
   package func submit(_ operation: DiskOperation, _ token: DiskToken) {
     switch operation {
     case .write(_, _, _, durable: true): durableWrites.add(operation, token)
+    case .write: writes.add(operation, token)
     case .sync: syncs.add(operation, token)
     case .delete, .removeDirectory, .removeTree: removals.add(operation, token)
     default: rest.add(operation, token)

@@ -52,6 +52,8 @@ struct FileSystemCall: Sendable {
       return .mapping(try map(file, count))
     case .freeSpace:
       return .count(try freeSpace())
+    case .populate(let part):
+      part.memory.populate(part.range)
     }
     return .done
   }

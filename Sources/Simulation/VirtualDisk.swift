@@ -134,6 +134,7 @@ extension VirtualDisk {
     case .map(let file, let count):
       return .mapping(Mapping(copying: Array(self[file].current.prefix(count))))
     case .freeSpace: return .count(max(0, (capacity ?? .max / 2) - Int64(root.bytes)))
+    case .populate: break
     }
     return .done
   }
@@ -294,7 +295,7 @@ extension VirtualDisk {
       .load(let file, _, _), .sync(let file), .truncate(let file, _), .size(let file),
       .map(let file, _):
       paths[file]
-    case .freeSpace: nil
+    case .freeSpace, .populate: nil
     }
   }
 

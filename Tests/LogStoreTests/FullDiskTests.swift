@@ -138,7 +138,7 @@ import Testing
     #expect(problems(harness) == [])
   }
 
-  @Test(arguments: [20_000, 30_001, 45_002] as [Int64])
+  @Test(arguments: [25_000, 30_001, 45_002] as [Int64])
   func `on a full disk the log's start moves, logs go, and their space is used again`(
     more: Int64
   ) throws {

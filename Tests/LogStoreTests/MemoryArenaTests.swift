@@ -51,4 +51,24 @@ import Testing
     #expect((0..<33).count { _ in arena.take(32768) != nil } == 32)
     #expect(arena.freeBytes == 0)
   }
+
+  @Test func `are of pages that somebody is asked to touch before, each page once`() throws {
+    let page = BlockMemory.hugePageBytes
+    var arena = MemoryArena(bytes: 8 * page, smallest: 4096, largest: 1 << 18)
+    #expect(arena.unpopulated() == nil)
+    var touched = 0..<page
+    var taken = 0
+    while let piece = arena.take(1 << 18) {
+      taken = max(taken, piece.offset + piece.count)
+      if let next = arena.unpopulated() {
+        #expect(next.range.lowerBound == touched.upperBound)
+        touched = touched.lowerBound..<next.range.upperBound
+      }
+      // The page after the one that pieces come from is ready, and not all of the memory is.
+      #expect(touched.upperBound >= min(8 * page, taken + page))
+      #expect(touched.upperBound <= taken + 3 * page)
+      #expect(arena.unpopulated() == nil)
+    }
+    #expect(touched.upperBound == 8 * page)
+  }
 }

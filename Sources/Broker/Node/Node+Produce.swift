@@ -68,8 +68,32 @@ struct AppendInFlight {
 /// Bounded by the server's bound on unanswered requests.
 struct ProduceQueue {
   var stuck: [ProduceOperation] = []
-  /// All that are not answered, to find those that time out.
-  var open: [ProduceOperation] = []
+  /// All that are not answered, to find those that time out, and some that are; oldest first. Nil
+  /// before `first`.
+  private var all: [ProduceOperation?] = []
+  private var first = 0
+
+  var open: [ProduceOperation] { all[first...].compactMap { $0 } }
+
+  mutating func add(_ operation: ProduceOperation) { all.append(operation) }
+
+  /// Lets go of the oldest that are answered: one after another as they are, because to free the
+  /// requests of a tenth of a second together takes a millisecond, in which nothing else happens.
+  mutating func letGo() {
+    while first < all.count, all[first]?.isAnswered ?? true {
+      all[first] = nil
+      first += 1
+    }
+    guard first > 64, first * 2 > all.count else { return }
+    all.removeFirst(first)
+    first = 0
+  }
+
+  /// Lets go of all that are answered.
+  mutating func letGoOfAll() {
+    all.removeAll { $0?.isAnswered ?? true }
+    first = 0
+  }
 }
 
 extension Node {
@@ -279,7 +303,7 @@ extension Node {
     if operation.outstanding == 0 || operation.body.acks == 0 {
       finish(operation)
     } else {
-      produces.open.append(operation)
+      produces.add(operation)
     }
   }
 
@@ -296,11 +320,11 @@ extension Node {
 
   /// Answers what is over its time. What was appended stays so; what was not never will be.
   func timeOutProduces() {
-    produces.open.removeAll { $0.isAnswered }
+    produces.letGoOfAll()
     let isStuck = !produces.stuck.isEmpty
     for operation in produces.stuck where operation.deadline < now {
       operation.giveUp(.requestTimedOut)
-      produces.open.append(operation)
+      produces.add(operation)
     }
     produces.stuck.removeAll { $0.deadline < now }
     // Whoever was behind the first of them has waited for nothing else, perhaps.
@@ -344,6 +368,7 @@ extension Node {
     } else {
       reply(operation.request, operation.response)
     }
+    produces.letGo()
   }
 }
 
