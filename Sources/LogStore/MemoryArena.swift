@@ -63,7 +63,7 @@ package struct MemoryArena {
     let wanted = min(whole.count, takenBytes / page * page + 3 * page)
     guard takenBytes > 0, wanted > populatedBytes else { return nil }
     // The page that pieces are being taken from is touched by who fills them.
-    let first = max(populatedBytes, takenBytes / page * page)
+    let first = max(populatedBytes, (takenBytes + page - 1) / page * page)
     populatedBytes = wanted
     return first < wanted ? DiskBytes(whole, first..<wanted) : nil
   }
