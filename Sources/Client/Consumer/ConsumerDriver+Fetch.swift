@@ -79,12 +79,12 @@ extension ConsumerDriver {
       { [weak self] result in
         guard let self else { return }
         if waits { fetching.remove(node) } else { fetchingPromptly.remove(node) }
-        fetched(turns, result)
+        fetched(turns, result, waited: waits)
       })
   }
 
   private func fetched(
-    _ turns: [TopicPartition: Int], _ result: Result<FetchResponse, ClientError>
+    _ turns: [TopicPartition: Int], _ result: Result<FetchResponse, ClientError>, waited: Bool
   ) {
     guard let network else { return }
     for (partition, turn) in turns {
@@ -101,6 +101,8 @@ extension ConsumerDriver {
           guard let turn = turns[partition], positions[partition]?.turn == turn else { continue }
           answered.insert(partition)
           take(answer, partition, turn, network)
+          // A broker that has more and gives nothing is not asked again and again.
+          if !waited, (answer.records?.count ?? 0) == 0 { rest(partition, turn, network) }
         }
       }
     }
@@ -108,6 +110,13 @@ extension ConsumerDriver {
       positions.update(partition) {
         if $0.turn == turns[partition] { $0.retryAt = network.now + Self.retryMilliseconds }
       }
+    }
+  }
+
+  private func rest(_ partition: TopicPartition, _ turn: Int, _ network: Network) {
+    positions.update(partition) {
+      guard $0.turn == turn, $0.retryAt <= network.now else { return }
+      $0.retryAt = network.now + Self.retryMilliseconds
     }
   }
 

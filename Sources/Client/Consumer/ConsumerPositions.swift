@@ -170,28 +170,36 @@ struct ConsumerPositions: ~Copyable {
   ) throws(ClientError) {
     guard var state = partitions[partition], state.turn == turn else { return }
     state.highWatermark = answer.highWatermark
-    state.isAtEnd = true
+    // One may be left out of an answer that is full, and has more for the next.
+    let end = readableEnd(answer)
+    state.isAtEnd = state.fetchOffset >= end
     defer { partitions[partition] = state }
     guard case .bytes(let bytes)? = answer.records, !bytes.isEmpty else { return }
     var walk = RecordBatches(bytes)
-    var end = state.fetchOffset
+    var next = state.fetchOffset
     do throws(RecordError) {
       while let header = try walk.nextHeader() {
-        end = max(end, header.nextOffset.rawValue)
+        next = max(next, header.nextOffset.rawValue)
         state.lastEpoch = header.partitionLeaderEpoch.rawValue
       }
     } catch {
       throw ClientError(
         .corruptData, "the records of \(partition) from \(state.fetchOffset) are damaged: \(error)")
     }
-    guard end > state.fetchOffset else { return }
-    state.fetchOffset = end
-    state.isAtEnd = end >= answer.highWatermark
+    guard next > state.fetchOffset else { return }
+    state.fetchOffset = next
+    state.isAtEnd = next >= end
     let aborted = (answer.abortedTransactions ?? []).sorted { $0.firstOffset < $1.firstOffset }
     state.chunks.append(
       Chunk(batches: RecordBatches(bytes), size: bytes.count, aborted: aborted[...]))
     state.bufferedBytes += bytes.count
     bufferedBytes += bytes.count
+  }
+
+  /// Where readers of this isolation end. The last stable offset is -1 in old versions.
+  private func readableEnd(_ answer: FetchResponse.Partition) -> Int64 {
+    let isCommitted = settings.isolation == .readCommitted && answer.lastStableOffset >= 0
+    return isCommitted ? answer.lastStableOffset : answer.highWatermark
   }
 
   // MARK: Polling

@@ -137,6 +137,36 @@ import Testing
     await producer.close()
   }
 
+  @Test func `what has no room in an answer does not wait for partitions that have nothing`()
+    async throws
+  {
+    let broker = try TestBroker()
+    defer { broker.remove() }
+    let client = try broker.client()
+    defer { client.close() }
+    let producer = try await Producer(client)
+    for _ in 0..<200 {
+      for partition in 0..<2 as Range<Int32> {
+        let value = [UInt8](repeating: 7, count: 10_000)
+        _ = producer.enqueue([
+          ProducerRecord(topic: "t", partition: partition, value: value)
+        ]) { (_: ClientError?) in }
+      }
+    }
+    try await producer.flush()
+    var options = patientOptions()
+    options.partitionFetchBytesMax = 30_000
+    options.fetchBytesMax = 30_000
+    let consumer = try Consumer(client, options)
+    consumer.assign((0..<3).map { TopicPartition("t", $0) })
+    let records = try await read(consumer, 400)
+    for partition in 0..<2 as Range<Int32> {
+      #expect(records.filter { $0.partition == partition }.map(\.offset) == Array(0..<200))
+    }
+    await consumer.close()
+    await producer.close()
+  }
+
   @Test func `a seek does not wait for a fetch that waits`() async throws {
     let broker = try TestBroker()
     defer { broker.remove() }
