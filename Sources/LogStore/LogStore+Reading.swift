@@ -51,8 +51,8 @@ extension LogStore {
   }
 
   /// The readable batches from the one with `offset` in it on, up to `bytesMax`; the first one
-  /// whole even if it is larger, if `wholeFirst`. Nil if there is nothing at `offset` yet. At the
-  /// end of a segment there may be more in the next one.
+  /// whole even if it is larger, if `wholeFirst`. Nil if there is nothing at `offset` yet, or the
+  /// first does not fit. At the end of a segment there may be more in the next one.
   package func slice(
     of log: LogID, from offset: Offset, bytesMax: Int, wholeFirst: Bool = true
   ) throws(LogError) -> LogSlice? {
@@ -71,18 +71,24 @@ extension LogStore {
       }
       let available = Int(limitPosition - position)
       var count = min(bytesMax, available)
-      if wholeFirst, count < available, let first = try source.header(at: position) {
-        count = min(max(count, first.batchSize), available)
+      if count < available, let first = try source.header(at: position), count < first.batchSize {
+        // Most clients fail on a part of a batch where there is no whole one before it.
+        guard wholeFirst else { return nil }
+        count = min(first.batchSize, available)
       }
       guard count > 0 else { return nil }
+      var hasMore = count == available && base != limit.segment
       var pieces = try source.pieces(position..<position + Int64(count))
       if let cut = pieces.firstIndex(where: \.isInFile), cut > 0 {
         // What is not in memory is for the next read to bring, once there is a whole batch.
         let inMemory = pieces[..<cut].reduce(0) { $0 + $1.count }
         let first = try source.header(at: position)?.batchSize ?? count
-        if first <= inMemory { pieces.removeSubrange(cut...) }
+        if first <= inMemory {
+          pieces.removeSubrange(cut...)
+          hasMore = true
+        }
       }
-      return LogSlice(pieces)
+      return LogSlice(pieces, hasMore: hasMore)
     } catch {
       if let failure = logs[slot].failure { throw .logFailed(failure) }
       throw .disk("\(error)")

@@ -102,9 +102,12 @@ package struct LogSlice {
   package let pieces: [Piece]
   /// Bytes. The last batch may be cut short.
   package let count: Int
+  /// It ends where it does for our own reasons, and who asks again finds more at once.
+  package let hasMore: Bool
 
-  init(_ pieces: [Piece]) {
+  init(_ pieces: [Piece], hasMore: Bool) {
     self.pieces = pieces
+    self.hasMore = hasMore
     count = pieces.reduce(0) { $0 + $1.count }
   }
 

@@ -12,6 +12,8 @@ final class FetchOperation {
   let context: FetchSessions.Context
   let partitions: [FetchedPartition]
   let deadline: Int64
+  /// Bytes that it may be given, but for a first batch that is larger.
+  let bytesMax: Int
   /// It is not to wait any longer, whatever its deadline.
   var isExpired = false
   var isAnswered = false
@@ -37,6 +39,7 @@ final class FetchOperation {
     self.context = context
     self.partitions = partitions
     deadline = now + Int64(max(0, body.maxWaitMs))
+    bytesMax = min(Int(max(0, body.maxBytes)), fetchBytesMax)
   }
 }
 
@@ -175,7 +178,9 @@ extension Node {
 
   private func tryToAnswer(_ operation: FetchOperation) {
     let result = collect(operation)
-    let isEnough = result.bytes >= Int(operation.body.minBytes) && result.bytes > 0
+    // More than it may be given cannot be waited for.
+    let bytesMin = min(Int(operation.body.minBytes), operation.bytesMax)
+    let isEnough = result.bytes >= bytesMin && result.bytes > 0
     if !result.reads.isEmpty, !isEnough, !result.isUrgent, !operation.isExpired {
       metrics.coldFetches += 1
       fetches.park(operation, on: result.reads)
@@ -203,7 +208,7 @@ extension Node {
 
   private func collect(_ operation: FetchOperation) -> FetchResult {
     var result = FetchResult()
-    var budget = min(Int(max(0, operation.body.maxBytes)), fetchBytesMax)
+    var budget = operation.bytesMax
     var topics: [FetchResponse.Topic] = []
     // By topic, as the answer has them: what a session asks for may go from one topic to another
     // and back, and the holes of the answer are filled in its order.
@@ -326,6 +331,8 @@ extension Node {
       if version < 10, try containsZstd(slice) {
         return failed(.unsupportedCompressionType)
       }
+      // What follows in the next segment is there already (as in Kafka's DelayedFetch).
+      if slice.hasMore { result.isUrgent = true }
       answer.records = .external(size: slice.count)
       result.slices.append(slice)
       result.bytes += slice.count
