@@ -52,7 +52,8 @@ extension LogStore {
 
   /// The readable batches from the one with `offset` in it on, up to `bytesMax`; the first one
   /// whole even if it is larger, if `wholeFirst`. Nil if there is nothing at `offset` yet. At the
-  /// end of a segment there may be more in the next one.
+  /// end of a segment there may be more in the next one. Of what an earlier process wrote it is as
+  /// much at most as `readAhead` reads: what was not checked yet is checked on the owner's thread.
   package func slice(
     of log: LogID, from offset: Offset, bytesMax: Int, wholeFirst: Bool = true
   ) throws(LogError) -> LogSlice? {
@@ -63,6 +64,8 @@ extension LogStore {
     let index = withLog(slot) { $0.segmentIndex(for: offset) }
     let (base, size) = withLog(slot) { ($0.segments[index].base, $0.segments[index].size) }
     let limitPosition = base == limit.segment ? limit.position : size
+    let isOld = withLog(slot) { $0.segments[index].verified.trustedFrom > 0 }
+    let bytesMax = isOld ? min(bytesMax, options.journal.groupBytesMax) : bytesMax
     do throws(DiskError) {
       let source = source(slot, index)
       let found = try position(of: offset, slot, index, source, limitPosition, bytesMax)
