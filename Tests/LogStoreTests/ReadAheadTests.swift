@@ -58,13 +58,16 @@ import Testing
   /// Slices as a node would: reads ahead until nothing is to be waited for, and then looks.
   /// Returns how many batches it was given as a whole, and how often it read the disk meanwhile.
   private func look(
-    _ harness: StoreHarness, at offset: Int, bytesMax: Int
+    _ harness: StoreHarness, at offset: Int, bytesMax: Int, of log: LogID, _ batches: [[UInt8]]
   ) throws -> (batches: Int, diskReads: Int) {
     // Nothing beyond what must be there.
-    while try harness.store.readAhead(
-      of: log, from: Offset(Int64(offset)), bytesMax: bytesMax, blocksMax: 24, ahead: 0) != nil
+    var rounds = 0
+    while rounds < 4,
+      try harness.store.readAhead(
+        of: log, from: Offset(Int64(offset)), bytesMax: bytesMax, blocksMax: 24, ahead: 0) != nil
     {
       harness.settle()
+      rounds += 1
     }
     var diskReads = 0
     harness.disk.fault = { operation in
@@ -89,7 +92,7 @@ import Testing
   func `is all that a slice looks at, wherever a reader begins`(bytesMax: Int) throws {
     for offset in batches.indices {
       let harness = try reopened()
-      let found = try look(harness, at: offset, bytesMax: bytesMax)
+      let found = try look(harness, at: offset, bytesMax: bytesMax, of: log, batches)
       #expect(found.batches > 0)
       #expect(found.diskReads == 0, "from offset \(offset)")
       #expect(harness.store.readsAheadBegun > 0)
@@ -102,12 +105,54 @@ import Testing
     let harness = try reopened()
     var offset = 0
     while offset < batches.count {
-      let found = try look(harness, at: offset, bytesMax: bytesMax)
+      let found = try look(harness, at: offset, bytesMax: bytesMax, of: log, batches)
       #expect(found.diskReads == 0, "from offset \(offset)")
       offset += try #require(found.batches > 0 ? found.batches : nil)
     }
     let bytes = batches.reduce(0) { $0 + $1.count }
     // Each part once, and not more than the log has.
     #expect(Int(harness.store.readsAheadBegun) == (bytes + Self.mebibyte - 1) / Self.mebibyte)
+  }
+
+  /// An entry of the index leads to a few batches before the one that is asked for, and what comes
+  /// after it is looked at as well, a chunk at a time.
+  @Test(arguments: [1, 1000, 20_000, 100_000])
+  func `is what a slice looks at on its way to a small batch`(bytesMax: Int) throws {
+    var options = Self.options
+    options.reads.blockBytes = 16 << 10
+    options.reads.bytesMax = 192 << 10
+    options.tails.bytesMax = 1 << 20
+    options.journal.groupBytesMax = 256 << 10
+    let harness = try StoreHarness(seed: 47, options: options)
+    let small = try harness.create("small")
+    let other = try harness.create("other")
+    var logOptions = StoreHarness.logOptions()
+    logOptions.segmentBytes = 1 << 30
+    logOptions.indexIntervalBytes = 4096
+    for log in [small, other] {
+      try harness.store.configure(log, logOptions)
+      harness.history.append(harness.state)
+    }
+    for number in 0..<300 {
+      try harness.append(small, [String(repeating: "x", count: 1500 + number * 37 % 1000)])
+      harness.settle()
+    }
+    let batches = try #require(harness.state[small]).batches
+    try harness.store.commit(small, through: Offset(Int64(batches.count)))
+    // Memory has nothing of it any more.
+    for _ in 0..<20 {
+      try harness.append(other, [String(repeating: "o", count: 200_000)])
+      harness.settle()
+    }
+    for index in stride(from: 0, to: batches.count, by: 7) {
+      // Nor of what was read of what is near.
+      for far in [100, 200] {
+        let offset = (index + far) % batches.count
+        _ = try look(harness, at: offset, bytesMax: 100_000, of: small, batches)
+      }
+      let found = try look(harness, at: index, bytesMax: bytesMax, of: small, batches)
+      #expect(found.batches > 0)
+      #expect(found.diskReads == 0, "from offset \(index)")
+    }
   }
 }
