@@ -51,8 +51,8 @@ final class NodeHarness {
 
   // MARK: Requests
 
-  /// Sends a request without waiting. The pool, if there is one, finds out when nobody has the bytes
-  /// any more.
+  /// Sends a request without waiting. The pool, if any, finds out when nobody has its bytes any
+  /// more.
   @discardableResult
   func send<R: WireRequest>(
     _ request: R, version: Int16, connection: UInt64 = 1, from pool: ArrayPool? = nil
