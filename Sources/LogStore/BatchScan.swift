@@ -4,7 +4,8 @@ internal import Records
 
 /// Walks the batch headers of a segment from a given batch on, reading ahead in chunks.
 struct BatchScan {
-  private static let chunkBytes = 64 << 10
+  /// Read at once: from a header on, also where the next ones are not looked at.
+  static let chunkBytes = 64 << 10
 
   private let source: SegmentSource
   private var chunk: [UInt8] = []

@@ -39,8 +39,10 @@ extension LogStore {
       // For the slice to report.
       return nil
     }
-    // Room for the largest batch there can be.
-    let bytes = Int64(min(bytesMax, options.journal.groupBytesMax))
+    // Room for the largest batch there can be; and who asks for little looks at more on the way.
+    let most = options.journal.groupBytesMax
+    let scanned = BatchScan.chunkBytes + min(most, logs[slot].options.indexIntervalBytes)
+    let bytes = Int64(min(max(bytesMax, scanned), most))
     let range = position..<min(end, position + bytes)
     return readAhead(range, end: end, slot, index, blocksMax, ahead: ahead)
   }

@@ -52,7 +52,9 @@ extension LogStore {
 
   /// The readable batches from the one with `offset` in it on, up to `bytesMax`; the first one
   /// whole even if it is larger, if `wholeFirst`. Nil if there is nothing at `offset` yet, or the
-  /// first does not fit. At the end of a segment there may be more in the next one.
+  /// first does not fit. At the end of a segment there may be more in the next one. Of what an
+  /// earlier process wrote it is as much at most as `readAhead` reads: what was not checked yet is
+  /// checked on the owner's thread.
   package func slice(
     of log: LogID, from offset: Offset, bytesMax: Int, wholeFirst: Bool = true
   ) throws(LogError) -> LogSlice? {
@@ -63,6 +65,9 @@ extension LogStore {
     let index = withLog(slot) { $0.segmentIndex(for: offset) }
     let (base, size) = withLog(slot) { ($0.segments[index].base, $0.segments[index].size) }
     let limitPosition = base == limit.segment ? limit.position : size
+    let isOld = withLog(slot) { $0.segments[index].verified.trustedFrom > 0 }
+    let asked = bytesMax
+    let bytesMax = isOld ? min(asked, options.journal.groupBytesMax) : asked
     do throws(DiskError) {
       let source = source(slot, index)
       let found = try position(of: offset, slot, index, source, limitPosition, bytesMax)
@@ -77,7 +82,7 @@ extension LogStore {
         count = min(first.batchSize, available)
       }
       guard count > 0 else { return nil }
-      var hasMore = count == available && base != limit.segment
+      var hasMore = count < min(asked, available) || count == available && base != limit.segment
       var pieces = try source.pieces(position..<position + Int64(count))
       if let cut = pieces.firstIndex(where: \.isInFile), cut > 0 {
         // What is not in memory is for the next read to bring, once there is a whole batch.

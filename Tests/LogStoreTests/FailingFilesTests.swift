@@ -144,4 +144,57 @@ import Testing
     #expect(harness.events.contains(.checkpointed))
     #expect(problems(harness, seed: 4) == [])
   }
+
+  @Test func `of a log that is deleted meanwhile, the others go on and have its memory`() throws {
+    let disk = VirtualDisk()
+    let harness = try StoreHarness(disk: disk, seed: 5)
+    let good = try harness.create("good")
+    let bad = try harness.create("bad")
+    try harness.append(good, ["one"])
+    harness.settle()
+    let before = harness.store.tailBytes
+    let directory = "logs/\(bad)/"
+    func isData(_ operation: DiskOperation) -> Bool {
+      guard case .write(_, _, _, durable: false) = operation else { return false }
+      return disk.path(of: operation)?.hasPrefix(directory) == true
+    }
+    func isRemoval(_ operation: DiskOperation) -> Bool {
+      if case .rename = operation { disk.path(of: operation) == "logs/\(bad)" } else { false }
+    }
+    // What its first segment has is on the way to the file, and more waits behind it.
+    harness.holdsBack = { isData($0) || isRemoval($0) }
+    for text in ["one", "two", "three"] {
+      try harness.append(bad, [text, String(repeating: "x", count: 600)])
+      harness.settle()
+    }
+    #expect(disk.inFlight.contains { isData($0.operation) })
+    #expect(harness.store.tailBytes > before)
+    try harness.delete(bad)
+    harness.settle()
+    disk.fault = { isData($0) ? Self.error : nil }
+    harness.holdsBack = isRemoval
+    harness.settle()
+    #expect(!disk.inFlight.contains { isData($0.operation) })
+    #expect(disk.inFlight.contains { isRemoval($0.operation) })
+    // Its directory is still there; nobody waits for that with his memory, or with the journal.
+    #expect(harness.store.tailBytes == before)
+    #expect(throws: LogError.busy) {
+      for number in 0..<200 {
+        try harness.append(good, ["\(number)", String(repeating: "y", count: 600)])
+        harness.settle()
+      }
+    }
+    #expect(harness.store.failureText == nil)
+    harness.holdsBack = { _ in false }
+    harness.settle()
+    #expect(harness.events.contains(.deleted(bad)))
+    #expect(!disk.files.contains { $0.hasPrefix("logs/\(bad)") })
+    for number in 0..<100 {
+      try harness.append(good, ["\(number)", String(repeating: "z", count: 600)])
+      harness.settle()
+    }
+    #expect(harness.events.contains(.checkpointed))
+    #expect(harness.store.failureText == nil)
+    #expect(problems(harness, seed: 5) == [])
+  }
 }

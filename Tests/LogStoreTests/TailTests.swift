@@ -317,6 +317,45 @@ import Testing
   }
 
   @Test
+  func `has pages that the disk is asked to touch before, and waits for none`() throws {
+    let page = BlockMemory.hugePageBytes
+    var options = StoreHarness.options(journalFile: Int64(4 * page))
+    options.journal.groupBytesMax = 256 << 10
+    options.tails.bytesMax = 6 * page
+    options.tails.chunkBytesMax = 256 << 10
+    let disk = VirtualDisk()
+    let harness = try StoreHarness(disk: disk, seed: 11, options: options)
+    let log = try harness.create("a")
+    var touched: [Range<Int>] = []
+    harness.holdsBack = { if case .populate = $0 { true } else { false } }
+    while harness.store.tailBytes < 5 * page {
+      do {
+        try harness.append(log, [String(repeating: "x", count: 200_000)])
+      } catch LogError.busy {
+        harness.tick(1)
+      }
+      harness.settle()
+      touched = disk.inFlight.compactMap {
+        if case .populate(let part) = $0.operation { part.range } else { nil }
+      }
+      // The page after the one that is filled, for as long as there is one, has been asked for.
+      let asked = try #require(touched.last?.upperBound)
+      #expect(asked >= min(6 * page, harness.store.tailBytes + page))
+    }
+    // Each once, in order, and the first of all was there before anybody could ask.
+    #expect(touched.first?.lowerBound == page)
+    for (one, next) in zip(touched, touched.dropFirst()) {
+      #expect(one.upperBound == next.lowerBound)
+    }
+    // What was appended is durable, though nobody has touched a page yet.
+    #expect(harness.durable == harness.history.count - 1)
+    harness.holdsBack = { _ in false }
+    harness.settle()
+    #expect(harness.failures.isEmpty)
+    #expect(try values(harness.store, log) == harness.state[log]?.batches)
+  }
+
+  @Test
   func `a direct write that is not of whole blocks stops the program`() async {
     await #expect(processExitsWith: .failure) {
       let disk = VirtualDisk()

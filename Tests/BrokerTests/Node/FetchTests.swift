@@ -192,4 +192,74 @@ import Testing
     harness.wait(100)
     #expect(try harness.response(to: origin, FetchRequest.self, version: 12) != nil)
   }
+
+  /// A node whose tails hold little, so that what was written before is only in the files, and
+  /// checked already.
+  private func harness(readBytes: Int, blockBytes: Int) throws -> NodeHarness {
+    var options = NodeHarness.storeOptions
+    options.journal.fileBytes = 4 << 20
+    options.journal.groupBytesMax = 512 << 10
+    options.tails.bytesMax = 2 << 20
+    options.reads.bytesMax = readBytes
+    options.reads.blockBytes = blockBytes
+    return try NodeHarness(storeOptions: options)
+  }
+
+  private func pushOut(_ harness: NodeHarness) throws {
+    #expect(try harness.createTopic("other") == .none)
+    let text = String(repeating: "o", count: 400_000)
+    for _ in 0..<8 { try harness.produce("other", [text]) }
+  }
+
+  @Test func `has what it answers from memory still there, whatever else it would read`() throws {
+    let harness = try harness(readBytes: 24 << 20, blockBytes: 1 << 20)
+    #expect(try harness.createTopic("t", partitions: 30) == .none)
+    // More than one block each, of which one is asked for.
+    let text = String(repeating: "v", count: 370_000)
+    for partition in 0..<30 as Range<Int32> {
+      for _ in 0..<3 { try harness.produce("t", [text], partition: partition) }
+    }
+    try pushOut(harness)
+    var request = Requests.fetch("t")
+    let asked = request.topics[0].partitions[0]
+    request.topics[0].partitions = (0..<30 as Range<Int32>).map { index in
+      var part = asked
+      part.partition = index
+      return part
+    }
+    let origin = try harness.send(request, version: 12)
+    harness.settle()
+    #expect(harness.node.metrics.coldFetches == 1)
+    #expect(try harness.isInMemory(origin))
+    let response = try #require(
+      try harness.response(to: origin, FetchRequest.self, version: 12))
+    let answered = response.responses[0].partitions.map { ($0.records?.count ?? 0) >> 20 }
+    // As many as there is memory for; the others are for the next fetch.
+    #expect(answered == (0..<30).map { $0 < 24 ? 1 : 0 })
+  }
+
+  @Test func `reads all of a first batch that is larger than what was asked for`() throws {
+    let harness = try harness(readBytes: 1 << 20, blockBytes: 16 << 10)
+    #expect(try harness.createTopic("t") == .none)
+    let text = String(repeating: "v", count: 200_000)
+    for _ in 0..<3 { try harness.produce("t", [text]) }
+    try pushOut(harness)
+    var request = Requests.fetch("t", from: 1)
+    request.topics[0].partitions[0].partitionMaxBytes = 1000
+    harness.holdsBack = { if case .load = $0 { true } else { false } }
+    let origin = try harness.send(request, version: 12)
+    #expect(try harness.response(to: origin, FetchRequest.self, version: 12) == nil)
+    // What was asked for is there; the rest of the batch is not.
+    let begun = harness.disk.inFlight.count
+    for _ in 0..<begun { harness.node.complete(harness.disk.step()) }
+    harness.wait(500)
+    #expect(try harness.response(to: origin, FetchRequest.self, version: 12) == nil)
+    harness.holdsBack = { _ in false }
+    harness.settle()
+    #expect(try harness.isInMemory(origin))
+    let response = try #require(
+      try harness.response(to: origin, FetchRequest.self, version: 12))
+    #expect(try response.values() == [text])
+    #expect(harness.node.metrics.coldFetches == 2)
+  }
 }

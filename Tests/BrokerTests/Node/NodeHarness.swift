@@ -51,10 +51,11 @@ final class NodeHarness {
 
   // MARK: Requests
 
-  /// Sends a request without waiting.
+  /// Sends a request without waiting. The pool, if any, finds out when nobody has its bytes any
+  /// more.
   @discardableResult
   func send<R: WireRequest>(
-    _ request: R, version: Int16, connection: UInt64 = 1
+    _ request: R, version: Int16, connection: UInt64 = 1, from pool: ArrayPool? = nil
   ) throws -> RequestOrigin {
     let sequence = sequences[connection, default: 0]
     sequences[connection] = sequence + 1
@@ -62,9 +63,21 @@ final class NodeHarness {
       connection: ConnectionID(connection), sequence: sequence, clientHost: "here")
     let frame = try Frame.request(
       request, version: version, correlationId: 5, clientId: "test")
-    node.handle(frame.bytes[4...], from: origin, now: now)
+    let bytes = frame.bytes
+    pool?.lend(bytes)
+    node.handle(bytes[4...], from: origin, now: now)
     turn()
     return origin
+  }
+
+  /// Whether all records of an answer are in memory now.
+  func isInMemory(_ origin: RequestOrigin) throws -> Bool {
+    guard case .frame(_, let slices)? = answers[origin]?.content else {
+      throw HarnessError.noAnswer
+    }
+    return try slices.flatMap(\.pieces).allSatisfy { piece in
+      if case .memory = try piece.bytes(disk) { true } else { false }
+    }
   }
 
   /// The response to a request, holes filled; nil if there is none yet.

@@ -112,6 +112,68 @@ private func isJournalWrite(_ operation: DiskOperation) -> Bool {
   }
 }
 
+@Suite struct `The bytes of a produce request` {
+  private func size(_ request: ProduceRequest) -> Int {
+    request.topicData[0].partitionData[0].records?.count ?? 0
+  }
+
+  @Test func `are let go with its answer, each as it is answered`() throws {
+    let harness = try NodeHarness()
+    #expect(try harness.createTopic("t") == .none)
+    harness.holdsBack = isJournalWrite
+    let request = try Requests.produce("t", [String(repeating: "x", count: 20_000)])
+    var sent: [(origin: RequestOrigin, pool: ArrayPool)] = []
+    // Each is in a group of the journal of its own.
+    for _ in 0..<4 {
+      let pool = ArrayPool(bytesMax: 1 << 20)
+      sent.append((try harness.send(request, version: 9, from: pool), pool))
+      #expect(pool.take(room: size(request)) == nil)
+    }
+    harness.holdsBack = { _ in false }
+    var left = sent[...]
+    while harness.step() {
+      // No time passes, so no tick lets go of what an answer did not.
+      while let first = left.first,
+        try harness.response(to: first.origin, ProduceRequest.self, version: 9) != nil
+      {
+        #expect(first.pool.take(room: size(request)) != nil)
+        left.removeFirst()
+      }
+      for (_, pool) in left { #expect(pool.take(room: size(request)) == nil) }
+    }
+    #expect(left.isEmpty)
+  }
+
+  @Test func `are not kept by an older one that is not answered`() throws {
+    let harness = try NodeHarness()
+    #expect(try harness.createTopic("t") == .none)
+    harness.holdsBack = isJournalWrite
+    let text = String(repeating: "x", count: 30_000)
+    let patient = try harness.send(Requests.produce("t", [text]), version: 9)
+    // There is no room for the last of these, which are over soon.
+    var sent: [(origin: RequestOrigin, pool: ArrayPool)] = []
+    let request = try Requests.produce("t", [text], timeout: 500)
+    for _ in 0..<40 {
+      let pool = ArrayPool(bytesMax: 1 << 20)
+      sent.append((try harness.send(request, version: 9, from: pool), pool))
+    }
+    let last = try #require(sent.last)
+    harness.wait(300)
+    #expect(last.pool.take(room: size(request)) == nil)
+    harness.wait(500)
+    #expect(try harness.response(to: last.origin, ProduceRequest.self, version: 9) != nil)
+    #expect(try harness.response(to: patient, ProduceRequest.self, version: 9) == nil)
+    #expect(last.pool.take(room: size(request)) != nil)
+    harness.holdsBack = { _ in false }
+    harness.settle()
+    let answer = try #require(
+      try harness.response(to: patient, ProduceRequest.self, version: 9))
+    #expect(answer.responses[0].partitionResponses[0].errorCode == .none)
+    // With the answer to the oldest all are gone.
+    #expect(sent.dropLast().allSatisfy { $0.pool.take(room: size(request)) != nil })
+  }
+}
+
 @Suite struct `A node that is started again` {
   @Test func `has its topics, records, producers and offsets`() throws {
     let harness = try NodeHarness()
