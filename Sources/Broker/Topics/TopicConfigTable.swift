@@ -51,8 +51,7 @@ package enum TopicConfigTable {
       broker: [BrokerConfigName("message.max.bytes")],
       "The largest record batch that is taken, as it is stored. Over 8 MiB, up to 32 MiB, the "
         + "broker must be started with it: the journal's memory grows with it (five such batches), "
-        + "and over 16 MiB that of the newest records (four)."), and over "
-        + "16 MiB that of the newest records (four)."),
+        + "and over 16 MiB that of the newest records (four)."),
     ConfigDefinition(
       "message.timestamp.after.max.ms", .long, "3600000", .atLeast(0),
       broker: [BrokerConfigName("log.message.timestamp.after.max.ms")],
