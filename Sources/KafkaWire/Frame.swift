@@ -8,7 +8,9 @@ package enum Frame {
 
   /// The size of the frame that `buffer` begins with, behind the four bytes that say it; nil until
   /// those are there.
-  package static func size(in buffer: ArraySlice<UInt8>) throws(WireError) -> Int? {
+  package static func size(
+    in buffer: ArraySlice<UInt8>, max sizeMax: Int = sizeMax
+  ) throws(WireError) -> Int? {
     var reader = ByteReader(buffer)
     guard reader.remaining >= 4 else { return nil }
     var prefix: Int32

@@ -13,11 +13,16 @@ package struct FrameAssembler {
   private static let largeBytes = 16 << 10
 
   private let pool: ArrayPool
+  private let sizeMax: Int
   private var buffer: [UInt8] = []
   /// Of what has not been handed out yet.
   private var first = 0
 
-  package init(_ pool: ArrayPool) { self.pool = pool }
+  /// Frames over `sizeMax` bytes are refused.
+  package init(_ pool: ArrayPool, sizeMax: Int = Frame.sizeMax) {
+    self.pool = pool
+    self.sizeMax = sizeMax
+  }
 
   /// Bytes read and not yet handed out.
   package var buffered: Int { buffer.count - first }
@@ -42,7 +47,7 @@ package struct FrameAssembler {
 
   /// The next whole frame, without its size; nil if there is none yet.
   package mutating func next() throws(WireError) -> ArraySlice<UInt8>? {
-    guard let size = try Frame.size(in: buffer[first...]) else { return nil }
+    guard let size = try Frame.size(in: buffer[first...], max: sizeMax) else { return nil }
     guard buffer.count - first >= 4 + size else { return nil }
     let range = (first + 4)..<(first + 4 + size)
     first += 4 + size
@@ -57,7 +62,7 @@ package struct FrameAssembler {
 
   /// Returns how much to read.
   private mutating func makeRoom() -> Int {
-    let size = (try? Frame.size(in: buffer[first...])) ?? 0
+    let size = (try? Frame.size(in: buffer[first...], max: sizeMax)) ?? 0
     let missing = 4 + size - buffered
     guard size >= Self.largeBytes, missing > 0 else {
       buffer.reserveCapacity(buffer.count + Self.readBytes)

@@ -1,10 +1,12 @@
 """How a node is started: its configuration file, and what the command line says beside it."""
 
 import signal
+import socket
 import subprocess
 
 import pytest
-from conftest import BINARY
+from conftest import BINARY, Node
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 
 def serve(tmp_path, config, *options):
@@ -48,3 +50,39 @@ def test_without_a_file_it_says_which(tmp_path):
     command = [BINARY, "serve", "--config", str(tmp_path / "nothing.yaml")]
     found = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=30)
     assert "nothing.yaml" in found.stderr and found.returncode == 2
+
+
+@pytest.fixture
+def strict(tmp_path):
+    node = Node(
+        tmp_path / "strict", "connections.max.idle.ms=300", "socket.request.max.bytes=100000",
+        "fetch.max.bytes=20000")
+    yield node
+    assert node.stop() == 0
+
+
+def test_what_clients_may_do_is_as_set(strict):
+    # One that says nothing is closed, and one that waits for an answer is not.
+    silent = socket.create_connection(("127.0.0.1", strict.port))
+    silent.settimeout(20)
+    assert silent.recv(1) == b""
+    consumer = KafkaConsumer(bootstrap_servers=strict.address, auto_offset_reset="earliest")
+    producer = KafkaProducer(bootstrap_servers=strict.address, max_request_size=5_000_000, retries=0)
+    for _ in range(20):
+        producer.send("set", bytes(5_000), partition=0).get(20)
+    partition = TopicPartition("set", 0)
+    consumer.assign([partition])
+    first = consumer.poll(20_000)[partition]
+    assert 1 <= len(first) <= 4
+    with pytest.raises(Exception):
+        producer.send("set", bytes(900_000), partition=0).get(20)
+    assert consumer.end_offsets([partition])[partition] == 20
+    consumer.close()
+    producer.close()
+
+
+@pytest.mark.parametrize("setting", ["listeners=PLAINTEXT://:1", "node.id=9", "log.dirs=/nope"])
+def test_what_is_no_setting_here_names_the_option(tmp_path, setting):
+    command = [BINARY, "serve", "--data", str(tmp_path / "d"), "--set", setting]
+    found = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert "is not a setting here; say it with --" in found.stderr and found.returncode != 0

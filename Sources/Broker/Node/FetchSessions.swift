@@ -31,7 +31,6 @@ struct FetchSession: Sendable {
 /// `idleMilliseconds`; otherwise the client goes without. A session that grows beyond the bounds
 /// ends, and its client begins anew.
 struct FetchSessions: Sendable {
-  static let sessionsMax = 1000
   static let partitionsMax = 10_000
   /// Of all sessions together: some 200 bytes each.
   static let cachedPartitionsMax = 200_000
@@ -45,9 +44,13 @@ struct FetchSessions: Sendable {
     case incremental(id: Int32)
   }
 
+  /// Sessions at most.
+  let sessionsMax: Int
   private var sessions: [Int32: FetchSession] = [:]
   /// Partitions of all sessions.
   private(set) var cachedPartitions = 0
+
+  init(sessionsMax: Int) { self.sessionsMax = sessionsMax }
 
   var count: Int { sessions.count }
 
@@ -101,7 +104,7 @@ struct FetchSessions: Sendable {
   }
 
   private mutating func makeRoom(for count: Int, _ now: Int64) -> Bool {
-    while sessions.count >= Self.sessionsMax
+    while sessions.count >= sessionsMax
       || cachedPartitions + count > Self.cachedPartitionsMax
     {
       guard let oldest = sessions.values.min(by: { ($0.lastUsed, $0.id) < ($1.lastUsed, $1.id) }),

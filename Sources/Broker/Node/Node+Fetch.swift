@@ -31,7 +31,7 @@ final class FetchOperation {
 
   init(
     number: UInt64, request: Request, body: FetchRequest, context: FetchSessions.Context,
-    partitions: [FetchedPartition], now: Int64
+    partitions: [FetchedPartition], bytesMax: Int, now: Int64
   ) {
     self.number = number
     self.request = request
@@ -39,7 +39,7 @@ final class FetchOperation {
     self.context = context
     self.partitions = partitions
     deadline = now + Int64(max(0, body.maxWaitMs))
-    bytesMax = min(Int(max(0, body.maxBytes)), fetchBytesMax)
+    self.bytesMax = min(Int(max(0, body.maxBytes)), bytesMax)
   }
 }
 
@@ -115,9 +115,6 @@ struct FetchQueue {
   }
 }
 
-/// A broker never answers with more (Kafka's fetch.max.bytes).
-private let fetchBytesMax = 57_671_680
-
 /// Reads that one fetch waits for, so that a client with many partitions leaves memory to others.
 private let readsMax = 24
 
@@ -149,7 +146,7 @@ extension Node {
     case .success((let context, let partitions)):
       let operation = FetchOperation(
         number: freshNumber(), request: request, body: body, context: context,
-        partitions: partitions, now: now)
+        partitions: partitions, bytesMax: options.fetchBytesMax, now: now)
       tryToAnswer(operation)
     }
   }

@@ -92,7 +92,7 @@ package final class Node {
   var answers: [NodeAnswer] = []
   var produces = ProduceQueue()
   var fetches = FetchQueue()
-  var sessions = FetchSessions()
+  var sessions: FetchSessions
   var replies: [ReplyToken: Request] = [:]
   /// Offset commits some of whose topics are not there: what was asked.
   var partialCommits: [ReplyToken: [OffsetCommitRequest.Topic]] = [:]
@@ -150,6 +150,7 @@ package final class Node {
   ) throws(NodeStartError) {
     self.store = store
     self.options = options
+    sessions = FetchSessions(sessionsMax: options.fetchSessionsMax)
     self.random = random
     self.now = now
     lastRetention = now

@@ -10,6 +10,11 @@ package struct NodeOptions: Sendable {
   /// Between two looks at what may be deleted (log.retention.check.interval.ms).
   package var retentionCheckMilliseconds: Int64 = 300_000
 
+  /// What one fetch is answered with at most (fetch.max.bytes).
+  package var fetchBytesMax = 57_671_680
+  /// Fetch sessions kept at most (max.incremental.fetch.session.cache.slots).
+  package var fetchSessionsMax = 1000
+
   /// A machine's log that has not grown over this is not shortened.
   package var snapshotBytesMin = MachineLog.snapshotBytesMin
 
@@ -30,6 +35,8 @@ package struct NodeOptions: Sendable {
       case "offset.metadata.max.bytes": groups.offsetMetadataLengthMax = Int(value)
       case "log.retention.check.interval.ms": retentionCheckMilliseconds = Int64(value)
       case "producer.id.expiration.ms": producerExpirationMilliseconds = Int64(value)
+      case "fetch.max.bytes": fetchBytesMax = Int(max(1024, value))
+      case "max.incremental.fetch.session.cache.slots": fetchSessionsMax = Int(max(0, value))
       default: break
       }
     }

@@ -55,6 +55,7 @@ package final class HostedNode {
   package init(
     _ options: NodeHostOptions, log: @escaping (String) -> Void
   ) throws(NodeHostError) {
+    try Self.refuseOwnOptions(options.settings)
     do {
       let loop = try EventLoop()
       let disk = try FileDisk(directory: options.directory) { [poster = loop.poster] in
@@ -76,6 +77,7 @@ package final class HostedNode {
       node.journalLatency = { disk.durableWriteLatency }
       node.nanoseconds = { MonotonicClock.nanoseconds() }
       let server = Server(node: node, disk: disk, loop: loop, log: log)
+      server.limits = ClientLimits(options.settings)
       port = try options.listen.map { try server.listen($0) }
       if let port, let listen = options.listen {
         let host = options.advertised?.host ?? Self.reachable(listen.host)
@@ -91,6 +93,20 @@ package final class HostedNode {
       throw error
     } catch {
       throw NodeHostError("\(error)")
+    }
+  }
+
+  /// Kafka's names of what is said when a node is started would change nothing here.
+  private static func refuseOwnOptions(_ settings: [(String, String)]) throws(NodeHostError) {
+    let own = [
+      "listeners": "--listen ('listen' in a file)",
+      "advertised.listeners": "--advertise ('advertise' in a file)",
+      "node.id": "--node ('node' in a file)", "broker.id": "--node ('node' in a file)",
+      "log.dirs": "--data ('data' in a file)",
+    ]
+    for (name, _) in settings {
+      guard let option = own[name] else { continue }
+      throw NodeHostError("'\(name)' is not a setting here; say it with \(option).")
     }
   }
 

@@ -40,6 +40,8 @@ package final class Server {
   private var requestBytes = 0
   private var bufferedBytes = 0
   private let connectionsMax = min(Server.connectionsMax, ProcessLimits.openFiles / 2)
+  package var limits = ClientLimits()
+  private var lastIdleCheck: Int64 = 0
   /// No listener is watched, because no connection can be taken.
   private var isAcceptingPaused = false
   /// When clients and the disk have had their time, once it is stopping.
@@ -156,6 +158,22 @@ package final class Server {
     for listener in listeners { loop.change(listener.socket.descriptor, [.readable]) }
   }
 
+  /// Milliseconds that only go up.
+  func moment() -> Int64 { Int64(MonotonicClock.nanoseconds() / 1_000_000) }
+
+  /// Once a second: clients that were left behind by their network hold memory and descriptors.
+  private func closeIdle() {
+    let now = moment()
+    guard now - lastIdleCheck >= min(1000, limits.idleMilliseconds) else { return }
+    lastIdleCheck = now
+    for id in connections.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
+      guard let connection = connections[id] as? SocketConnection,
+        connection.isIdle(since: now - limits.idleMilliseconds)
+      else { continue }
+      close(connection, nil)
+    }
+  }
+
   // MARK: Turn
 
   private func turn() -> Int64 {
@@ -174,6 +192,7 @@ package final class Server {
       _ = node.turn(now: now)
     }
     for notice in node.takeNotices() { log(notice) }
+    closeIdle()
     resumeAccepting()
     guard let stopDeadline else { return wait }
     finish(isLate: now >= stopDeadline)

@@ -20,6 +20,8 @@ final class SocketConnection: ReadinessHandler, ClientConnection {
   private var output = OutputQueue()
   private var isBlocked = false
   private(set) var isClosed = false
+  /// When bytes came or went last, in milliseconds that only go up.
+  private var lastMoved: Int64
   /// Closes when everything that waits has been sent.
   private var closesAfterOutput = false
 
@@ -27,7 +29,8 @@ final class SocketConnection: ReadinessHandler, ClientConnection {
     self.id = id
     self.socket = socket
     self.server = server
-    input = FrameAssembler(server.arrays)
+    input = FrameAssembler(server.arrays, sizeMax: server.limits.requestBytesMax)
+    lastMoved = server.moment()
     peer = socket.peer
   }
 
@@ -51,6 +54,7 @@ final class SocketConnection: ReadinessHandler, ClientConnection {
       switch transfer ?? .wouldBlock {
       case .bytes(let count):
         budget -= count
+        lastMoved = server.moment()
         handOver()
         guard server.holds(buffered: input.buffered - counted) else {
           server.close(self, "too many bytes of requests that have begun and not arrived")
@@ -104,6 +108,7 @@ final class SocketConnection: ReadinessHandler, ClientConnection {
     switch output.send(to: socket, server.disk) {
     case .bytes:
       isBlocked = false
+      lastMoved = server.moment()
     case .wouldBlock:
       isBlocked = true
     case .closed:
@@ -124,6 +129,11 @@ final class SocketConnection: ReadinessHandler, ClientConnection {
     if takesRequests { interest.insert(.readable) }
     if isBlocked { interest.insert(.writable) }
     server.loop.change(socket.descriptor, interest)
+  }
+
+  /// Nothing has come or gone since, and it is not the server that it waits for.
+  func isIdle(since moment: Int64) -> Bool {
+    lastMoved < moment && requests.isEmpty && !isClosed
   }
 
   /// Nothing waits to be answered or sent.
