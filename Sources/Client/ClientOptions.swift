@@ -16,7 +16,8 @@ public struct ClientOptions: Sendable {
   public var metadataMaxAgeMilliseconds: Int64 = 300_000
 
   /// Takes a line for people when no broker has been reached for two seconds, every thirty while
-  /// that lasts, and when one is. Called on the client's thread.
+  /// that lasts, and when one is; and when a partition was refused for two seconds by an error that
+  /// may pass, every thirty while that lasts. Called on the client's thread.
   public var notice: (@Sendable (String) -> Void)?
 
   /// Options with their defaults.

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from conftest import Node, until
+from conftest import BINARY, Node, until
 
 
 @pytest.fixture
@@ -62,6 +62,15 @@ def test_a_full_disk_is_said_and_a_deleted_topic_makes_room(small):
         lines = said()
         assert lines.count("the disk is full") == 1, lines
         assert "delete topics" in lines
+        # Who writes from the command line hears why nothing happens.
+        writer = subprocess.Popen(
+            [BINARY, "produce", "big", "--broker", node.address], stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        writer.stdin.write("one\n")
+        writer.stdin.close()
+        assert "refused with KAFKA_STORAGE_ERROR" in writer.stderr.readline()
+        writer.kill()
+        writer.wait()
         # Readers are served.
         consumer = Consumer({"bootstrap.servers": node.address, "group.id": "g", "enable.auto.commit": False})
         consumer.assign([TopicPartition("big", 0, count - 3)])

@@ -125,6 +125,7 @@ extension ConsumerDriver {
   ) {
     switch answer.errorCode {
     case .none:
+      network.served(partition)
       if answer.divergingEpoch.endOffset >= 0 {
         return diverged(partition, answer.divergingEpoch.endOffset)
       }
@@ -148,6 +149,7 @@ extension ConsumerDriver {
       positions.update(partition) { $0.retryAt = network.now + Self.retryMilliseconds }
       if answer.errorCode.isRetriable || answer.errorCode == .unknownTopicOrPartition {
         network.metadata.refresh()
+        network.refused(partition, answer.errorCode, "Reading")
       } else {
         fail(ClientError(answer.errorCode, "reading \(partition)"))
       }

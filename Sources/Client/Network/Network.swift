@@ -60,6 +60,7 @@ final class Network {
   private var nextCheck: Int64 = 0
   private var isStopped = false
   private var reachability = Reachability()
+  private var refusals = Refusals()
   private(set) var now: Int64
   private(set) lazy var metadata = MetadataCache(self)
 
@@ -122,7 +123,19 @@ final class Network {
       isReached: connections.values.contains { $0.isReady }, isTrying: !trying.isEmpty,
       trying.map { "\($0.trouble)" }.min() ?? "", now: now)
     if let text { notice(text) }
+    for line in refusals.due(now: now) { notice(line) }
   }
+
+  /// A broker refuses something that is tried again until it does not.
+  func refused(_ partition: TopicPartition, _ code: ErrorCode, _ doing: String) {
+    guard options.notice != nil else { return }
+    refusals.note(
+      partition,
+      "\(doing) \(partition) is refused with \(code) and tried again; the broker's log says why.",
+      now: now)
+  }
+
+  func served(_ partition: TopicPartition) { refusals.clear(partition) }
 
   /// Makes another turn follow this one at once.
   func turnAgain() { loop.poster.wake() }

@@ -295,6 +295,11 @@ final class ProducerDriver: LoopDriver {
       if case .success = result, isUnanswered {
         outcome = .appended(baseOffset: -1, logAppendTime: -1)
       } else if let answer = answers[batch.partition] {
+        if answer.errorCode == .none {
+          network.served(batch.partition)
+        } else if answer.errorCode.isRetriable {
+          network.refused(batch.partition, answer.errorCode, "Writing to")
+        }
         outcome =
           answer.errorCode == .none
           ? .appended(baseOffset: answer.baseOffset, logAppendTime: answer.logAppendTimeMs)

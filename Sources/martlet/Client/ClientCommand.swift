@@ -21,6 +21,7 @@ enum ClientCommand {
     options.clientID = "martlet-cli"
     options.requestTimeoutMilliseconds = 10_000
     options.connectTimeoutMilliseconds = 5000
+    options.notice = { Terminal.complain($0) }
     do {
       return try Client(bootstrap: named.isEmpty ? ["127.0.0.1:9092"] : named, options: options)
     } catch {
