@@ -135,6 +135,7 @@ extension Node {
 
   func loadGroupsIfMade() {
     guard !groupsAreLoaded, let topic = wholeOffsetsTopic else { return }
+    countGroupPartitions()
     loadGroups(topic)
     groupsAreLoaded = true
     answerCoordinators()

@@ -276,6 +276,9 @@ package final class Node {
     store.isQuiet && appends.allSatisfy { $0.value.isEmpty } && produces.stuck.isEmpty
   }
 
+  /// For tests and pages.
+  package func topicConfig(_ name: String) -> TopicConfig? { topics[name]?.config }
+
   /// A failed store serves reads and waits to be restarted.
   package var failure: String? { store.failureText }
 
