@@ -74,6 +74,7 @@ static inline int martlet_accept(int fd, struct sockaddr_storage *peer, socklen_
 static inline int martlet_bind(int fd, const struct sockaddr *address, socklen_t length) {
   return bind(fd, address, length);
 }
+static inline int martlet_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
 static inline int martlet_local_port(int fd) {
   struct sockaddr_storage storage;
   socklen_t length = sizeof storage;

@@ -61,6 +61,8 @@ struct Log {
   var work = FileWorkQueue()
   /// It is in the store's list of those that may have something to write.
   var hasWaitingTail = false
+  /// While recovering: its files may differ from those that the checkpoint synced.
+  var hasVolatileFiles = false
   /// While recovering: records that the checkpoint claims and the files do not have. If a
   /// truncation or a new log start took them away, the journal says so too, and the doubt is
   /// resolved.

@@ -13,6 +13,12 @@ internal import Records
 ///     same result: until the new checkpoint is renamed, the old one and its journal are there.
 /// (3) Nothing is deleted for not being known: files that no log owns are kept in `quarantine`.
 /// (4) What the journal cannot give back whole is never cut silently: the log is failed.
+/// (5) What the new checkpoint claims is durable before it is renamed. What the old one claims was
+///     so already, also if the process before was killed: its files were synced before its rename,
+///     and whatever was done to them since has a frame behind it, with two exceptions that may stay
+///     volatile. Bytes beyond a segment's size are cut again by whoever opens it, and an index is
+///     checked by its CRC and made again. So only logs that the replay finds frames of, and those
+///     in doubt, are synced, and the time to open does not grow with the logs nobody wrote to.
 extension LogStore {
   /// Opens the store on this disk, or makes one if the disk is empty. `newID` becomes the id of a
   /// store that is made; take it at random. `now` is in milliseconds since 1970.
@@ -100,7 +106,7 @@ struct Recovery {
     if let damage {
       for index in logs.indices where logs[index].failure == nil { logs[index].failure = damage }
     }
-    try forEachLog { (recovery, log) throws(DiskError) in try recovery.settle(&log) }
+    try settle()
     try removeDeleted()
     try setStrayLogsAside()
     try quarantine(reader)
@@ -108,7 +114,8 @@ struct Recovery {
     checkpoint.through = reader.lastGroup
     checkpoint.firstGeneration = reader.nextGeneration
     checkpoint.journalFiles = journalFiles.count
-    let kept = logs.filter { !deleted.contains($0.id) }
+    let gone = Set(deleted)
+    let kept = logs.filter { !gone.contains($0.id) }
     checkpoint.records = kept.map { $0.encodedRecord() }
     try Self.write(checkpoint, disk)
     try removeStrays(kept)
@@ -140,6 +147,7 @@ struct Recovery {
     store.nextLogID = checkpoint.nextLogID
     for var log in logs {
       log.isDirty = false
+      log.hasNewNames = false
       log.record = log.encodedRecord()
       log.noteDurable(log.position, log.endPlace, truncations: log.truncations)
       _ = store.insert(log)
@@ -276,6 +284,7 @@ extension Recovery {
       slots[frame.log] = logs.count
       var log = Log(id: frame.log, name: name)
       log.options = options
+      log.hasVolatileFiles = true
       logs.append(log)
       checkpoint.nextLogID = max(checkpoint.nextLogID, frame.log.rawValue + 1)
       try makeDirectory(frame.log)
@@ -287,6 +296,10 @@ extension Recovery {
       return
     }
     guard let slot = slots[frame.log] else { return }
+    switch frame.kind {
+    case .configure, .epochStart, .vote, .journalFile: break
+    case .create, .append, .truncate, .logStart, .delete: logs[slot].hasVolatileFiles = true
+    }
     // A log that misses a frame takes none of those after it, only its end.
     guard damage == nil, logs[slot].failure == nil || frame.kind == .delete else { return }
     var reader = ByteReader(payload)
@@ -377,27 +390,42 @@ extension Recovery {
 // MARK: - Finish
 
 extension Recovery {
-  /// Makes the log's files durable, as they are now.
-  private func settle(_ log: inout Log) throws(DiskError) {
-    guard !deleted.contains(log.id) else { return }
-    if let doubtful = log.doubts.map(\.lowerBound).min() {
-      log.failure =
-        log.failure
-        ?? "its files lack records from offset \(doubtful.rawValue) on; repair it from a replica"
-      log.endAtFirstDoubt()
+  /// Makes durable, as it is now, what may not be so yet: all at once, because syncs that wait
+  /// together share the file system's commits.
+  private mutating func settle() throws(DiskError) {
+    var syncs: [DiskOperation] = []
+    let gone = Set(deleted)
+    try forEachLog { (recovery, log) throws(DiskError) in
+      guard !gone.contains(log.id) else { return }
+      Self.endAtDoubts(&log)
+      for index in log.segments.indices where log.segments[index].files?.reading != nil {
+        if try recovery.writeIndex(&log.segments[index], log.id) { log.hasVolatileFiles = true }
+      }
+      if log.hasVolatileFiles || log.failure != nil { syncs += Self.syncs(of: log) }
     }
-    for index in log.segments.indices {
-      guard let files = log.segments[index].files, let file = files.reading else { continue }
-      try writeIndex(&log.segments[index], log.id)
-      _ = try disk.perform(.sync(file.id))
-      if let index = files.index { _ = try disk.perform(.sync(index.id)) }
-    }
-    _ = try disk.perform(.syncDirectory(Segment.directory(log.id)))
+    try disk.performAll(syncs)
   }
 
-  private func writeIndex(_ segment: inout Segment, _ log: LogID) throws(DiskError) {
-    guard let (position, bytes) = segment.takeUnwrittenIndex() else { return }
-    guard let files = segment.files else { return }
+  private static func syncs(of log: Log) -> [DiskOperation] {
+    let files = log.segments.compactMap(\.files).flatMap { files in
+      files.reading.map { [$0, files.index] } ?? []
+    }
+    return files.compactMap { $0.map { .sync($0.id) } }
+      + [.syncDirectory(Segment.directory(log.id))]
+  }
+
+  private static func endAtDoubts(_ log: inout Log) {
+    guard let doubtful = log.doubts.map(\.lowerBound).min() else { return }
+    log.failure =
+      log.failure
+      ?? "its files lack records from offset \(doubtful.rawValue) on; repair it from a replica"
+    log.endAtFirstDoubt()
+  }
+
+  /// False if there is nothing to write.
+  private func writeIndex(_ segment: inout Segment, _ log: LogID) throws(DiskError) -> Bool {
+    guard let files = segment.files, let (position, bytes) = segment.takeUnwrittenIndex()
+    else { return false }
     if files.index == nil {
       let path = files.indexPath
       if try disk.names(in: Segment.directory(log)).contains(Self.fileName(path)) {
@@ -406,11 +434,12 @@ extension Recovery {
       files.index = OpenFile(try disk.openFile(path, .create), disk)
       segment.hasIndexFile = true
     }
-    guard let file = files.index else { return }
+    guard let file = files.index else { return false }
     let memory = BlockMemory(count: bytes.count)
     unsafe bytes.withUnsafeBytes { unsafe memory.bytes.copyMemory(from: $0) }
     _ = try disk.perform(
       .write(file.id, position: position, [DiskBytes(memory, 0..<bytes.count)], durable: false))
+    return true
   }
 
   /// Removes the logs whose deletion was replayed: before the checkpoint that does not know them.

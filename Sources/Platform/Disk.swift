@@ -18,6 +18,10 @@ package protocol Disk: AnyObject {
   /// runs, and for what does not block.
   func perform(_ operation: DiskOperation) throws(DiskError) -> DiskResult
 
+  /// Does all of them now, in any order and at the same time, and throws the first error when all
+  /// have ended. For opening and recovery, when nothing else was submitted.
+  func performAll(_ operations: [DiskOperation]) throws(DiskError)
+
   /// Does the operation some time; its completion comes back through the disk's owner.
   func submit(_ operation: DiskOperation, _ token: DiskToken)
 }

@@ -71,6 +71,22 @@ package final class FileDisk: Disk {
     return try FileSystemCall(root: root).perform(operation)
   }
 
+  package func performAll(_ operations: [DiskOperation]) throws(DiskError) {
+    for (number, operation) in operations.enumerated() {
+      submit(operation, DiskToken(UInt64(number)))
+    }
+    var first: DiskError?
+    var left = operations.count
+    while left > 0 {
+      let completions = waitForCompletions()
+      left -= completions.count
+      for completion in completions {
+        if case .failure(let error) = completion.result { first = first ?? error }
+      }
+    }
+    if let first { throw first }
+  }
+
   package func submit(_ operation: DiskOperation, _ token: DiskToken) {
     switch operation {
     case .write(_, _, _, durable: true): durableWrites.add(operation, token)
@@ -133,7 +149,7 @@ private final class CompletionQueue: Sendable {
 /// Operations on their way from the owner to a thread that does them.
 ///
 /// Its length is bounded by its only user: a log has at most one operation on each of its segments
-/// and a store at most a few on its journal under way.
+/// and a store at most a few on its journal under way; a recovery, a sync of each file it touched.
 private final class WorkQueue: Sendable {
   private struct State {
     var waiting: [(DiskOperation, DiskToken?)] = []

@@ -101,6 +101,9 @@ package final class Socket {
     return .socket(socket)
   }
 
+  /// A second descriptor of the socket, for who closes it; negative if there are none left.
+  package func duplicatedDescriptor() -> Int32 { martlet_duplicate(descriptor) }
+
   package var localPort: UInt16 {
     UInt16(clamping: martlet_local_port(descriptor))
   }

@@ -42,6 +42,10 @@ package final class VirtualDisk: Disk {
 
   private init(root: Directory) { self.root = root }
 
+  package func performAll(_ operations: [DiskOperation]) throws(DiskError) {
+    for operation in operations { _ = try perform(operation) }
+  }
+
   package func submit(_ operation: DiskOperation, _ token: DiskToken) {
     inFlight.append((operation, token))
   }

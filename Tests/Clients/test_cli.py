@@ -182,6 +182,28 @@ def test_a_group_with_a_member_of_librdkafka(node, topic, strategy):
         other.close()
 
 
+def test_an_impatient_end_leaves_the_group_too(node, topic):
+    group = f"impatient-{topic}"
+    martlet(node, "produce", topic, text="a\nb\n")
+    mine = subprocess.Popen(
+        [BINARY, "consume", topic, "-G", group, "-b", node.address], stdout=subprocess.PIPE,
+        text=True)
+    try:
+        assert mine.stdout.readline() == "a\n"
+        # Nobody answers what it says when it leaves, until it was told twice.
+        node.process.send_signal(signal.SIGSTOP)
+        mine.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        mine.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        node.process.send_signal(signal.SIGCONT)
+        mine.wait(timeout=10)
+        assert json.loads(martlet(node, "group", "describe", group, "--json"))["state"] == "Empty"
+    finally:
+        node.process.send_signal(signal.SIGCONT)
+        mine.kill()
+
+
 def test_mistakes_are_one_sentence_and_have_their_status(node, topic):
     assert "Name the topic" in martlet(node, "produce", status=2)
     assert "There is no option --colour" in martlet(node, "consume", topic, "--colour", status=2)

@@ -1,5 +1,6 @@
 """How a node is started: its configuration file, and what the command line says beside it."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -86,3 +87,40 @@ def test_what_is_no_setting_here_names_the_option(tmp_path, setting):
     command = [BINARY, "serve", "--data", str(tmp_path / "d"), "--set", setting]
     found = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=30)
     assert "is not a setting here; say it with --" in found.stderr and found.returncode != 0
+
+
+def refused(*options):
+    done = subprocess.run([BINARY, "serve", "--listen", "127.0.0.1:0", *options],
+                          stderr=subprocess.PIPE, text=True, timeout=30)
+    assert done.returncode != 0 and len(done.stderr.splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def test_a_setting_that_there_is_not_is_a_sentence(tmp_path):
+    text = refused("--data", str(tmp_path / "data"), "--set", "nosuch=1")
+    assert "nosuch" in text and "ConfigFault" not in text, text
+
+
+def test_the_port_of_its_pages_is_its_own_and_has_a_name(tmp_path):
+    first = subprocess.Popen(
+        [BINARY, "serve", "--data", str(tmp_path / "first"), "--listen", "127.0.0.1:0",
+         "--http", "localhost:0"], stderr=subprocess.PIPE, text=True)
+    try:
+        lines = first.stderr.readline() + first.stderr.readline()
+        pages = re.search(r"metrics on port (\d+)", lines)
+        address = f"localhost:{pages.group(1)}"
+        text = refused("--data", str(tmp_path / "second"), "--http", address)
+        assert address in text and "in use" in text, text
+    finally:
+        first.terminate()
+        first.communicate(timeout=30)
+
+
+def test_the_directory_of_another_node_is_refused(tmp_path):
+    data = f"data: {tmp_path}/data\nlisten: 127.0.0.1:0\n"
+    line, status = serve(tmp_path, data, "--node", "1")
+    assert "node 1 serves" in line and status == 0
+    assert "belongs to node 1, not to node 7" in refused(
+        "--data", f"{tmp_path}/data", "--node", "7")
+    line, status = serve(tmp_path, data, "--node", "1")
+    assert "node 1 serves" in line and status == 0

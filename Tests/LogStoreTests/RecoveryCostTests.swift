@@ -1,4 +1,5 @@
 import LogStore
+import Platform
 import Simulation
 import Testing
 
@@ -37,5 +38,40 @@ import Testing
     let large = try operations(batches: 400)
     #expect(large.files > small.files * 5)
     #expect(large.operations <= small.operations + 4, "\(small) and \(large)")
+  }
+
+  /// Syncs of a recovery that finds so many logs in the checkpoint and frames of one behind it.
+  private func syncs(logs: Int) throws -> [String] {
+    let disk = VirtualDisk()
+    // A journal that never asks for a checkpoint by itself.
+    let options = StoreHarness.options(journalFile: 65536)
+    let harness = try StoreHarness(disk: disk, seed: 9, options: options)
+    for number in 0..<logs {
+      try harness.append(harness.create("log \(number)"), ["a value"])
+      harness.settle()
+    }
+    harness.store.startCheckpoint()
+    harness.settle()
+    try harness.append(harness.store.logIDs[0], ["in the journal"])
+    harness.settle()
+    let after = disk.afterKill { _ in true }
+    var synced: [String] = []
+    after.fault = { [unowned after] operation in
+      switch operation {
+      case .sync, .syncDirectory: synced.append(after.path(of: operation) ?? "")
+      default: break
+      }
+      return nil
+    }
+    let store = try LogStore.open(after, options: options, newID: 1, now: harness.now)
+    #expect(try StoreHarness.state(of: store) == harness.state)
+    return synced
+  }
+
+  @Test
+  func `what nobody wrote to since the checkpoint is not synced`() throws {
+    let few = try syncs(logs: 2)
+    #expect(few.contains { $0.hasSuffix(".log") })
+    #expect(try syncs(logs: 40) == few)
   }
 }

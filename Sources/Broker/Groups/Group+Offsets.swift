@@ -13,7 +13,7 @@ extension Group {
       renewSession(of: ExactString(request.memberId), &outbox)
     }
     let retention = request.retentionTimeMs
-    let expiresAt = retention == -1 ? nil : outbox.time(after: retention)
+    let expiresAt = retention == -1 ? nil : outbox.wallTime(after: retention)
     var response = OffsetCommitResponse()
     var changes: [(key: OffsetKey, value: CommittedOffset?)] = []
     for topic in request.topics {
@@ -31,7 +31,7 @@ extension Group {
         offsets.beginChange(key)
         let value = CommittedOffset(
           offset: partition.committedOffset, leaderEpoch: partition.committedLeaderEpoch,
-          metadata: partition.committedMetadata ?? "", committedAt: outbox.now,
+          metadata: partition.committedMetadata ?? "", committedAt: outbox.wall,
           expiresAt: expiresAt)
         changes.append((key, value))
       }
@@ -147,7 +147,7 @@ extension Group {
 
   /// Writes tombstones for the offsets and the group, which is dead from now on.
   mutating func delete(_ token: ReplyToken?, _ outbox: inout Outbox) {
-    enter(.dead, now: outbox.now)
+    enter(.dead, now: outbox.wall)
     let records = offsets.keys.map { GroupRecord.offset(id, $0, nil) } + [.metadata(id, nil)]
     outbox.append(records, of: id, partition: partition, change: .deletion(token))
   }
@@ -160,7 +160,7 @@ extension Group {
     guard !outbox.isOverloaded else { return }
 
     let retention = outbox.options.offsetsRetentionMs
-    let now = outbox.now
+    let now = outbox.wall
     let expired: [OffsetKey]
     if let isRetainedSince = retentionStart {
       expired = offsets.keys { key, entry in

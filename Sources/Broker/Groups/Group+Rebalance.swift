@@ -14,7 +14,7 @@ extension Group {
   private mutating func prepareRebalance(_ outbox: inout Outbox) {
     if state == .completingRebalance { abandonAssignments(.rebalanceInProgress, &outbox) }
     stopWaitingForSync(&outbox)
-    enter(.preparingRebalance, now: outbox.now)
+    enter(.preparingRebalance, now: outbox.wall)
     if isInitialRebalance {
       hasNewMember = false
       initialDelayMs = outbox.options.initialRebalanceDelayMs
@@ -66,7 +66,7 @@ extension Group {
       remove(member.id, .unknownMemberId, &outbox)
     }
     if members.isEmpty {
-      beginGeneration(now: outbox.now)
+      beginGeneration(now: outbox.wall)
       record(assignments: [:], .none, &outbox)
       return
     }
@@ -79,7 +79,7 @@ extension Group {
       }
       leader = joined.id
     }
-    beginGeneration(now: outbox.now)
+    beginGeneration(now: outbox.wall)
     for member in members.inOrder {
       if let held = member.heldJoin { outbox.reply(held.token, .joinGroup(joined(member.id))) }
       members.update(member.id) {

@@ -84,7 +84,7 @@ extension Group {
       rebalance(&outbox)
       return
     }
-    enter(.stable, now: outbox.now)
+    enter(.stable, now: outbox.wall)
     for member in members.inOrder {
       members.update(member.id) { $0.assignment = assignments[member.id] ?? [] }
       answerSync(of: member.id, &outbox)

@@ -40,7 +40,7 @@ struct Group: Sendable {
   let partition: Int32
 
   private(set) var state = State.empty
-  /// Milliseconds, when `state` was entered; -1 where an old record did not say.
+  /// Milliseconds since 1970, when `state` was entered; -1 where an old record did not say.
   var stateSince: Int64
   var generation: Int32 = 0
   /// Nil for a group that only commits offsets.

@@ -42,7 +42,7 @@ extension GroupCoordinator {
     if groups[id] == nil {
       // Bounds are not for the past: what is in the log was let in once.
       if value == nil { return }
-      groups[id] = Group(id: id, partition: partition, now: outbox.now)
+      groups[id] = Group(id: id, partition: partition, now: outbox.wall)
     }
     groups[id]?.offsets.replay(key, value)
   }
@@ -53,11 +53,11 @@ extension GroupCoordinator {
   ) {
     guard belongs(id, to: partition) else { return }
     let offsets = groups[id]?.offsets ?? OffsetTable()
-    var group = Group(id: id, partition: partition, now: outbox.now)
+    var group = Group(id: id, partition: partition, now: outbox.wall)
     if let value {
       guard
         let loaded = Group(
-          id: id, partition: partition, loaded: value, now: outbox.now)
+          id: id, partition: partition, loaded: value, now: outbox.wall)
       else {
         unreadableRecordCount += 1
         return

@@ -50,7 +50,7 @@ package struct GroupCoordinator: Sendable {
     outbox = Outbox(options: options)
   }
 
-  /// When the next tick is due, in milliseconds; nil while nothing waits for time to pass.
+  /// When the next tick is due, by the steady clock; nil while nothing waits for time to pass.
   package var nextDeadline: Int64? { outbox.deadlines.next }
 
   /// Where FindCoordinator sends the group's clients: the leader of this partition.
@@ -58,10 +58,10 @@ package struct GroupCoordinator: Sendable {
     ExactString(groupID).coordinatorPartition(of: options.partitionCount)
   }
 
-  /// Tells what happened, at `now` in milliseconds; what is to be done is added to `effects`. Time
-  /// may stand still between steps. If it goes back, deadlines are met later, nothing else.
-  package mutating func step(_ input: Input, now: Int64, into effects: inout [Effect]) {
-    outbox.now = now
+  /// Tells what happened, and when; what is to be done is added to `effects`. Time may stand still
+  /// between steps. Deadlines are by the steady clock, what is written by the wall clock.
+  package mutating func step(_ input: Input, now: NodeTime, into effects: inout [Effect]) {
+    outbox.time = now
     swap(&effects, &outbox.effects)
     defer { swap(&effects, &outbox.effects) }
     switch input {
@@ -158,7 +158,7 @@ package struct GroupCoordinator: Sendable {
     if groups[id] != nil { return true }
     guard groups.count < options.groupsMax else { return false }
     var group = Group(
-      id: id, partition: id.coordinatorPartition(of: options.partitionCount), now: outbox.now)
+      id: id, partition: id.coordinatorPartition(of: options.partitionCount), now: outbox.wall)
     group.scheduleExpiry(isFirst: false, &outbox)
     groups[id] = group
     return true

@@ -5,8 +5,8 @@ import KafkaWire
 /// All that a `Group` may touch beside itself.
 struct Outbox: Sendable {
   let options: GroupOptions
-  /// Milliseconds, of the step that is under way.
-  var now: Int64 = 0
+  /// When the step that is under way happens.
+  var time = NodeTime(steady: 0, wall: 0)
   var effects: [GroupCoordinator.Effect] = []
   var deadlines = DeadlineQueue<GroupDeadline>()
   var appends: AppendQueues
@@ -32,14 +32,23 @@ struct Outbox: Sendable {
     effects.append(.append(token, records))
   }
 
-  /// `now` and a span, without overflow: spans come from clients.
-  func time(after milliseconds: Int64) -> Int64 {
-    let (sum, overflow) = now.addingReportingOverflow(milliseconds)
-    return overflow ? (milliseconds > 0 ? .max : .min) : sum
-  }
+  /// For deadlines, which are in memory only.
+  var now: Int64 { time.steady }
+  /// For what goes to the log, and what is compared with it.
+  var wall: Int64 { time.wall }
 
-  func time(after milliseconds: Int32) -> Int64 {
-    time(after: Int64(milliseconds))
+  /// A deadline `milliseconds` from now.
+  func time(after milliseconds: Int64) -> Int64 { Self.sum(now, milliseconds) }
+
+  func time(after milliseconds: Int32) -> Int64 { Self.sum(now, Int64(milliseconds)) }
+
+  /// The same by the wall clock.
+  func wallTime(after milliseconds: Int64) -> Int64 { Self.sum(wall, milliseconds) }
+
+  /// A time and a span, without overflow: spans come from clients.
+  private static func sum(_ time: Int64, _ milliseconds: Int64) -> Int64 {
+    let (sum, overflow) = time.addingReportingOverflow(milliseconds)
+    return overflow ? (milliseconds > 0 ? .max : .min) : sum
   }
 }
 

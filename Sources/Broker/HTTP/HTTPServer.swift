@@ -26,6 +26,7 @@ package final class HTTPServer: @unchecked Sendable {
   private static let connectionsMax: UInt32 = 64
   private static let idleSeconds: UInt32 = 30
 
+  package let port: UInt16
   private let daemon: OpaquePointer
   private let context: Unmanaged<Context>
 
@@ -35,24 +36,20 @@ package final class HTTPServer: @unchecked Sendable {
     init(_ respond: @escaping @Sendable (String) -> HTTPResponse) { self.respond = respond }
   }
 
-  /// Listens on `address`, a numeric one. `respond` is called on the server's thread with the path.
+  /// Listens on `address`. `respond` is called on the server's thread with the path.
+  ///
+  /// The socket is ours: the library would share the port with any other process that asks for it
+  /// in the same way (SO_REUSEPORT), or refuse a restart while old connections time out.
   package init(
     _ address: SocketAddress, _ respond: @escaping @Sendable (String) -> HTTPResponse
   ) throws(SocketError) {
-    var socketAddress = sockaddr_in()
-    socketAddress.sin_family = sa_family_t(AF_INET)
-    socketAddress.sin_port = address.port.bigEndian
-    guard unsafe inet_pton(AF_INET, address.host, &socketAddress.sin_addr) == 1 else {
-      throw .unknownHost(address.host)
-    }
+    let socket = try Socket.listen(address)
+    port = socket.localPort
     let context = unsafe Unmanaged.passRetained(Context(respond))
-    let daemon = unsafe withUnsafePointer(to: &socketAddress) { pointer in
-      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe martlet_http_start(
-          $0, address.port, HTTPServer.handle, context.toOpaque(), Self.connectionsMax,
-          Self.idleSeconds)
-      }
-    }
+    // The library closes what it is given.
+    let listener = socket.duplicatedDescriptor()
+    let daemon = unsafe martlet_http_start(
+      listener, HTTPServer.handle, context.toOpaque(), Self.connectionsMax, Self.idleSeconds)
     guard let daemon = unsafe daemon else {
       unsafe context.release()
       throw .failed("listening for HTTP on \(address)", errno: errno)
@@ -65,8 +62,6 @@ package final class HTTPServer: @unchecked Sendable {
     unsafe MHD_stop_daemon(daemon)
     unsafe context.release()
   }
-
-  package var port: UInt16 { UInt16(clamping: unsafe martlet_http_port(daemon)) }
 
   private static let handle: MHD_AccessHandlerCallback = {
     context, connection, url, method, _, _, _, _ in

@@ -145,7 +145,7 @@ extension Node {
 
   func step(_ input: GroupCoordinator.Input) {
     var effects: [GroupCoordinator.Effect] = []
-    groups.step(input, now: now, into: &effects)
+    groups.step(input, now: time, into: &effects)
     for effect in effects {
       switch effect {
       case .reply(let token, let body): reply(token, body)

@@ -283,6 +283,7 @@ extension Node {
   ) -> ErrorCode {
     guard let topic = topics[name], let partition = topic.partition(asked.partitionIndex)
     else { return .unknownTopicOrPartition }
+    guard !topic.isInternal else { return .invalidTopicException }
     guard topic.config.isDeleted else { return .policyViolation }
     do throws(LogError) {
       let bounds = try store.bounds(of: partition.log)

@@ -171,7 +171,7 @@ extension Node {
     do throws(ProduceRejection) {
       batch = try ProducedBatch.validate(
         part.records ?? [], topic.config.produceRules(version: operation.request.version),
-        now: Timestamp(now), &decompressor, &compressor)
+        now: Timestamp(wallNow), &decompressor, &compressor)
     } catch {
       reject(part, partition, error, operation)
       return

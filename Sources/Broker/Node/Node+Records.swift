@@ -42,7 +42,7 @@ extension Node {
       do throws(RecordError) {
         try builder.append(
           key: record.key.map { $0[...] }, value: record.value.map { $0[...] }, headers: [],
-          timestamp: Timestamp(now))
+          timestamp: Timestamp(wallNow))
       } catch {
         decided(owner, .messageTooLarge)
         return

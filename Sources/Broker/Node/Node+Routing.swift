@@ -4,8 +4,8 @@ internal import LogStore
 /// Which request goes where.
 extension Node {
   /// Takes a frame in. It is answered once, now or later.
-  package func handle(_ frame: ArraySlice<UInt8>, from origin: RequestOrigin, now: Int64) {
-    self.now = now
+  package func handle(_ frame: ArraySlice<UInt8>, from origin: RequestOrigin, now: NodeTime) {
+    time = now
     let request: Request
     do throws(WireError) {
       request = Request(origin: origin, frame: try RequestFrame(frame))
@@ -135,6 +135,7 @@ extension Node {
 
   func loadGroupsIfMade() {
     guard !groupsAreLoaded, let topic = wholeOffsetsTopic else { return }
+    countGroupPartitions()
     loadGroups(topic)
     groupsAreLoaded = true
     answerCoordinators()

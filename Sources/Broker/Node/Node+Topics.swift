@@ -10,11 +10,7 @@ extension Node {
     do throws(LogError) {
       machineLogs[metadataLog] = MachineLog(kind: .metadata)
       try loadMetadata()
-      if let offsets = controller.state.topic(named: Self.offsetsTopic) {
-        // A group's partition is computed from their number, which the topic has for ever.
-        options.groups.partitionCount = offsets.partitionsCount
-        groups = GroupCoordinator(options: options.groups)
-      }
+      countGroupPartitions()
       for name in controller.state.names {
         guard let topic = controller.state.topic(named: name) else { continue }
         for index in 0..<topic.partitionsCount {
@@ -33,6 +29,16 @@ extension Node {
       throw .metadata("\(error)")
     }
     if controller.state.clusterId == nil { submit(.identifyCluster(freshUUID()), 0, nil) }
+  }
+
+  /// A group's partition is computed from their number, which the topic has for ever, whoever made
+  /// it. Until it is loaded, the coordinator knows no group.
+  func countGroupPartitions() {
+    guard let offsets = controller.state.topic(named: Self.offsetsTopic),
+      offsets.partitionsCount != options.groups.partitionCount
+    else { return }
+    options.groups.partitionCount = offsets.partitionsCount
+    groups = GroupCoordinator(options: options.groups)
   }
 
   private func loadMetadata() throws(LogError) {
@@ -143,7 +149,9 @@ extension Node {
     case .metadata(let body): reply(request, body)
     case .describeCluster(let body): reply(request, body)
     case .describeConfigs(let body): reply(request, body)
-    case .createTopics(let body): reply(request, body)
+    case .createTopics(let body):
+      loadGroupsIfMade()
+      reply(request, body)
     case .deleteTopics(let body): reply(request, body)
     case .createPartitions(let body): reply(request, body)
     case .alterConfigs(let body): reply(request, body)

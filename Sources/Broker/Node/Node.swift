@@ -86,8 +86,12 @@ package final class Node {
   var topics: [String: NodeTopic] = [:]
   var topicNames: [UUID16: String] = [:]
   let metadataLog: LogID
-  /// Milliseconds since 1970, as of the last call.
-  var now: Int64
+  /// As of the last call.
+  var time: NodeTime
+  /// Milliseconds of the steady clock: for deadlines and pauses.
+  var now: Int64 { time.steady }
+  /// Milliseconds since 1970: for what is stored, and what is compared with it.
+  var wallNow: Int64 { time.wall }
 
   var answers: [NodeAnswer] = []
   var produces = ProduceQueue()
@@ -128,7 +132,7 @@ package final class Node {
   package internal(set) var metrics = NodeMetrics()
   var random: any RandomNumberGenerator
   private var nextNumber: UInt64 = 0
-  private var lastTick: Int64 = 0
+  private var lastTick: Int64
   private var lastRetention: Int64
   /// How long the journal's writes took, if the driver knows.
   package var journalLatency: (() -> LatencyHistogram)?
@@ -146,14 +150,15 @@ package final class Node {
   /// if that cannot be read. `random` makes ids.
   package init(
     store: LogStore, options: NodeOptions, file: [(String, String)] = [],
-    random: any RandomNumberGenerator, now: Int64
+    random: any RandomNumberGenerator, now: NodeTime
   ) throws(NodeStartError) {
     self.store = store
     self.options = options
     sessions = FetchSessions(sessionsMax: options.fetchSessionsMax)
     self.random = random
-    self.now = now
-    lastRetention = now
+    time = now
+    lastTick = now.steady
+    lastRetention = now.steady
     groups = GroupCoordinator(options: options.groups)
     do throws(ConfigFault) {
       controller = try Controller(nodeId: options.id, file: file)
@@ -238,11 +243,11 @@ package final class Node {
   package func complete(_ completion: DiskCompletion) { store.complete(completion) }
 
   /// Does what can be done now. Answers how many milliseconds the next turn can wait.
-  package func turn(now: Int64) -> Int64 {
-    self.now = now
-    if now - lastTick >= 100 || now < lastTick {
+  package func turn(now time: NodeTime) -> Int64 {
+    self.time = time
+    if now - lastTick >= 100 {
       lastTick = now
-      store.tick(now: now)
+      store.tick(now: wallNow)
       step(.tick)
       timeOutProduces()
       deleteLogs()
@@ -251,7 +256,7 @@ package final class Node {
     }
     if fetchIsOver { timeOutFetches() }
     repeat {
-      store.flush(now: now)
+      store.flush(now: wallNow)
       for event in store.takeEvents() { take(event) }
       advanceFetches()
       advanceSearches()
@@ -260,8 +265,8 @@ package final class Node {
   }
 
   /// Begins the end: answers fetches with what there is and writes a checkpoint.
-  package func stop(now: Int64) {
-    self.now = now
+  package func stop(now time: NodeTime) {
+    self.time = time
     expireFetches()
     expireSearches()
     store.startCheckpoint()
@@ -271,6 +276,9 @@ package final class Node {
   package var isQuiet: Bool {
     store.isQuiet && appends.allSatisfy { $0.value.isEmpty } && produces.stuck.isEmpty
   }
+
+  /// For tests and pages.
+  package func topicConfig(_ name: String) -> TopicConfig? { topics[name]?.config }
 
   /// A failed store serves reads and waits to be restarted.
   package var failure: String? { store.failureText }
@@ -292,8 +300,8 @@ package final class Node {
 
   private func retain() {
     lastRetention = now
-    try? store.enforceRetention(now: now)
-    store.evictProducers(idleSince: now - options.producerExpirationMilliseconds)
+    try? store.enforceRetention(now: wallNow)
+    store.evictProducers(idleSince: wallNow - options.producerExpirationMilliseconds)
   }
 
   private func take(_ event: LogStoreEvent) {

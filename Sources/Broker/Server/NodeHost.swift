@@ -65,9 +65,10 @@ package final class HostedNode {
         throw NodeHostError(
           "Another process has \(options.directory) open; stop it or take another directory.")
       }
-      let now = WallClock.milliseconds()
+      try NodeIdentity.check(options.nodeID, on: disk, options.directory)
+      let now = NodeTime.read()
       let store = try LogStore.open(
-        disk, options: options.store, newID: UInt64.random(in: 1 ... .max), now: now)
+        disk, options: options.store, newID: UInt64.random(in: 1 ... .max), now: now.wall)
       var nodeOptions = NodeOptions()
       nodeOptions.id = options.nodeID
       nodeOptions.apply(options.settings)

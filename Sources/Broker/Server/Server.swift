@@ -44,7 +44,7 @@ package final class Server {
   private var lastIdleCheck: Int64 = 0
   /// No listener is watched, because no connection can be taken.
   private var isAcceptingPaused = false
-  /// When clients and the disk have had their time, once it is stopping.
+  /// When clients and the disk have had their time, once it is stopping; by the steady clock.
   private var stopDeadline: Int64?
   private var withOutput: [ConnectionID] = []
   private(set) var isStopping = false
@@ -78,10 +78,11 @@ package final class Server {
   package func stop() {
     guard !isStopping else { return }
     isStopping = true
-    stopDeadline = WallClock.milliseconds() + Self.stopMilliseconds
+    let now = NodeTime.read()
+    stopDeadline = now.steady + Self.stopMilliseconds
     for listener in listeners { loop.remove(listener.socket.descriptor) }
     listeners = []
-    node.stop(now: WallClock.milliseconds())
+    node.stop(now: now)
     for id in connections.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
       connections[id]?.closeAfterOutput()
     }
@@ -114,7 +115,7 @@ package final class Server {
   func handle(_ frame: ArraySlice<UInt8>, _ connection: any ClientConnection, _ sequence: UInt64) {
     let origin = RequestOrigin(
       connection: connection.id, sequence: sequence, clientHost: connection.peer)
-    node.handle(frame, from: origin, now: WallClock.milliseconds())
+    node.handle(frame, from: origin, now: NodeTime.read())
   }
 
   func hasOutput(_ connection: any ClientConnection) { withOutput.append(connection.id) }
@@ -177,7 +178,7 @@ package final class Server {
   // MARK: Turn
 
   private func turn() -> Int64 {
-    let now = WallClock.milliseconds()
+    let now = NodeTime.read()
     takeLocal()
     for completion in disk.takeCompletions() { node.complete(completion) }
     let wait = node.turn(now: now)
@@ -195,7 +196,7 @@ package final class Server {
     closeIdle()
     resumeAccepting()
     guard let stopDeadline else { return wait }
-    finish(isLate: now >= stopDeadline)
+    finish(isLate: now.steady >= stopDeadline)
     return min(wait, 10)
   }
 

@@ -33,8 +33,9 @@ package enum ConfigRule: Sendable {
 }
 
 /// Why a value is refused, in Kafka's words.
-package struct ConfigFault: Error, Hashable, Sendable {
+package struct ConfigFault: Error, Hashable, Sendable, CustomStringConvertible {
   package var message: String
+  package var description: String { message }
 
   init(_ message: String) { self.message = message }
 

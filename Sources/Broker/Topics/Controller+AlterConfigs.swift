@@ -153,7 +153,10 @@ extension Controller {
       }
       try apply(operation, change, to: &target)
     }
-    if case .topic = target.resource { try check(target.configs) }
+    if case .topic(let topic) = target.resource {
+      try check(target.configs)
+      try checkInternal(topic.name, target.configs)
+    }
   }
 
   private func apply(

@@ -45,7 +45,7 @@ extension Controller {
       guard let count = counts.removeValue(forKey: key) else { continue }
       do throws(Refusal) {
         guard count == 1 else { throw Refusal(.invalidRequest, "Duplicate topic name.") }
-        let wish = try wish(topic)
+        let wish = try wish(topic, on: submission.cluster)
         let created = try create(
           wish, id: submission.freshIds[index], on: submission.cluster, &progress)
         response.topics.append(describe(created, isThere: !request.validateOnly))
@@ -58,11 +58,19 @@ extension Controller {
       outcome: .reply(.createTopics(response)))
   }
 
-  private func wish(_ topic: CreateTopicsRequest.Topic) throws(Refusal) -> TopicWish {
+  private func wish(
+    _ topic: CreateTopicsRequest.Topic, on cluster: ClusterView
+  ) throws(Refusal) -> TopicWish {
     try checkNew(topic.name)
-    var wish = TopicWish(
-      name: topic.name, partitionsCount: topic.numPartitions,
-      replicationFactor: topic.replicationFactor, assignments: topic.assignments)
+    // One of the cluster's own is made as the broker would make it, but for what the request says.
+    var wish = wish(named: topic.name, on: cluster)
+    wish.assignments = topic.assignments
+    if topic.numPartitions != -1 || !topic.assignments.isEmpty {
+      wish.partitionsCount = topic.numPartitions
+    }
+    if topic.replicationFactor != -1 || !topic.assignments.isEmpty {
+      wish.replicationFactor = topic.replicationFactor
+    }
     for config in topic.configs {
       guard let value = config.value else {
         throw Refusal(
@@ -74,6 +82,7 @@ extension Controller {
         throw Refusal(.invalidConfig, error.message)
       }
     }
+    try checkInternal(topic.name, wish.configs)
     return wish
   }
 

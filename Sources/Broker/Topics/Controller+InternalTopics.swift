@@ -68,7 +68,7 @@ extension Controller {
   }
 
   /// What a topic is like that nobody described.
-  private func wish(named name: String, on cluster: ClusterView) -> TopicWish {
+  func wish(named name: String, on cluster: ClusterView) -> TopicWish {
     let broker = brokerConfigs(in: decided)
     if name.isExactly(TopicName.consumerOffsets) {
       return internalWish(
@@ -95,6 +95,16 @@ extension Controller {
       return withMinimum
     }
     return TopicWish(name: name)
+  }
+
+  /// A machine's state is in the last record of each key: nothing may be deleted for its age.
+  func checkInternal(_ name: String, _ configs: ConfigValues) throws(Refusal) {
+    guard TopicName.isInternal(name), TopicConfig(configs, on: brokerConfigs(in: decided)).isDeleted
+    else { return }
+    throw Refusal(
+      .policyViolation,
+      "Topic '\(name)' is internal and its cleanup.policy must be 'compact': groups and "
+        + "transactions are kept in it.")
   }
 
   /// As many replicas as are wanted, or the most that the brokers allow: a single node has groups

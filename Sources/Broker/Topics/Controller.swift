@@ -146,7 +146,10 @@ package struct Controller: Sendable {
 
   /// A topic's settings in force on this broker.
   package func config(of topic: TopicState) -> TopicConfig {
-    TopicConfig(topic.configs, on: brokerConfigs)
+    var config = TopicConfig(topic.configs, on: brokerConfigs)
+    // Also one that was made before its policy was checked.
+    if TopicName.isInternal(topic.name) { config.isDeleted = false }
+    return config
   }
 
   /// Takes in a record of the log that is replayed at the start. The owner makes the logs of the

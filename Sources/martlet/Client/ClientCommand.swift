@@ -64,16 +64,25 @@ enum ClientCommand {
   /// From now on the command looks at `isInterrupted` itself; before, a signal ends the process.
   static func handleInterrupts() { interrupted.withLock { $0.isHandled = true } }
 
+  /// How long what was begun at the first signal may still take at the second.
+  private static let secondSignalMilliseconds: Int64 = 2000
+
   private static func watchSignals() {
     Thread.start("martlet-signals") {
       guard let loop = try? EventLoop() else { return }
-      let signals = try? Signals([Signals.terminate, Signals.interrupt, Signals.hangUp], on: loop) {
-        number in
+      let endings = [Signals.terminate, Signals.interrupt, Signals.hangUp]
+      let signals = try? Signals(endings, on: loop) { number in
         let isSecond = interrupted.withLock { state in
           defer { state.is = true }
           return state.is || !state.isHandled
         }
-        if isSecond { Terminal.exit(128 + number) }
+        guard isSecond else { return }
+        // A consumer that is leaving its group gets the time to say so: without it, the group would
+        // wait for a session timeout. A third signal ends that, too.
+        if interrupted.withLock({ $0.isHandled }) {
+          _ = Signals.wait(for: endings, milliseconds: secondSignalMilliseconds)
+        }
+        Terminal.exit(128 + number)
       }
       withExtendedLifetime(signals) { loop.run() }
     }

@@ -9,7 +9,9 @@ typealias Reply = GroupCoordinator.Reply
 /// hold after every step.
 struct Conversation {
   var coordinator: GroupCoordinator
+  /// By the steady clock. The wall clock says the same unless `clockStep` says otherwise.
   var now: Int64 = 1_000_000
+  var clockStep: Int64 = 0
   /// Answers to requests that were held, by their tokens.
   var replies: [ReplyToken: Reply] = [:]
   /// Written, not committed yet.
@@ -36,7 +38,8 @@ struct Conversation {
   @discardableResult
   mutating func tell(_ input: GroupCoordinator.Input) -> [Effect] {
     var effects: [Effect] = []
-    coordinator.step(input, now: now, into: &effects)
+    coordinator.step(
+      input, now: NodeTime(steady: now, wall: now + clockStep), into: &effects)
     for effect in effects {
       switch effect {
       case .reply(let token, let reply):

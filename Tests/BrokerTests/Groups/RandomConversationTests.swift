@@ -24,6 +24,7 @@ struct RandomConversation {
   var random: SeededGenerator
   var coordinator: GroupCoordinator
   var now: Int64 = 0
+  var time: NodeTime { NodeTime(steady: now, wall: now + 1_000_000_000) }
   /// Of all steps, in order.
   var effects: [GroupCoordinator.Effect] = []
   private var unanswered: Set<ReplyToken> = []
@@ -116,13 +117,13 @@ struct RandomConversation {
     var other = GroupCoordinator(options: coordinator.options)
     var loading: [GroupCoordinator.Effect] = []
     for partition in 0..<coordinator.options.partitionCount {
-      other.step(.elected(partition: partition), now: now, into: &loading)
+      other.step(.elected(partition: partition), now: time, into: &loading)
       for record in log(of: partition) {
         other.step(
-          .load(partition: partition, key: record.key[...], value: record.value?[...]), now: now,
+          .load(partition: partition, key: record.key[...], value: record.value?[...]), now: time,
           into: &loading)
       }
-      other.step(.loaded(partition: partition), now: now, into: &loading)
+      other.step(.loaded(partition: partition), now: time, into: &loading)
     }
     #expect(other.unreadableRecordCount == 0)
     var request = OffsetFetchRequest()
@@ -136,8 +137,8 @@ struct RandomConversation {
       token: ReplyToken(0), version: 8, clientID: "", clientHost: "")
     var mine: [GroupCoordinator.Effect] = []
     var theirs: [GroupCoordinator.Effect] = []
-    coordinator.step(.request(.offsetFetch(request), from: source), now: now, into: &mine)
-    other.step(.request(.offsetFetch(request), from: source), now: now, into: &theirs)
+    coordinator.step(.request(.offsetFetch(request), from: source), now: time, into: &mine)
+    other.step(.request(.offsetFetch(request), from: source), now: time, into: &theirs)
     #expect(mine == theirs)
     let stable = coordinator.summaries.filter { $0.state == "Stable" }
     let restored = other.summaries.filter { group in stable.contains { $0.id == group.id } }
@@ -157,7 +158,7 @@ struct RandomConversation {
 
   private mutating func tell(_ input: GroupCoordinator.Input) {
     let first = effects.count
-    coordinator.step(input, now: now, into: &effects)
+    coordinator.step(input, now: time, into: &effects)
     for effect in effects[first...] {
       switch effect {
       case .append(let token, let written):

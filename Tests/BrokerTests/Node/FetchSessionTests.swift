@@ -117,7 +117,7 @@ import Testing
     let refused = try fetch([(0, 0)], session: 0, epoch: 0)
     #expect(refused.sessionId == 0)
     #expect(indices(refused) == [0])
-    harness.now += 120_000
+    harness.pass(120_000)
     #expect(try fetch([(0, 0)], session: 0, epoch: 0).sessionId != 0)
   }
 

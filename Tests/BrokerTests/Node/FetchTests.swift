@@ -150,7 +150,7 @@ import Testing
       let again = try reopened(before)
       again.holdsBack = { if case .load = $0 { true } else { false } }
       let last = try again.send(request, version: 7)
-      again.node.stop(now: again.now)
+      again.node.stop(now: again.time)
       again.wait(100)
       #expect(try again.response(to: last, ListOffsetsRequest.self, version: 7) != nil)
     }
@@ -188,7 +188,7 @@ import Testing
     let harness = try reopened(before)
     harness.holdsBack = { if case .load = $0 { true } else { false } }
     let origin = try harness.send(Requests.fetch("t"), version: 12, connection: 6)
-    harness.node.stop(now: harness.now)
+    harness.node.stop(now: harness.time)
     harness.wait(100)
     #expect(try harness.response(to: origin, FetchRequest.self, version: 12) != nil)
   }

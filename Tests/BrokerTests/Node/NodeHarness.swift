@@ -11,7 +11,13 @@ final class NodeHarness {
   let disk: VirtualDisk
   let store: LogStore
   let node: Node
-  var now: Int64
+  /// By the wall clock.
+  var now: Int64 { steady + clockStep }
+  /// By the steady clock, which begins somewhere else in each process.
+  private(set) var steady: Int64 = 5000
+  /// How far the wall clock is ahead of it. Change it to set the clock.
+  var clockStep: Int64
+  var time: NodeTime { NodeTime(steady: steady, wall: now) }
   private var sequences: [UInt64: UInt64] = [:]
   private var answers: [RequestOrigin: NodeAnswer] = [:]
   private(set) var notices: [String] = []
@@ -34,7 +40,7 @@ final class NodeHarness {
     change: (inout NodeOptions) -> Void = { _ in }
   ) throws {
     self.disk = disk
-    self.now = now
+    clockStep = now - steady
     var options = NodeOptions()
     let settings =
       settings + [
@@ -45,7 +51,7 @@ final class NodeHarness {
     store = try LogStore.open(disk, options: storeOptions, newID: 0xfeed, now: now)
     node = try Node(
       store: store, options: options, file: settings,
-      random: Simulation.SeededGenerator(seed: 7), now: now)
+      random: Simulation.SeededGenerator(seed: 7), now: NodeTime(steady: 5000, wall: now))
     settle()
   }
 
@@ -65,7 +71,7 @@ final class NodeHarness {
       request, version: version, correlationId: 5, clientId: "test")
     let bytes = frame.bytes
     pool?.lend(bytes)
-    node.handle(bytes[4...], from: origin, now: now)
+    node.handle(bytes[4...], from: origin, now: time)
     turn()
     return origin
   }
@@ -123,7 +129,7 @@ final class NodeHarness {
   // MARK: Driving
 
   private func turn() {
-    _ = node.turn(now: now)
+    _ = node.turn(now: time)
     for answer in node.takeAnswers() { answers[answer.origin] = answer }
     notices += node.takeNotices()
   }
@@ -144,11 +150,14 @@ final class NodeHarness {
     while step() {}
   }
 
+  /// Time passes, and the node does not hear of it yet.
+  func pass(_ milliseconds: Int64) { steady += milliseconds }
+
   /// Time passes, a tenth of a second at a time.
   func wait(_ milliseconds: Int64) {
-    let end = now + milliseconds
-    while now < end {
-      now = min(end, now + 100)
+    let end = steady + milliseconds
+    while steady < end {
+      steady = min(end, steady + 100)
       settle()
     }
   }

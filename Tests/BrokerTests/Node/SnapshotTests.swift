@@ -79,7 +79,7 @@ import Testing
         sent[group] = Int64(round)
         waiting.append((origin, group, Int64(round)))
       }
-      harness.now += 100
+      harness.pass(100)
       repeat {
         for (origin, group, offset) in waiting {
           guard
@@ -152,7 +152,7 @@ import Testing
     for round in 1...150 {
       let request = Requests.alter("topic-0", ["retention.ms": "\(round)"])
       let origin = try harness.send(request, version: 1)
-      harness.now += 100
+      harness.pass(100)
       repeat {
         let answer = try harness.response(
           to: origin, IncrementalAlterConfigsRequest.self, version: 1)
