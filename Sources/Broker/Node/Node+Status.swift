@@ -52,6 +52,7 @@ extension Node {
     }
     text.family("martlet_store_failed", "gauge", "1 if the store takes no more records.")
     text.sample("martlet_store_failed", [], failure == nil ? "0" : "1")
+    addFailedLogs(&text)
     addDurability(&text)
     return text.text
   }
@@ -152,10 +153,13 @@ package enum StatusPages {
     }
   }
 
-  private static func respond(_ path: String, _ node: Node) -> HTTPResponse {
+  /// On the thread of the node.
+  package static func respond(_ path: String, _ node: Node) -> HTTPResponse {
     switch path {
     case "/health":
-      if let failure = node.failure { return HTTPResponse(status: 503, failure + "\n") }
+      if let failure = node.failure ?? node.failedLogsText {
+        return HTTPResponse(status: 503, failure + "\n")
+      }
       // It serves readers and is to be told what to delete: starting it again helps nobody.
       return HTTPResponse(node.fullText.map { "ok, but \($0)\n" } ?? "ok\n")
     case "/metrics":
