@@ -38,6 +38,7 @@ package final class Pipeline: Sendable {
       case .here(var options):
         options.http = file.http ?? options.http
         options.metricsOfParts = { pages.metrics }
+        options.healthOfParts = { pages.health }
         http = nil
         let node = try NodeHost(options, log: log)
         let link = node.localLink
