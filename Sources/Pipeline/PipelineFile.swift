@@ -205,6 +205,7 @@ extension PipelineFile {
         }
       }
     }
+    try checkLoops(file.processors, line: document.line)
     if file.captures.isEmpty, file.processors.isEmpty {
       throw YAMLError(line: document.line, "There is neither capture nor a processor to run.")
     }

@@ -90,6 +90,25 @@ import Testing
       "log: {data: d}\nprocessors: [{kind: revenue}, {kind: revenue, name: b, topic: c}]",
       "both write to the table revenue_analytics"
     ),
+    (
+      "log: {data: d}\nprocessors: [{kind: revenue, source: a, dead-letters: a}]",
+      "read its own dead letters"
+    ),
+    ("log: {data: d}\nprocessors: [{kind: low-stock, source: dlq-topic}]", "own dead letters"),
+    ("log: {data: d}\nprocessors: [{kind: low-stock, source: a, topic: a}]", "its own results"),
+    ("log: {data: d}\nprocessors: [{kind: revenue, source: r-late, topic: r}]", "its own results"),
+    (
+      "log: {data: d}\nprocessors: [{kind: revenue, topic: a, dead-letters: a}]",
+      "results and dead letters both in a"
+    ),
+    (
+      """
+      log: {data: d}
+      processors:
+        - {kind: revenue, source: a, topic: b}
+        - {kind: low-stock, source: b, topic: c, dead-letters: a}
+      """, "'revenue' would read again what it writes, through other processors"
+    ),
     ("log: {data: d}\nprocessors: [{kind: revenue, name: ''}]", "empty name"),
     ("log: {data: d}\ncapture: [{}]\n", "either a file or a config"),
     ("log: {data: d}\ncapture: [{config: {name: x}}]\n", "topic.prefix"),
