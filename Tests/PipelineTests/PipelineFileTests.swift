@@ -163,10 +163,28 @@ import Testing
 }
 
 @Suite struct `The example of store A` {
+  private static let path =
+    "/\(#filePath.split(separator: "/").dropLast(3).joined(separator: "/"))"
+    + "/examples/store-a/pipeline.yaml"
+
   @Test func `is a pipeline`() throws {
-    let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-    let file = try PipelineFile.read(path: "/\(root)/examples/store-a/pipeline.yaml")
+    let file = try PipelineFile.read(path: Self.path)
     #expect(file.captures.map(\.name) == ["store-a"])
     #expect(file.processors.map(\.name) == ["revenue", "low-stock"])
+  }
+
+  @Test func `follows TRUNCATE`() throws {
+    let file = try PipelineFile.read(path: Self.path)
+    #expect(file.captures.map(\.skippedOperations) == [[]])
+  }
+
+  @Test func `has every key`() throws {
+    let text = try String(contentsOfFile: Self.path, encoding: .utf8)
+    let keys = PipelineFile.keys
+    #expect(keys.contains("text-ids") && keys.contains("advertise"))
+    // As a key of a line, given or commented out, or in the text that explains its neighbour.
+    for key in keys {
+      #expect(text.contains("\(key): ") || text.contains("\(key):\n"), "\(key) is missing")
+    }
   }
 }
