@@ -6,6 +6,7 @@ internal import Postgres
 package final class ThrowAwayPostgres {
   /// Where Debian has the server's programs.
   private static let programs = "/usr/lib/postgresql/15/bin"
+  private static let prefix = "martlet-demo"
   private static let startMilliseconds: Int64 = 60_000
 
   private let directory: TemporaryDirectory
@@ -14,9 +15,11 @@ package final class ThrowAwayPostgres {
   package let socketDirectory: String
   private var server: ChildProcess?
 
-  /// Makes a cluster and starts it with the settings that capture needs.
+  /// Removes what killed ones have left, makes a cluster and starts it with the settings that
+  /// capture needs.
   package init() throws(ProcessError) {
-    directory = try TemporaryDirectory("martlet-demo")
+    TemporaryDirectory.removeAbandoned(Self.prefix)
+    directory = try TemporaryDirectory(Self.prefix)
     // Postgres refuses to run as root.
     let owner = ProcessUser.isRoot ? "postgres" : nil
     data = try directory.makeDirectory("postgres", owner: owner)

@@ -8,7 +8,8 @@ internal import Records
 //   32 u64 through         40 u64 next log id        48 u32 journal files
 //   52 records, each with a u32 length before it
 //
-// A log's record is everything that is known of the log after the frames of group `through`.
+// A log's record is everything that is known of the log after the frames of group `through`. One
+// that was cut short has a byte of 1 behind it.
 // Integers are big-endian; a string or list has its count before it.
 
 struct Checkpoint {
@@ -118,6 +119,7 @@ extension Log {
         bytes.put(batch.timestamp)
       }
     }
+    if isCutShort { bytes.put(UInt8(1)) }
     return bytes
   }
 
@@ -158,6 +160,7 @@ extension Log {
       }
       producers.restore(producer, entry)
     }
+    isCutShort = reader.remaining > 0
     self.record = record
     isDirty = false
   }

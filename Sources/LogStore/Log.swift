@@ -56,6 +56,8 @@ struct Log {
   var record: [UInt8] = []
   /// Why it takes no more appends, if it does not.
   var failure: String?
+  /// It failed because of damage: records that were acknowledged may have been behind its end.
+  var isCutShort = false
   /// It failed while records of it were only in the journal.
   var pinsJournal = false
   var work = FileWorkQueue()

@@ -40,6 +40,14 @@ extension LogStore {
     group.effects.append(.deleted(slot: slot, id))
   }
 
+  /// Fails a log that was made in place of one that damage has taken; for good at the next
+  /// checkpoint.
+  package func failAsCutShort(_ log: LogID, _ why: String) throws(LogError) {
+    let slot = try slot(of: log)
+    withLog(slot) { $0.isCutShort = true }
+    failLog(slot, why)
+  }
+
   package func configure(_ log: LogID, _ options: LogOptions) throws(LogError) {
     try checkUsable()
     let slot = try slot(of: log)

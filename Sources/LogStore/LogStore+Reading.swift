@@ -20,6 +20,8 @@ package struct LogBounds: Equatable, Sendable {
   package var durable: LogPosition
   package var sizeBytes: Int64
   package var segments: Int
+  /// Damage has taken records from its end on that may have been acknowledged.
+  package var isCutShort: Bool
 }
 
 extension LogStore {
@@ -29,7 +31,8 @@ extension LogStore {
       LogBounds(
         start: log.logStart, readable: log.visible.end, highWatermark: log.highWatermark,
         end: log.end, epoch: log.epochs.latest, durable: log.durable,
-        sizeBytes: log.segments.reduce(0) { $0 + $1.size }, segments: log.segments.count)
+        sizeBytes: log.segments.reduce(0) { $0 + $1.size }, segments: log.segments.count,
+        isCutShort: log.isCutShort)
     }
   }
 

@@ -31,6 +31,9 @@ package final class LogStore {
   var byName: [String: LogID] = [:]
   var nextLogID: UInt64 = 1
   var failure: String?
+  /// When this store was opened, its journal was damaged where it may have said that logs were
+  /// made: one that is missing may have had records.
+  package internal(set) var mayMissLogs = false
   var isFull = false
   var hasReserve = false
   var reserveUnderWay = false

@@ -47,6 +47,8 @@ struct Recovery {
   private var deleted: [LogID] = []
   /// Every log may miss frames.
   private var damage: String?
+  /// A log may be missing whose creation was in what is damaged.
+  private var mayMissLogs = false
 
   init(disk: any Disk, options: LogStoreOptions, newID: UInt64, now: Int64) throws(DiskError) {
     self.disk = disk
@@ -104,7 +106,10 @@ struct Recovery {
     try reader.read { (finding) throws(DiskError) in try redo(finding) }
     try checkJournalFiles(reader)
     if let damage {
-      for index in logs.indices where logs[index].failure == nil { logs[index].failure = damage }
+      for index in logs.indices {
+        logs[index].failure = logs[index].failure ?? damage
+        logs[index].isCutShort = true
+      }
     }
     try settle()
     try removeDeleted()
@@ -144,6 +149,7 @@ struct Recovery {
       disk: disk, options: options, id: checkpoint.store, journal: journal,
       through: reader.lastGroup)
     store.now = now
+    store.mayMissLogs = mayMissLogs
     store.nextLogID = checkpoint.nextLogID
     for var log in logs {
       log.isDirty = false
@@ -266,10 +272,15 @@ extension Recovery {
     switch finding {
     case .damaged(nil):
       damage = "the journal is damaged and may have held records of it; repair it from a replica"
+      mayMissLogs = true
     case .damaged(let log?):
-      guard let slot = slots[log] else { return }
+      guard let slot = slots[log] else {
+        mayMissLogs = mayMissLogs || !deleted.contains(log)
+        return
+      }
       logs[slot].failure =
         logs[slot].failure ?? "a part of the journal that held its records is damaged"
+      logs[slot].isCutShort = true
     case .frame(let frame, let payload):
       try redo(frame, payload)
     }
@@ -419,6 +430,7 @@ extension Recovery {
     log.failure =
       log.failure
       ?? "its files lack records from offset \(doubtful.rawValue) on; repair it from a replica"
+    log.isCutShort = true
     log.endAtFirstDoubt()
   }
 

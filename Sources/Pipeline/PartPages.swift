@@ -22,14 +22,14 @@ package final class PartPages: Sendable {
   /// Answers a path, where there is no node in the process.
   package func respond(_ path: String) -> HTTPResponse {
     switch path {
-    case "/health": health
+    case "/health": HTTPResponse(health)
     case "/metrics": .metrics(metrics)
     default: HTTPResponse(status: 404, "There are /health and /metrics here.\n")
     }
   }
 
   /// Bad when a part has ended for good: what waits goes on by itself.
-  private var health: HTTPResponse {
+  package var health: Health {
     let parts = parts.withLock { $0 }
     var failures: [String] = []
     var waits: [String] = []
@@ -43,10 +43,7 @@ package final class PartPages: Sendable {
       case .starting, .running, .stopped: break
       }
     }
-    if !failures.isEmpty {
-      return HTTPResponse(status: 503, failures.joined(separator: "\n") + "\n")
-    }
-    return HTTPResponse(waits.isEmpty ? "ok\n" : "ok, but \(waits.joined(separator: "; "))\n")
+    return Health(failures: failures, notes: waits)
   }
 
   /// In Prometheus' text format.

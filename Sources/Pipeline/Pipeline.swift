@@ -38,6 +38,7 @@ package final class Pipeline: Sendable {
       case .here(var options):
         options.http = file.http ?? options.http
         options.metricsOfParts = { pages.metrics }
+        options.healthOfParts = { pages.health }
         http = nil
         let node = try NodeHost(options, log: log)
         let link = node.localLink
@@ -67,7 +68,7 @@ package final class Pipeline: Sendable {
         changed()
       }
     }
-    processors = file.processors.map { $0.runner(makeClient) }
+    processors = file.processors.map { $0.runner(makeClient, log) }
     said = Condition(processors.map { _ in nil })
     pages.set(captures: captures, processors: processors)
     for processor in processors { processor.start() }
@@ -133,7 +134,8 @@ package final class Pipeline: Sendable {
 extension PipelineFile.Processor {
   /// Not started; it reads and writes through clients of its own.
   fileprivate func runner(
-    _ makeClient: @escaping @Sendable () throws(ClientError) -> Client
+    _ makeClient: @escaping @Sendable () throws(ClientError) -> Client,
+    _ log: @escaping @Sendable (String) -> Void
   ) -> ProcessorRunner {
     let task =
       switch kind {
@@ -147,6 +149,7 @@ extension PipelineFile.Processor {
         case .postgres(let conninfo): PostgresSink(conninfo: conninfo)
         case .sqlite(let path): SQLiteSink(path: path)
         }
-      }, makeClient: makeClient)
+      }, makeClient: makeClient,
+      notice: { [name] line in log("processor '\(name)': \(line)") })
   }
 }

@@ -84,6 +84,12 @@ package struct PipelineFile: Sendable {
     self.name = name
     self.log = log
   }
+
+  /// All that a file may have.
+  package static var keys: [String] {
+    Keys.pipeline + Keys.log + Keys.capture + Keys.results + Keys.processor + Keys.revenue
+      + Keys.lowStock
+  }
 }
 
 /// What is wrong with a pipeline, and where; or why it ended.
@@ -131,8 +137,7 @@ extension PipelineFile {
   }
 
   private static func parse(_ document: YAMLNode, folder: String) throws -> PipelineFile {
-    let entries = try document.entries(
-      of: "the pipeline", known: ["name", "log", "http", "capture", "results", "processors"])
+    let entries = try document.entries(of: "the pipeline", known: Keys.pipeline)
     guard let log = entries["log"] else {
       throw YAMLError(line: document.line, "log is missing; it says where the data is.")
     }
@@ -205,6 +210,7 @@ extension PipelineFile {
         }
       }
     }
+    try checkLoops(file.processors, line: document.line)
     if file.captures.isEmpty, file.processors.isEmpty {
       throw YAMLError(line: document.line, "There is neither capture nor a processor to run.")
     }

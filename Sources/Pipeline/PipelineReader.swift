@@ -4,6 +4,17 @@ internal import Platform
 internal import Processors
 internal import YAML
 
+/// What may be said where.
+enum Keys {
+  static let pipeline = ["name", "log", "http", "capture", "results", "processors"]
+  static let log = ["bootstrap", "data", "node", "listen", "advertise", "http", "settings"]
+  static let capture = ["file", "config"]
+  static let results = ["sqlite", "postgres"]
+  static let processor = ["kind", "name", "source", "topic", "dead-letters", "table", "results"]
+  static let revenue = ["status", "window", "grace"]
+  static let lowStock = ["text-ids"]
+}
+
 /// The parts of a pipeline's file.
 struct PipelineReader {
   let folder: String
@@ -13,9 +24,7 @@ struct PipelineReader {
   // MARK: The log
 
   func log(_ node: YAMLNode) throws -> PipelineFile.Log {
-    let entries = try node.entries(
-      of: "log",
-      known: ["bootstrap", "data", "node", "listen", "advertise", "http", "settings"])
+    let entries = try node.entries(of: "log", known: Keys.log)
     if let bootstrap = entries.first(where: { $0.key == "bootstrap" }) {
       guard entries.count == 1 else {
         throw YAMLError(line: node.line, "log has bootstrap and more; the log is there or here.")
@@ -63,7 +72,7 @@ struct PipelineReader {
   // MARK: Capture
 
   func capture(_ node: YAMLNode) throws -> CaptureConfig {
-    let entries = try node.entries(of: "a capture", known: ["file", "config"])
+    let entries = try node.entries(of: "a capture", known: Keys.capture)
     guard let entry = entries.first, entries.count == 1 else {
       throw YAMLError(line: node.line, "A capture has either a file or a config.")
     }
@@ -104,7 +113,7 @@ struct PipelineReader {
   }
 
   private func results(_ node: YAMLNode) throws -> PipelineFile.Results {
-    let entries = try node.entries(of: "results", known: ["sqlite", "postgres"])
+    let entries = try node.entries(of: "results", known: Keys.results)
     guard let entry = entries.first, entries.count == 1 else {
       throw YAMLError(line: node.line, "results names either postgres or sqlite.")
     }
@@ -120,15 +129,14 @@ struct PipelineReader {
       throw YAMLError(line: node.line, "A processor has a kind: revenue or low-stock.")
     }
     let name = try kind.text(of: "kind")
-    let common = ["kind", "name", "source", "topic", "dead-letters", "table", "results"]
     let options = Options(node, entries)
     var processor: PipelineFile.Processor.Kind
     switch name {
     case "revenue":
-      _ = try node.entries(of: "revenue", known: common + ["status", "window", "grace"])
+      _ = try node.entries(of: "revenue", known: Keys.processor + Keys.revenue)
       processor = .revenue(try revenue(options))
     case "low-stock":
-      _ = try node.entries(of: "low-stock", known: common + ["text-ids"])
+      _ = try node.entries(of: "low-stock", known: Keys.processor + Keys.lowStock)
       processor = .lowStock(try lowStock(options))
     default:
       throw YAMLError(

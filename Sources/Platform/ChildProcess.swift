@@ -90,43 +90,6 @@ package final class ChildProcess {
   }
 }
 
-/// A directory for a while, in the system's place for such.
-package struct TemporaryDirectory {
-  package let path: String
-
-  package init(_ prefix: String) throws(ProcessError) {
-    var template = Array("/tmp/\(prefix)-XXXXXX".utf8CString)
-    guard unsafe mkdtemp(&template) != nil else {
-      throw ProcessError("There is no temporary directory: \(errorText(errno)).")
-    }
-    path = template.dropLast().reduce(into: "") { text, byte in
-      text.unicodeScalars.append(Unicode.Scalar(UInt8(bitPattern: byte)))
-    }
-  }
-
-  /// Makes a directory in it, for a user by name, or for this one.
-  package func makeDirectory(_ name: String, owner: String? = nil) throws(ProcessError) -> String {
-    let made = "\(path)/\(name)"
-    guard unsafe mkdir(made, 0o700) == 0 else {
-      throw ProcessError("\(made) cannot be made: \(errorText(errno)).")
-    }
-    guard let owner else { return made }
-    guard let user = unsafe getpwnam(owner) else {
-      throw ProcessError("There is no user '\(owner)' on this machine.")
-    }
-    guard unsafe chown(made, user.pointee.pw_uid, user.pointee.pw_gid) == 0 else {
-      throw ProcessError("\(made) cannot be given to \(owner): \(errorText(errno)).")
-    }
-    // Others may pass through to what is theirs.
-    unsafe chmod(path, 0o711)
-    return made
-  }
-
-  package func remove() {
-    _ = try? ChildProcess.run(["rm", "-rf", "--", path], output: "/dev/null")
-  }
-}
-
 /// Whose rights this process has.
 package enum ProcessUser {
   package static var isRoot: Bool { geteuid() == 0 }

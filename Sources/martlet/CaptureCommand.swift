@@ -93,6 +93,7 @@ struct CaptureCommand {
     let pages = PartPages()
     var options = options
     options.metricsOfParts = { pages.metrics }
+    options.healthOfParts = { pages.health }
     let node = try HostedNode(options, log: Terminal.log)
     let link = node.localLink
     let client = try Client(connect: { InProcessLink(link) })

@@ -268,3 +268,25 @@ def test_a_pipeline_has_everything_on_one_page(tmp_path, postgres):
     assert command.value("martlet_topic_records_in_total", topic="c.public.orders") == 150
     assert command.page("/health") == "ok\n"
     command.stop()
+
+
+def test_a_pipeline_with_a_part_that_has_failed_is_not_healthy(tmp_path):
+    (tmp_path / "not-a-file").mkdir()
+    pipeline = tmp_path / "pipeline.yaml"
+    pipeline.write_text(json.dumps({
+        "log": {"data": str(tmp_path / "data"), "listen": "127.0.0.1:0"},
+        "results": {"sqlite": str(tmp_path / "results.db")},
+        "processors": [
+            {"kind": "revenue", "name": "bad", "results": {"sqlite": str(tmp_path / "not-a-file")}},
+            {"kind": "low-stock", "name": "good"},
+        ],
+    }))
+    command = Command(tmp_path, "run", pipeline, "--http", "127.0.0.1:0")
+    until(lambda: "processor 'bad' has failed" in command.log.read_text())
+    with pytest.raises(urllib.error.HTTPError) as error:
+        command.page("/health")
+    assert error.value.code == 503
+    text = error.value.read().decode()
+    assert text.startswith("processor 'bad': ") and "good" not in text, text
+    command.process.send_signal(signal.SIGTERM)
+    assert command.process.wait(timeout=20) == 1

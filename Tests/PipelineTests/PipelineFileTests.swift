@@ -90,6 +90,25 @@ import Testing
       "log: {data: d}\nprocessors: [{kind: revenue}, {kind: revenue, name: b, topic: c}]",
       "both write to the table revenue_analytics"
     ),
+    (
+      "log: {data: d}\nprocessors: [{kind: revenue, source: a, dead-letters: a}]",
+      "read its own dead letters"
+    ),
+    ("log: {data: d}\nprocessors: [{kind: low-stock, source: dlq-topic}]", "own dead letters"),
+    ("log: {data: d}\nprocessors: [{kind: low-stock, source: a, topic: a}]", "its own results"),
+    ("log: {data: d}\nprocessors: [{kind: revenue, source: r-late, topic: r}]", "its own results"),
+    (
+      "log: {data: d}\nprocessors: [{kind: revenue, topic: a, dead-letters: a}]",
+      "results and dead letters both in a"
+    ),
+    (
+      """
+      log: {data: d}
+      processors:
+        - {kind: revenue, source: a, topic: b}
+        - {kind: low-stock, source: b, topic: c, dead-letters: a}
+      """, "'revenue' would read again what it writes, through other processors"
+    ),
     ("log: {data: d}\nprocessors: [{kind: revenue, name: ''}]", "empty name"),
     ("log: {data: d}\ncapture: [{}]\n", "either a file or a config"),
     ("log: {data: d}\ncapture: [{config: {name: x}}]\n", "topic.prefix"),
@@ -144,10 +163,28 @@ import Testing
 }
 
 @Suite struct `The example of store A` {
+  private static let path =
+    "/\(#filePath.split(separator: "/").dropLast(3).joined(separator: "/"))"
+    + "/examples/store-a/pipeline.yaml"
+
   @Test func `is a pipeline`() throws {
-    let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-    let file = try PipelineFile.read(path: "/\(root)/examples/store-a/pipeline.yaml")
+    let file = try PipelineFile.read(path: Self.path)
     #expect(file.captures.map(\.name) == ["store-a"])
     #expect(file.processors.map(\.name) == ["revenue", "low-stock"])
+  }
+
+  @Test func `follows TRUNCATE`() throws {
+    let file = try PipelineFile.read(path: Self.path)
+    #expect(file.captures.map(\.skippedOperations) == [[]])
+  }
+
+  @Test func `has every key`() throws {
+    let text = try String(contentsOfFile: Self.path, encoding: .utf8)
+    let keys = PipelineFile.keys
+    #expect(keys.contains("text-ids") && keys.contains("advertise"))
+    // As a key of a line, given or commented out, or in the text that explains its neighbour.
+    for key in keys {
+      #expect(text.contains("\(key): ") || text.contains("\(key):\n"), "\(key) is missing")
+    }
   }
 }

@@ -290,6 +290,10 @@ extension Node {
       let isOld = asked.currentLeaderEpoch < partition.epoch.rawValue
       return failed(isOld ? .fencedLeaderEpoch : .unknownLeaderEpoch)
     }
+    if bounds.isCutShort, Offset(asked.fetchOffset) >= bounds.readable {
+      // Neither an end nor out of range: who was told that would go on without what is missing.
+      return failed(.kafkaStorageError)
+    }
     answer.highWatermark = bounds.highWatermark.rawValue
     answer.lastStableOffset = bounds.highWatermark.rawValue
     answer.logStartOffset = bounds.start.rawValue
@@ -335,6 +339,7 @@ extension Node {
       result.bytes += slice.count
       return answer
     } catch {
+      tellUnreadable(partition.log, error)
       return failed(errorCode(for: error))
     }
   }

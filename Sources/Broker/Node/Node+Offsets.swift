@@ -182,22 +182,30 @@ extension Node {
         return
       }
       switch asked.timestamp {
-      case SpecialTimestamp.latest:
-        part.offset = bounds.highWatermark.rawValue
-        part.leaderEpoch = partition.epoch.rawValue
+      case SpecialTimestamp.latest, SpecialTimestamp.largest:
+        // Where it ended, and what its largest timestamp was, nobody knows any more.
+        if bounds.isCutShort {
+          part.errorCode = .kafkaStorageError
+        } else if asked.timestamp == SpecialTimestamp.largest {
+          part.set(try store.findLargestTimestamp(in: partition.log))
+        } else {
+          part.offset = bounds.highWatermark.rawValue
+          part.leaderEpoch = partition.epoch.rawValue
+        }
       case SpecialTimestamp.earliest, SpecialTimestamp.earliestLocal:
         part.offset = bounds.start.rawValue
         part.leaderEpoch =
           try store.epochs(of: partition.log).epoch(at: bounds.start)?.rawValue
           ?? partition.epoch.rawValue
-      case SpecialTimestamp.largest:
-        part.set(try store.findLargestTimestamp(in: partition.log))
       case SpecialTimestamp.latestTiered, SpecialTimestamp.earliestPendingUpload: break
       case ..<0: part.errorCode = .unsupportedVersion
       default:
-        part.set(try store.find(Timestamp(asked.timestamp), in: partition.log))
+        let found = try store.find(Timestamp(asked.timestamp), in: partition.log)
+        if found == nil, bounds.isCutShort { part.errorCode = .kafkaStorageError }
+        part.set(found)
       }
     } catch {
+      tellUnreadable(partition.log, error)
       part.errorCode = errorCode(for: error)
     }
   }
@@ -214,6 +222,8 @@ extension Node {
         if let partition = topics[topic.topic]?.partition(asked.partition) {
           if let error = epochError(asked.currentLeaderEpoch, partition) {
             part.errorCode = error
+          } else if isLost(LeaderEpoch(asked.leaderEpoch), partition.log) {
+            part.errorCode = .kafkaStorageError
           } else if let bounds = try? store.bounds(of: partition.log),
             let epochs = try? store.epochs(of: partition.log),
             let end = epochs.end(of: LeaderEpoch(asked.leaderEpoch), logEnd: bounds.end)
@@ -229,6 +239,12 @@ extension Node {
       response.topics.append(answered)
     }
     reply(request, response)
+  }
+
+  /// Whether the epoch's end is among what damage has taken: who asks would cut his position to it.
+  private func isLost(_ epoch: LeaderEpoch, _ log: LogID) -> Bool {
+    guard let bounds = try? store.bounds(of: log) else { return false }
+    return bounds.isCutShort && epoch >= bounds.epoch
   }
 
   /// KIP-320: who knows another leader than this one has to look again.

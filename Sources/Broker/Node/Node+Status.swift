@@ -10,6 +10,13 @@ extension Node {
     options.port = port
   }
 
+  /// A full disk is only noted: the node serves readers and is to be told what to delete, and
+  /// starting it again helps nobody.
+  var health: Health {
+    let failed = (failure ?? failedLogsText).map { [$0] } ?? []
+    return Health(failures: failed, notes: fullText.map { [$0] } ?? [])
+  }
+
   /// Prometheus' text format, version 0.0.4.
   func metricsText() -> String {
     var text = MetricsText()
@@ -52,6 +59,7 @@ extension Node {
     }
     text.family("martlet_store_failed", "gauge", "1 if the store takes no more records.")
     text.sample("martlet_store_failed", [], failure == nil ? "0" : "1")
+    addFailedLogs(&text)
     addDurability(&text)
     return text.text
   }
@@ -128,36 +136,41 @@ package enum StatusPages {
 
   /// A function that answers a path by asking the node on its own thread.
   package static func responder(
-    for node: Node, through mailbox: Mailbox, and parts: @escaping @Sendable () -> String
+    for node: Node, through mailbox: Mailbox, and parts: @escaping @Sendable () -> String,
+    health: @escaping @Sendable () -> Health
   ) -> @Sendable (String) -> HTTPResponse {
     let box = Box(node)
     return { path in
-      var response = ask(path, box, mailbox)
       // Of what else runs here: no business of the node's thread.
+      let others = path == "/health" ? health() : Health()
+      var response = ask(path, box, mailbox, others)
       if path == "/metrics", response.status == 200 { response.body += parts() }
       return response
     }
   }
 
-  private static func ask(_ path: String, _ box: Box, _ mailbox: Mailbox) -> HTTPResponse {
+  private static func ask(
+    _ path: String, _ box: Box, _ mailbox: Mailbox, _ others: Health
+  ) -> HTTPResponse {
     let answer = Condition<HTTPResponse?>(nil)
     mailbox.post {
-      let response = respond(path, box.node)
+      let response = respond(path, box.node, others)
       answer.withLock { $0 = response }
       answer.signal()
     }
     // A loop that does not come round in this time is what a health check is to find.
     return answer.wait(until: { $0 != nil }, milliseconds: 5000) {
-      $0 ?? HTTPResponse(status: 503, "The node does not answer.\n")
+      $0 ?? HTTPResponse(Health(failures: ["The node does not answer."]) + others)
     }
   }
 
-  private static func respond(_ path: String, _ node: Node) -> HTTPResponse {
+  /// On the thread of the node; `others` is how the rest of the process is.
+  package static func respond(
+    _ path: String, _ node: Node, _ others: Health = Health()
+  ) -> HTTPResponse {
     switch path {
     case "/health":
-      if let failure = node.failure { return HTTPResponse(status: 503, failure + "\n") }
-      // It serves readers and is to be told what to delete: starting it again helps nobody.
-      return HTTPResponse(node.fullText.map { "ok, but \($0)\n" } ?? "ok\n")
+      return HTTPResponse(node.health + others)
     case "/metrics":
       return .metrics(node.metricsText())
     default:

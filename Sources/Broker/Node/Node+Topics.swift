@@ -17,7 +17,7 @@ extension Node {
           make(
             PartitionToMake(
               topic: name, id: topic.id, index: index,
-              options: controller.config(of: topic).logOptions))
+              options: controller.config(of: topic).logOptions, isOld: true))
         }
       }
       if let offsets = wholeOffsetsTopic {
@@ -25,6 +25,9 @@ extension Node {
         groupsAreLoaded = true
       }
       deleteOrphans()
+      tellFailures()
+      // Or the next start would find whole and empty what was made in place of a missing log.
+      if store.mayMissLogs { store.startCheckpoint() }
     } catch {
       throw .metadata("\(error)")
     }
@@ -190,12 +193,17 @@ extension Node {
         do throws(LogError) {
           _ = try store.beginEpoch(found, epoch)
         } catch .logFailed {
-          // It takes no epoch but is still read from; the client is told when it writes.
+          // It takes no epoch but is still read from; the client is told when it writes, and people
+          // are at the end of the start.
           epoch = max(last, LeaderEpoch(0))
         }
         log = found
       } else {
         log = try store.createLog(named: name, options: wanted.options)
+        if wanted.isOld, store.mayMissLogs {
+          try store.failAsCutShort(
+            log, "its log is missing; the damaged part of the journal may have had it")
+        }
       }
       if topics[wanted.topic] == nil {
         topics[wanted.topic] = NodeTopic(

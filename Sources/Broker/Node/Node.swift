@@ -125,6 +125,9 @@ package final class Node {
   /// Logs without a topic, whose deletion the store had no room for, in order.
   var logsToDelete: [LogID] = []
   private var notices: [String] = []
+  /// Logs whose failure people were told of, and those that could not be read.
+  var failuresTold: Set<LogID> = []
+  var unreadableTold: Set<LogID> = []
   /// The epochs below which transactional producers are fenced, on all partitions.
   var fencedEpochs: [ProducerID: ProducerEpoch] = [:]
   var decompressor = Decompressor()
@@ -144,6 +147,8 @@ package final class Node {
     var id: UUID16
     var index: Int32
     var options: LogOptions
+    /// It was decided before this start: its log is there, or was.
+    var isOld = false
   }
 
   /// Starts on a store that was just opened. Loads what the machines know from their logs; throws
@@ -313,7 +318,9 @@ package final class Node {
       advancePartitions()
       advanceRecords()
       advanceProduces()
-    case .logFailed(let log, _): failAppends(log, .kafkaStorageError)
+    case .logFailed(let log, _):
+      tellFailure(of: log)
+      failAppends(log, .kafkaStorageError)
     case .storeFailed:
       for log in appends.keys.sorted() { failAppends(log, .kafkaStorageError) }
       advanceRecords()

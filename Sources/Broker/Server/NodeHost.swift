@@ -17,6 +17,9 @@ package struct NodeHostOptions: Sendable {
   /// What /metrics says of what else runs in the process, behind what it says of the node. Called
   /// on any thread.
   package var metricsOfParts: @Sendable () -> String = { "" }
+  /// How they are, for /health: a part that has ended for good is as bad as a node that has. Called
+  /// on any thread.
+  package var healthOfParts: @Sendable () -> Health = { Health() }
 
   package init(directory: String) { self.directory = directory }
 
@@ -85,7 +88,8 @@ package final class HostedNode {
         node.advertise(host: host, port: options.advertised?.port ?? port)
       }
       let pages = StatusPages.responder(
-        for: node, through: loop.poster, and: options.metricsOfParts)
+        for: node, through: loop.poster, and: options.metricsOfParts,
+        health: options.healthOfParts)
       http = try options.http.map { try HTTPServer($0, pages) }
       self.server = server
       localLink = server.localLink

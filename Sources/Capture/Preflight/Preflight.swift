@@ -53,6 +53,13 @@ package enum Preflight {
     try columnsFound(config, catalogue, wanted, &findings)
     try publication(config, catalogue, tables, wanted, &findings)
     try self.slot(config, catalogue, slot, &findings)
+    if config.skippedOperations.contains("t") {
+      findings.append(
+        Finding(
+          .note,
+          "skipped.operations has t, as by default: TRUNCATE makes no event, and what was made of "
+            + "the rows, such as processors' tables, keeps them; with 'none' it is followed."))
+    }
     return findings.sorted { $0.severity > $1.severity }
   }
 

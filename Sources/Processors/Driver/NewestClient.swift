@@ -6,12 +6,13 @@ extension ProcessorRunner {
   /// processor's thread, which alone uses it.
   package convenience init(
     name: String, task: ProcessorTask, sink: @escaping @Sendable () -> any Sink,
-    makeClient: @escaping @Sendable () throws(ClientError) -> Client
+    makeClient: @escaping @Sendable () throws(ClientError) -> Client,
+    notice: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     let clients = NewestClient(makeClient)
     self.init(
       name: name, task: task, sink: sink, transport: { ClientTransport(clients.make) },
-      interrupt: clients.close)
+      interrupt: clients.close, notice: notice)
   }
 }
 

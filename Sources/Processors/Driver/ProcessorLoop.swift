@@ -32,6 +32,8 @@ final class ProcessorLoop {
   private let sink: any Sink
   private let transport: any RecordTransport
   private let shared: Condition<Shared>
+  private let notice: (String) -> Void
+  private var deadLetters = DeadLetterNotices()
   private let decoder = EventDecoder()
   private var cache = StateCache()
   /// Number of the last batch that the database has, and the number before the next one.
@@ -52,13 +54,14 @@ final class ProcessorLoop {
 
   init(
     name: String, task: ProcessorTask, sink: any Sink, transport: any RecordTransport,
-    shared: Condition<Shared>
+    shared: Condition<Shared>, notice: @escaping (String) -> Void
   ) {
     self.name = name
     self.task = task
     self.sink = sink
     self.transport = transport
     self.shared = shared
+    self.notice = notice
   }
 
   /// Runs until it is told to stop or cannot go on.
@@ -204,6 +207,7 @@ final class ProcessorLoop {
   // MARK: A turn
 
   private func turn() throws {
+    if let line = deadLetters.summary(now: MonotonicClock.milliseconds()) { notice(line) }
     if MonotonicClock.milliseconds() - partitionsCheckedAt >= Self.partitionsMilliseconds {
       try lookForMore()
     }
@@ -282,6 +286,10 @@ final class ProcessorLoop {
       shared.status.cachedBytes = cache.bytes
     }
     shared.broadcast()
+    let lines = deadLetters.take(
+      batch.effects.deadLetters, count: batch.effects.counts.deadLettered,
+      now: MonotonicClock.milliseconds())
+    for line in lines { notice(line) }
   }
 
   private static func wallClockMicroseconds() -> Int64 {

@@ -10,16 +10,19 @@ package final class ProcessorRunner: Sendable {
 
   /// Sink and transport are made on the processor's thread, which alone uses them. `interrupt`
   /// makes whatever waits in the transport fail, then and from then on; it is called on any thread.
+  /// `notice` takes lines for people, on the processor's thread.
   package init(
     name: String, task: ProcessorTask, sink: @escaping @Sendable () -> any Sink,
     transport: @escaping @Sendable () -> any RecordTransport,
-    interrupt: @escaping @Sendable () -> Void = {}
+    interrupt: @escaping @Sendable () -> Void = {},
+    notice: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     self.name = name
     self.interrupt = interrupt
     make = { shared in
       ProcessorLoop(
-        name: name, task: task, sink: sink(), transport: transport(), shared: shared)
+        name: name, task: task, sink: sink(), transport: transport(), shared: shared,
+        notice: notice)
     }
   }
 

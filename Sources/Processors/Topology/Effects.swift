@@ -48,6 +48,8 @@ package struct Effects: Sendable {
   package var counts = Counts()
   /// Lines for whoever watches: what changed last, at most `highlightsMax` of them.
   package private(set) var highlights: [String] = []
+  /// Of the batch's dead letters the first of each kind of error.
+  package var deadLetters: [DeadLetterExample] = []
   /// The newest window that changed.
   package var newestWindow: WindowTotal?
   /// What is known of truncations from now on, if that has changed; it is in `state`, too.

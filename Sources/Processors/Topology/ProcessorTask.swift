@@ -296,7 +296,19 @@ package struct Work {
     effects.outbox += work.inputs.deadLetters.map { letter in
       Self.record(letter, topic: deadLetterTopic)
     }
+    effects.deadLetters = examples(work.inputs.deadLetters)
     return effects
+  }
+
+  private func examples(_ letters: [Inputs.DeadLetter]) -> [DeadLetterExample] {
+    var examples: [DeadLetterExample] = []
+    for letter in letters where !examples.contains(where: { $0.error.kind == letter.error.kind }) {
+      examples.append(
+        DeadLetterExample(
+          letter.error, topic: letter.topic, partition: letter.record.partition,
+          offset: letter.record.offset, deadLetterTopic: deadLetterTopic))
+    }
+    return examples
   }
 
   private static func record(_ letter: Inputs.DeadLetter, topic: String) -> OutboxRecord {
