@@ -1,19 +1,5 @@
+import Bytes
 import KafkaWire
-
-/// SplitMix64: the same values for the same seed, everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z &>> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z &>> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z &>> 31)
-  }
-}
 
 /// Fills the fields that a version has with random values; the others stay at their defaults.
 struct RandomVisitor: WireVisitor {

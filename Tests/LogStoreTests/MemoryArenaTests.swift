@@ -1,3 +1,4 @@
+import Bytes
 import LogStore
 import Platform
 import Simulation

@@ -1,3 +1,5 @@
+package import Bytes
+
 /// The hash by which Java's producer, and every client that wants to agree with it, places keys:
 /// MurmurHash2 in 32 bits, seed 0x9747b28c (Kafka's Utils.murmur2).
 package enum Murmur2 {
@@ -37,22 +39,6 @@ package enum Murmur2 {
   /// The partition of a key among `count`, all of them, with a leader or without.
   package static func partition(of key: [UInt8], count: Int32) -> Int32 {
     Int32(truncatingIfNeeded: (hash(key) & 0x7fff_ffff) % UInt32(max(1, count)))
-  }
-}
-
-/// A reproducible sequence of numbers (SplitMix64), for cores, which have no randomness of their
-/// own.
-package struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  package init(seed: UInt64) { state = seed }
-
-  package mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-    return mixed ^ (mixed >> 31)
   }
 }
 

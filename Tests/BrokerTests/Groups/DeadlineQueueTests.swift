@@ -1,4 +1,5 @@
 import Broker
+import Bytes
 import Testing
 
 @Suite struct `A queue of deadlines` {

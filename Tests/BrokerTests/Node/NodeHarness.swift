@@ -51,7 +51,7 @@ final class NodeHarness {
     store = try LogStore.open(disk, options: storeOptions, newID: 0xfeed, now: now)
     node = try Node(
       store: store, options: options, file: settings,
-      random: Simulation.SeededGenerator(seed: 7), now: NodeTime(steady: 5000, wall: now))
+      random: SeededGenerator(seed: 7), now: NodeTime(steady: 5000, wall: now))
     settle()
   }
 

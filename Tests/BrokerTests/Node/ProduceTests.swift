@@ -207,7 +207,7 @@ private func isJournalWrite(_ operation: DiskOperation) -> Bool {
   @Test(arguments: 0..<5 as Range<UInt64>)
   func `has no log without a topic, wherever a deletion was cut off`(seed: UInt64) throws {
     let harness = try NodeHarness()
-    var random = Simulation.SeededGenerator(seed: seed)
+    var random = SeededGenerator(seed: seed)
     #expect(try harness.createTopic("t", partitions: 3) == .none)
     for index in 0..<3 as Range<Int32> { try harness.produce("t", ["a"], partition: index) }
     let origin = try harness.send(Requests.deleteTopic("t"), version: 3)

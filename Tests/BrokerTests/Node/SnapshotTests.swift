@@ -46,7 +46,7 @@ import Testing
   @Test(arguments: 0..<6 as Range<UInt64>)
   func `a crash at any point of a snapshot leaves what was acknowledged`(seed: UInt64) throws {
     let harness = try Self.harness()
-    var random = Simulation.SeededGenerator(seed: seed)
+    var random = SeededGenerator(seed: seed)
     #expect(try harness.createTopic("t") == .none)
     let groups = (0..<8).map { "group-\($0)" }
     var acknowledged: [String: Int64] = [:]
@@ -143,7 +143,7 @@ import Testing
     throws
   {
     let harness = try Self.harness()
-    var random = Simulation.SeededGenerator(seed: 3)
+    var random = SeededGenerator(seed: 3)
     for index in 0..<5 {
       #expect(try harness.createTopic("topic-\(index)", partitions: 2) == .none)
     }

@@ -1,3 +1,4 @@
+import Bytes
 import Client
 import KafkaWire
 import Testing
