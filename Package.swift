@@ -57,6 +57,7 @@ let package = Package(
     module("Records", ["Bytes", "CLZ4", "CSnappy", "CZlib", "CZstd"]),
     module("Platform", ["CLinux"]),
     module("LogStore", ["Bytes", "Records", "Platform"]),
+    module("Replication", ["Bytes"]),
     module("KafkaWire", ["Bytes"]),
     module("JSON", []),
     module("ConnectData", ["JSON"]),
@@ -82,6 +83,7 @@ let package = Package(
     tests("BytesTests", ["Bytes"]),
     tests("RecordsTests", ["Bytes", "Records"], resources: [.copy("Data")]),
     tests("LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
+    tests("ReplicationTests", ["Bytes", "Replication"], resources: [.copy("Data")]),
     tests("KafkaWireTests", ["Bytes", "KafkaWire"], resources: [.copy("Data")]),
 
     // Power cuts: what the power fails under, a disk that forgets, and the suite that cuts.

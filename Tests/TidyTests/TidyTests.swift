@@ -11,6 +11,7 @@ import Testing
     "Platform": ["CLinux", "Glibc"],
     "LogStore": ["Bytes", "Records", "Platform"],
     "KafkaWire": ["Bytes"],
+    "Replication": ["Bytes"],
     "YAML": ["CYAML", "Glibc"],
     "Client": ["Bytes", "Records", "KafkaWire", "Platform"],
     // Glibc: for memcmp.
@@ -35,8 +36,8 @@ import Testing
 
   /// Parts of the broker that decide and do nothing: no files, sockets or clocks.
   private static let pureFolders = [
-    "Broker/Groups", "Broker/Topics", "Broker/Node", "Capture/PgOutput", "Capture/Types",
-    "Capture/Envelope",
+    "Broker/Groups", "Broker/Topics", "Broker/Node", "Replication", "Capture/PgOutput",
+    "Capture/Types", "Capture/Envelope",
   ]
   private static let pureImports: Set<String> = [
     "Bytes", "Records", "LogStore", "KafkaWire", "Platform", "JSON", "ConnectData",

@@ -1,0 +1,188 @@
+internal import Bytes
+
+/// Who asked for votes while there was a leader.
+struct HeldRequest: Sendable {
+  var request: VoteRequest
+  var from: NodeID
+  var version: Int64
+}
+
+// MARK: - Standing
+
+extension Raft {
+  /// Asks who would vote for this replica.
+  mutating func campaign(into effects: inout [Effect]) {
+    rearm()
+    guard isVoter else { return }
+    let before = leader
+    role = .preCandidate(granted: [id], refused: [])
+    if before != nil { effects.append(.leaderChanged(nil, epoch)) }
+    guard membership.quorum > 1 else { return standForElection(.vote, into: &effects) }
+    ask(.preVote, proposed: next(epoch), into: &effects)
+  }
+
+  /// Votes for itself and asks the others to.
+  mutating func standForElection(_ kind: VoteRequest.Kind, into effects: inout [Effect]) {
+    guard epoch.rawValue < .max else {
+      effects.append(.damaged("there is no epoch after \(epoch.rawValue)"))
+      return
+    }
+    rearm()
+    let before = leader
+    vote = Vote(epoch: next(epoch), candidate: id.rawValue)
+    promisedVote = nil
+    verified = nil
+    held = nil
+    role = .candidate(granted: [], refused: [])
+    if before != nil { effects.append(.leaderChanged(nil, epoch)) }
+    effects.append(.recordVote(vote))
+    ask(kind, proposed: epoch, into: &effects)
+  }
+
+  private func next(_ epoch: LeaderEpoch) -> LeaderEpoch {
+    LeaderEpoch(epoch.rawValue < .max ? epoch.rawValue + 1 : .max)
+  }
+
+  private func ask(
+    _ kind: VoteRequest.Kind, proposed: LeaderEpoch, into effects: inout [Effect]
+  ) {
+    let request = VoteRequest(kind: kind, proposed: proposed, end: end)
+    for peer in membership.voters where peer != id {
+      effects.append(message(.voteRequest(request), to: peer))
+    }
+  }
+
+  mutating func count(
+    _ response: VoteResponse, from peer: NodeID, into effects: inout [Effect]
+  ) {
+    guard membership.voters.contains(peer) else { return }
+    switch role {
+    case .preCandidate(var granted, var refused):
+      guard response.isPreVote, response.proposed == next(epoch) else { return }
+      note(peer, response.isGranted, &granted, &refused)
+      role = .preCandidate(granted: granted, refused: refused)
+      if granted.count >= membership.quorum {
+        standForElection(.vote, into: &effects)
+      } else if refused.count >= membership.quorum {
+        role = .follower(leader: nil)
+      }
+    case .candidate(var granted, var refused):
+      guard !response.isPreVote, response.proposed == epoch else { return }
+      note(peer, response.isGranted, &granted, &refused)
+      role = .candidate(granted: granted, refused: refused)
+      if refused.count >= membership.quorum { role = .follower(leader: nil) }
+      leadIfElected(into: &effects)
+    case .follower, .leader: break
+    }
+  }
+
+  private func note(
+    _ peer: NodeID, _ isGranted: Bool, _ granted: inout [NodeID], _ refused: inout [NodeID]
+  ) {
+    guard !granted.contains(peer), !refused.contains(peer) else { return }
+    if isGranted { granted.append(peer) } else { refused.append(peer) }
+  }
+
+  private mutating func leadIfElected(into effects: inout [Effect]) {
+    guard case .candidate(let granted, _) = role, granted.count >= membership.quorum else { return }
+    lead(into: &effects)
+  }
+}
+
+// MARK: - Voting
+
+extension Raft {
+  /// A leader was heard of lately, or this is one, which asks the others itself.
+  private var hasLeader: Bool { isLeader || (leader != nil && ticks < options.electionTicks) }
+
+  mutating func judge(
+    _ request: VoteRequest, from candidate: NodeID, version: Int64, into effects: inout [Effect]
+  ) {
+    // Who is not in the group any more, or does not know it yet, is not to lead it.
+    guard version >= membership.version else {
+      return answer(request, candidate, isGranted: false, into: &effects)
+    }
+    switch request.kind {
+    case .preVote:
+      if hasLeader, request.proposed > epoch {
+        held = HeldRequest(request: request, from: candidate, version: version)
+        return
+      }
+      let wouldVote =
+        request.proposed > epoch && request.end >= end && yields(to: candidate, request)
+      if wouldVote, case .preCandidate = role {
+        role = .follower(leader: nil)
+        rearm()
+      }
+      answer(request, candidate, isGranted: wouldVote, into: &effects)
+    case .vote:
+      if hasLeader, request.proposed > epoch { return }
+      decide(request, candidate, into: &effects)
+    case .takeOver:
+      decide(request, candidate, into: &effects)
+    }
+  }
+
+  /// Of two who stand at once, the one with less gives way, or both would split the votes.
+  private func yields(to candidate: NodeID, _ request: VoteRequest) -> Bool {
+    guard case .preCandidate = role else { return true }
+    return request.end > end || candidate > id
+  }
+
+  private mutating func decide(
+    _ request: VoteRequest, _ candidate: NodeID, into effects: inout [Effect]
+  ) {
+    if request.proposed > epoch { follow(nil, in: request.proposed, into: &effects) }
+    let wish = Vote(epoch: epoch, candidate: candidate.rawValue)
+    guard request.proposed == epoch, leader == nil, request.end >= end,
+      vote.candidate == -1 || vote == wish
+    else { return answer(request, candidate, isGranted: false, into: &effects) }
+    rearm()
+    if durableVote == wish { return answer(request, candidate, isGranted: true, into: &effects) }
+    guard vote != wish else { return }
+    vote = wish
+    promisedVote = (candidate, epoch)
+    effects.append(.recordVote(wish))
+  }
+
+  private func answer(
+    _ request: VoteRequest, _ candidate: NodeID, isGranted: Bool, into effects: inout [Effect]
+  ) {
+    let response = VoteResponse(
+      isPreVote: request.kind == .preVote, proposed: request.proposed, isGranted: isGranted)
+    effects.append(message(.voteResponse(response), to: candidate))
+  }
+
+  /// The vote is durable: it counts now, or may be said.
+  mutating func voted(_ written: Vote, into effects: inout [Effect]) {
+    if written.epoch >= durableVote.epoch { durableVote = written }
+    guard written == vote else { return }
+    if case .candidate(var granted, let refused) = role, written.candidate == id.rawValue {
+      if !granted.contains(id) { granted.append(id) }
+      role = .candidate(granted: granted, refused: refused)
+      return leadIfElected(into: &effects)
+    }
+    guard let promised = promisedVote, promised.epoch == epoch else { return }
+    promisedVote = nil
+    let response = VoteResponse(isPreVote: false, proposed: epoch, isGranted: true)
+    effects.append(message(.voteResponse(response), to: promised.to))
+  }
+
+  /// A connection broke. If it was the leader's, nobody waits for a timer.
+  mutating func lost(_ peer: NodeID, into effects: inout [Effect]) {
+    if isLeader { return lostFollower(peer) }
+    guard case .follower(let leader?) = role, leader == peer else { return }
+    role = .follower(leader: nil)
+    effects.append(.leaderChanged(nil, epoch))
+    // Somebody may have seen it before and have asked.
+    if let held, held.from != peer, held.request.proposed > epoch, held.request.end >= end,
+      held.request.end > end || held.from > id
+    {
+      self.held = nil
+      rearm()
+      return judge(held.request, from: held.from, version: held.version, into: &effects)
+    }
+    held = nil
+    campaign(into: &effects)
+  }
+}

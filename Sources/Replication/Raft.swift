@@ -1,0 +1,242 @@
+package import Bytes
+
+/// One replica's part in a Raft group (Ongaro and Ousterhout, 2014; Ongaro's dissertation for
+/// pre-vote, transfer and reads), as a value: it is told what happened and answers with what is to
+/// be done. It has no clock, disk, network or chance of its own, and never sees a record: entries
+/// are positions in a log that its driver keeps.
+///
+///            peer gone, or time over          majority would       majority did
+///   follower ───────────────▶ pre-candidate ───────────▶ candidate ───────────▶ leader
+///      ▲                           │                          │                    │
+///      └───────────────────────────┴──── higher epoch, or a leader of this one ────┘
+///                                         leader: no majority heard from
+///
+/// (1) The offset is the index and the leader epoch is the term. An entry is a run of record
+///     batches or the start of an epoch, which takes no offset. A position (epoch, end offset)
+///     names exactly one prefix; all comparing is of positions.
+/// (2) A replica counts, the leader included, up to what its disk has confirmed. What promises
+///     something, a vote or an acknowledgement, leaves when the driver reports it durable.
+/// (3) A leader commits by counting only in its own epoch (Raft, figure 8), and serves (`.ready`)
+///     when its epoch's start is committed.
+/// (4) Nothing below `committed` is ever truncated: who is asked to do so has lost something and
+///     says that (`.damaged`).
+/// (5) Messages may be lost, repeated and reordered, and come from earlier lives of their senders.
+package struct Raft: Sendable {
+  package struct Options: Sendable {
+    /// A follower that hears nothing for so long, and up to twice as long, asks for votes; a leader
+    /// that hears from no majority for so long steps down.
+    package var electionTicks = 12
+    package var heartbeatTicks = 2
+    /// What is on its way to a follower at most.
+    package var bytesInFlightMax = 8 << 20
+    package var appendBytesMax = 1 << 20
+
+    package init() {}
+  }
+
+  /// What the disk has after a start.
+  package struct Stored: Sendable {
+    package var vote = Vote()
+    package var history = EpochHistory()
+    package var start = Offset.zero
+    package var end = LogPosition(epoch: .none, offset: .zero)
+    /// At most what is committed.
+    package var committed = Offset.zero
+
+    package init() {}
+  }
+
+  enum Role: Sendable {
+    case follower(leader: NodeID?)
+    case preCandidate(granted: [NodeID], refused: [NodeID])
+    case candidate(granted: [NodeID], refused: [NodeID])
+    case leader(Leadership)
+  }
+
+  package let id: NodeID
+  package let options: Options
+  package internal(set) var membership: Membership
+  /// The epoch is the one this replica is in; the vote is the one it gave in it.
+  package internal(set) var vote: Vote
+  package internal(set) var history: EpochHistory
+  package internal(set) var start: Offset
+  package internal(set) var end: LogPosition
+  package internal(set) var durable: LogPosition
+  package internal(set) var committed: LogPosition
+  var role = Role.follower(leader: nil)
+  /// The log is the leader's up to here, in this epoch.
+  var verified: LogPosition?
+  /// Who gets the vote when it is durable: there is one of each epoch at most.
+  var promisedVote: (to: NodeID, epoch: LeaderEpoch)?
+  /// The vote that is on the disk.
+  var durableVote: Vote
+  /// A pre-vote that was asked for while there was a leader.
+  var held: HeldRequest?
+  var ticks = 0
+  var timeoutTicks = 0
+  /// Answers no one and asks for nothing: its disk is in doubt.
+  package internal(set) var isFenced = false
+  var random: SeededGenerator
+
+  package init(
+    id: NodeID, membership: Membership, stored: Stored, options: Options = .init(), seed: UInt64
+  ) {
+    self.id = id
+    self.membership = membership
+    self.options = options
+    vote = stored.vote
+    durableVote = stored.vote
+    if stored.end.epoch > vote.epoch { vote = Vote(epoch: stored.end.epoch, candidate: -1) }
+    history = stored.history
+    start = stored.start
+    end = stored.end
+    durable = stored.end
+    committed = stored.history.position(at: min(stored.committed, stored.end.offset))
+    random = SeededGenerator(seed: seed)
+    rearm()
+  }
+
+  package var epoch: LeaderEpoch { vote.epoch }
+
+  package var leader: NodeID? {
+    switch role {
+    case .follower(let leader): leader
+    case .leader: id
+    default: nil
+    }
+  }
+
+  package var isLeader: Bool {
+    if case .leader = role { true } else { false }
+  }
+
+  /// A leader whose epoch's start is committed: it has all that ever was.
+  package var isReady: Bool { isLeader && committed.epoch == epoch }
+
+  var isVoter: Bool { membership.voters.contains(id) }
+
+  /// Takes in one thing that happened.
+  package mutating func step(_ input: Input, into effects: inout [Effect]) {
+    if isFenced { return stepFenced(input) }
+    switch input {
+    case .tick: tick(into: &effects)
+    case .received(let message): receive(message, into: &effects)
+    case .peerLost(let peer): lost(peer, into: &effects)
+    case .voted(let vote): voted(vote, into: &effects)
+    case .durable(let position): becameDurable(position, into: &effects)
+    case .appended(let position): appended(position, into: &effects)
+    case .sent(let sent): noteSent(sent, into: &effects)
+    case .read(let token): read(token, into: &effects)
+    case .transfer(let target): transfer(to: target, into: &effects)
+    case .membership(let membership): adopt(membership, into: &effects)
+    case .startAdvanced(let offset): advanceStart(to: offset)
+    case .fenced: fence(into: &effects)
+    }
+  }
+
+  private mutating func stepFenced(_ input: Input) {
+    if case .startAdvanced(let offset) = input { advanceStart(to: offset) }
+  }
+
+  private mutating func advanceStart(to offset: Offset) {
+    guard offset > start, offset <= committed.offset else { return }
+    start = offset
+    history.trim(to: offset)
+  }
+
+  private mutating func fence(into effects: inout [Effect]) {
+    if isLeader { stepDown(into: &effects) }
+    role = .follower(leader: nil)
+    promisedVote = nil
+    isFenced = true
+  }
+
+  private mutating func tick(into effects: inout [Effect]) {
+    ticks += 1
+    if isLeader { return leaderTick(into: &effects) }
+    guard ticks >= timeoutTicks else { return }
+    campaign(into: &effects)
+  }
+
+  /// Begins to wait anew.
+  mutating func rearm() {
+    ticks = 0
+    timeoutTicks = options.electionTicks + random.below(options.electionTicks)
+  }
+
+  mutating func follow(
+    _ leader: NodeID?, in epoch: LeaderEpoch, into effects: inout [Effect]
+  ) {
+    if isLeader { stepDown(into: &effects) }
+    let before = self.leader
+    if epoch > vote.epoch {
+      vote = Vote(epoch: epoch, candidate: -1)
+      promisedVote = nil
+      verified = nil
+    }
+    role = .follower(leader: leader)
+    if leader != nil {
+      rearm()
+      held = nil
+    }
+    if before != leader { effects.append(.leaderChanged(leader, epoch)) }
+  }
+
+  func message(_ body: Message.Body, to peer: NodeID) -> Effect {
+    .send(Message(from: id, to: peer, version: membership.version, epoch: epoch, body: body))
+  }
+
+  // MARK: Messages
+
+  private mutating func receive(_ message: Message, into effects: inout [Effect]) {
+    guard message.to == id, message.from != id else { return }
+    if case .voteRequest(let request) = message.body {
+      return judge(request, from: message.from, version: message.version, into: &effects)
+    }
+    if message.epoch > epoch { follow(nil, in: message.epoch, into: &effects) }
+    // Who is behind finds out by the answer.
+    guard message.epoch == epoch else { return refuseOld(message, into: &effects) }
+    switch message.body {
+    case .voteRequest: break
+    case .voteResponse(let response):
+      guard message.version >= membership.version else { return }
+      count(response, from: message.from, into: &effects)
+    case .append(let request): append(request, from: message.from, into: &effects)
+    case .heartbeat(let position, let context):
+      heard(position, context, from: message.from, into: &effects)
+    case .reset(let request): reset(request, from: message.from, into: &effects)
+    case .takeOver:
+      guard isVoter, !isLeader else { return }
+      standForElection(.takeOver, into: &effects)
+    case .appended(let response):
+      guard message.version >= membership.version else { return }
+      answered(response, from: message.from, into: &effects)
+    case .heartbeatAnswer(let context):
+      guard message.version >= membership.version else { return }
+      answered(context, from: message.from, into: &effects)
+    }
+  }
+
+  private func refuseOld(_ message: Message, into effects: inout [Effect]) {
+    switch message.body {
+    case .append(let request):
+      effects.append(
+        self.message(
+          .appended(.rejected(previous: request.previous, hint: request.previous)),
+          to: message.from))
+    case .heartbeat, .reset:
+      effects.append(self.message(.heartbeatAnswer(context: 0), to: message.from))
+    default: break
+    }
+  }
+
+  private mutating func adopt(_ new: Membership, into effects: inout [Effect]) {
+    guard new.version > membership.version else { return }
+    membership = new
+    if isLeader {
+      membershipChanged(into: &effects)
+    } else if !isVoter, leader == nil {
+      role = .follower(leader: nil)
+    }
+  }
+}

@@ -1,0 +1,272 @@
+import Bytes
+import Replication
+import Testing
+
+/// Replicas, the network between them, and what must be true of them after every event.
+class ModelCluster {
+  struct Flight {
+    var message: Message
+    var due: Int
+  }
+
+  var random: SeededGenerator
+  var membership: Membership
+  var replicas: [ModelReplica] = []
+  var network: [Flight] = []
+  var blocked: Set<[NodeID]> = []
+  var now = 0
+  var lossPercent = 0
+  /// All that was ever committed.
+  var committed: [ModelEntry] = []
+  var leaders: [LeaderEpoch: NodeID] = [:]
+  var nextValue: UInt64 = 1
+  var resets: [[ModelEntry]] = []
+  var readsIssued: [UInt64: Offset] = [:]
+  var readsAnswered = 0
+  var problems: [String] = []
+  var elections = 0
+  /// What happens, for who wants to see it.
+  var note: ((_ replica: NodeID, _ input: Input, _ effects: [Effect]) -> Void)?
+  /// Entries in one message at most; random if nil.
+  var entriesMax: Int?
+
+  init(nodes: Int, seed: UInt64) {
+    random = SeededGenerator(seed: seed)
+    membership = Membership(version: 1, voters: (1...Int32(nodes)).map { NodeID($0) })
+    for node in membership.voters {
+      replicas.append(ModelReplica(id: node, membership: membership, seed: random.next()))
+    }
+  }
+
+  func problem(_ text: String) { problems.append("at \(now): \(text)") }
+
+  subscript(_ id: NodeID) -> ModelReplica { replicas[Int(id.rawValue) - 1] }
+
+  // MARK: Events
+
+  func step(_ replica: ModelReplica, _ input: Input) {
+    guard replica.isUp else { return }
+    var effects: [Effect] = []
+    replica.raft.step(input, into: &effects)
+    note?(replica.id, input, effects)
+    for effect in effects { perform(effect, replica) }
+    guard replica.raft.isFenced || replica.raft.end == replica.log.end else {
+      return problem(
+        "\(replica.id) thinks its log ends at \(replica.raft.end), not \(replica.log.end)")
+    }
+  }
+
+  private func perform(_ effect: Effect, _ replica: ModelReplica) {
+    switch effect {
+    case .send(let message): send(message)
+    case .recordVote(let vote): replica.order(.vote(vote))
+    case .truncate(let position):
+      guard replica.log.count(of: position) != nil else {
+        return problem("\(replica.id) truncates to \(position), which it does not have")
+      }
+      replica.order(.truncate(position))
+    case .write(let entries, let from): write(entries, from, replica)
+    case .beginEpoch(let epoch):
+      replica.order(.append([ModelEntry(epoch: epoch, end: replica.log.end.offset, value: nil)]))
+    case .reset(let request):
+      let number = request.state.reduce(0) { $0 << 8 | Int($1) }
+      replica.order(.reset(resets[number], request.start.offset))
+    case .replicate(let peer, let after, _): replicate(replica, to: peer, after)
+    case .sendReset(let peer, let start): sendReset(replica, to: peer, start)
+    case .committed(let position): noteCommitted(position, replica)
+    case .advanceStart(let offset): replica.order(.start(offset))
+    case .elected(let epoch):
+      elections += 1
+      if let other = leaders[epoch], other != replica.id {
+        problem("\(other) and \(replica.id) both lead epoch \(epoch.rawValue)")
+      }
+      leaders[epoch] = replica.id
+      if replica.log.entries.count < committed.count
+        || Array(replica.log.entries.prefix(committed.count)) != committed
+      {
+        problem("\(replica.id) leads epoch \(epoch.rawValue) without all that is committed")
+      }
+    case .ready, .leaderChanged: break
+    case .answerRead(let token, let offset):
+      guard let least = readsIssued.removeValue(forKey: token) else { return }
+      guard let offset else { return }
+      readsAnswered += 1
+      if offset < least { problem("a read found \(offset.rawValue), below \(least.rawValue)") }
+    case .damaged(let why): problem("\(replica.id): \(why)")
+    }
+  }
+
+  private func write(_ entries: [Entry], _ from: Offset, _ replica: ModelReplica) {
+    var new: [ModelEntry] = []
+    for entry in entries {
+      if entry.bytes.isEmpty {
+        new.append(ModelEntry(epoch: entry.epoch, end: entry.end, value: nil))
+        continue
+      }
+      let count = entry.bytes.count / 8
+      for index in 0..<count {
+        let end = entry.end - Int64(count - 1 - index)
+        guard end > from else { continue }
+        let first = entry.bytes.startIndex + index * 8
+        let value = entry.bytes[first..<first + 8].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        new.append(ModelEntry(epoch: entry.epoch, end: end, value: value))
+      }
+    }
+    var end = replica.log.end.offset
+    for entry in new {
+      guard entry.end == (entry.value == nil ? end : end + 1) else {
+        return problem("\(replica.id) writes \(entry.end) behind \(end)")
+      }
+      end = entry.end
+    }
+    replica.order(.append(new))
+  }
+
+  private func replicate(_ replica: ModelReplica, to peer: NodeID, _ after: LogPosition) {
+    guard let first = replica.log.count(of: after) else {
+      return problem("\(replica.id) is to send what follows \(after), which it does not have")
+    }
+    let count = entriesMax ?? [50, 1, 2, 3, 4, 5][random.below(6)]
+    let end = min(replica.log.entries.count, first + count)
+    var entries: [Entry] = []
+    for entry in replica.log.entries[first..<end] {
+      guard let value = entry.value else {
+        entries.append(Entry(epoch: entry.epoch, end: entry.end, bytes: []))
+        continue
+      }
+      let bytes = (0..<8).map { UInt8(truncatingIfNeeded: value >> (56 - 8 * $0)) }
+      if let last = entries.last, last.epoch == entry.epoch, !last.bytes.isEmpty {
+        entries[entries.count - 1].bytes += bytes
+        entries[entries.count - 1].end = entry.end
+      } else {
+        entries.append(Entry(epoch: entry.epoch, end: entry.end, bytes: bytes[...]))
+      }
+    }
+    send(replica.raft.append(to: peer, after: after, entries))
+    let sent = Sent(
+      to: peer, epoch: replica.raft.epoch, after: after, through: entries.last?.position ?? after,
+      bytes: entries.reduce(0) { $0 + $1.bytes.count })
+    step(replica, .sent(sent))
+  }
+
+  private func sendReset(_ replica: ModelReplica, to peer: NodeID, _ start: LogPosition) {
+    guard let count = replica.log.count(of: start) else {
+      return problem("\(replica.id) starts at \(start), which it does not have")
+    }
+    resets.append(Array(replica.log.entries.prefix(count)))
+    var history = EpochHistory()
+    for entry in replica.raft.history.entries where entry.start <= start.offset {
+      history.begin(entry.epoch, at: entry.start)
+    }
+    let number = resets.count - 1
+    let state = [UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)]
+    send(
+      Message(
+        from: replica.id, to: peer, version: membership.version, epoch: replica.raft.epoch,
+        body: .reset(ResetRequest(start: start, history: history, state: state[...]))))
+  }
+
+  private func noteCommitted(_ position: LogPosition, _ replica: ModelReplica) {
+    guard let count = replica.log.count(of: position) else {
+      return problem("\(replica.id) commits \(position), which it does not have")
+    }
+    let prefix = Array(replica.log.entries.prefix(count))
+    let both = min(count, committed.count)
+    if prefix[..<both] != committed[..<both] {
+      problem("\(replica.id) commits up to \(position) what others have committed differently")
+    }
+    guard count > committed.count else { return }
+    committed = prefix
+    let holders = membership.voters.filter { self[$0].disk.count(of: position) != nil }
+    if holders.count < membership.quorum {
+      problem("\(position) is committed on the disks of \(holders.map(\.rawValue)) only")
+    }
+  }
+
+  // MARK: Network
+
+  func send(_ message: Message) {
+    guard !blocked.contains([message.from, message.to]), random.below(100) >= lossPercent
+    else { return }
+    let copies = lossPercent > 0 && random.oneIn(20) ? 2 : 1
+    for _ in 0..<copies {
+      let delay = random.oneIn(10) ? random.below(40) : random.below(4)
+      network.append(Flight(message: message, due: now + delay))
+    }
+  }
+
+  func deliverDue() {
+    while let index = network.firstIndex(where: { $0.due <= now }) {
+      let message = network.remove(at: index).message
+      if !blocked.contains([message.from, message.to]) {
+        step(self[message.to], .received(message))
+      }
+    }
+  }
+
+  /// A tick of time: messages, disks, clocks.
+  func turn(flushPercent: Int = 50) {
+    now += 1
+    deliverDue()
+    for replica in replicas where replica.isUp {
+      while !replica.queue.isEmpty, random.below(100) < flushPercent {
+        for input in replica.flushOne() { step(replica, input) }
+      }
+      if now % 2 == 0 { step(replica, .tick) }
+    }
+    deliverDue()
+  }
+
+  var readyLeader: ModelReplica? {
+    replicas.filter { $0.isUp && $0.raft.isReady }.max { $0.raft.epoch < $1.raft.epoch }
+  }
+
+  func produce(_ replica: ModelReplica) {
+    guard replica.isUp, replica.raft.isReady, !replica.raft.isTransferring else { return }
+    let end = replica.log.end.offset + 1
+    replica.order(.append([ModelEntry(epoch: replica.raft.epoch, end: end, value: nextValue)]))
+    nextValue += 1
+    step(replica, .appended(replica.log.end))
+  }
+
+  func read(_ replica: ModelReplica) {
+    let token = random.next()
+    let least = committed.last?.end ?? .zero
+    readsIssued[token] = least
+    step(replica, .read(token))
+  }
+
+  func crash(_ replica: ModelReplica, isPowerCut: Bool = true) {
+    guard replica.isUp else { return }
+    // Of what was on its way, a part may be there.
+    while !replica.queue.isEmpty, random.oneIn(2) { _ = replica.flushOne() }
+    if !isPowerCut { while !replica.queue.isEmpty { _ = replica.flushOne() } }
+    replica.isUp = false
+    for other in replicas where other.id != replica.id && random.oneIn(2) {
+      step(other, .peerLost(replica.id))
+    }
+  }
+
+  func restart(_ replica: ModelReplica) {
+    guard !replica.isUp else { return }
+    replica.restart(membership, seed: random.next())
+  }
+
+  /// Everything works again; nothing more may go wrong, and all must agree before long.
+  func settle(turns: Int = 3000) -> Bool {
+    blocked = []
+    lossPercent = 0
+    for replica in replicas { restart(replica) }
+    for _ in 0..<turns {
+      turn(flushPercent: 90)
+      if let leader = readyLeader,
+        replicas.allSatisfy({
+          $0.log == leader.log || $0.log.entries == leader.log.entries
+        }), replicas.allSatisfy({ $0.raft.committed == leader.log.end })
+      {
+        return true
+      }
+    }
+    return false
+  }
+}

@@ -1,0 +1,147 @@
+import Bytes
+import Foundation
+import Replication
+import Testing
+
+/// A cluster that does what a script says, one thing at a time, and writes down all that happens.
+///
+///     tick N [TIMES]         time goes by for a replica
+///     deliver [A B]          what A has sent to B arrives (without names, what all have sent,
+///                            until nothing is on its way)
+///     drop A B               it does not
+///     flush N [OPERATIONS]   the disk writes what it was given
+///     append N [RECORDS]     the leader appends
+///     crash N, restart N     without what the disk had not written
+///     lost N PEER            the connection breaks
+///     transfer N TO          leadership is to go there
+///     limit ENTRIES          that go into one message
+///     read N, start N OFFSET, members VERSION VOTERS [LEARNERS], log N
+final class TraceCluster: ModelCluster {
+  private(set) var lines: [String] = []
+  private var reads: UInt64 = 0
+
+  init(nodes: Int) {
+    super.init(nodes: nodes, seed: 1)
+    entriesMax = 50
+    note = { [unowned self] replica, input, effects in
+      if case .sent = input, effects.isEmpty { return }
+      if input == .tick, effects.isEmpty { return }
+      lines.append("\(replica.rawValue) \(TraceText.input(input))")
+      lines += effects.map { "    \(TraceText.effect($0))" }
+    }
+  }
+
+  override func send(_ message: Message) { network.append(Flight(message: message, due: .max)) }
+
+  private func take(_ from: NodeID, _ to: NodeID) -> [Message] {
+    let taken = network.filter { $0.message.from == from && $0.message.to == to }.map(\.message)
+    network.removeAll { $0.message.from == from && $0.message.to == to }
+    return taken
+  }
+
+  func run(_ command: String) -> [String] {
+    lines = []
+    let words = command.split(separator: " ").map(String.init)
+    let numbers = words.dropFirst().compactMap { Int32($0) }
+    let replica = numbers.first.map { self[NodeID($0)] }
+    let second = numbers.dropFirst().first
+    let times = Int(second ?? 1)
+    switch (words.first, replica) {
+    case ("tick", let replica?): for _ in 0..<times { step(replica, .tick) }
+    case ("deliver", let replica?):
+      for message in take(replica.id, NodeID(second ?? 0)) {
+        step(self[message.to], .received(message))
+      }
+    case ("deliver", nil):
+      while !network.isEmpty {
+        let message = network.removeFirst().message
+        step(self[message.to], .received(message))
+      }
+    case ("drop", let replica?): _ = take(replica.id, NodeID(second ?? 0))
+    case ("flush", let replica?):
+      for _ in 0..<(second == nil ? replica.queue.count : times) {
+        for input in replica.flushOne() { step(replica, input) }
+      }
+    case ("append", let replica?): for _ in 0..<times { append(replica) }
+    case ("crash", let replica?): replica.isUp = false
+    case ("restart", let replica?): replica.restart(membership, seed: 2)
+    case ("lost", let replica?): step(replica, .peerLost(NodeID(second ?? 0)))
+    case ("transfer", let replica?): step(replica, .transfer(second.map { NodeID($0) }))
+    case ("read", let replica?):
+      reads += 1
+      step(replica, .read(reads))
+    case ("start", let replica?):
+      let offset = Offset(Int64(second ?? 0))
+      replica.order(.start(offset))
+      step(replica, .startAdvanced(offset))
+    case ("limit", _): entriesMax = Int(numbers.first ?? 1)
+    case ("members", _): change(words)
+    case ("log", let replica?): show(replica)
+    default: lines.append("?")
+    }
+    return lines + problems
+  }
+
+  /// Whoever believes to lead, whether it may or not.
+  private func append(_ replica: ModelReplica) {
+    let end = replica.log.end.offset + 1
+    replica.order(.append([ModelEntry(epoch: replica.raft.epoch, end: end, value: nextValue)]))
+    nextValue += 1
+    step(replica, .appended(replica.log.end))
+  }
+
+  private func change(_ words: [String]) {
+    let lists = words.dropFirst(2).map { $0.split(separator: ",").compactMap { Int32($0) } }
+    membership = Membership(
+      version: Int64(words[1]) ?? 0, voters: lists[0].map { NodeID($0) },
+      learners: lists.count > 1 ? lists[1].map { NodeID($0) } : [])
+    for replica in replicas { step(replica, .membership(membership)) }
+  }
+
+  private func show(_ replica: ModelReplica) {
+    let log = replica.log.entries.map {
+      ($0.value == nil ? "start " : "") + TraceText.position($0.position)
+    }
+    lines.append("    log \(log.joined(separator: ", "))")
+    lines.append(
+      "    durable \(TraceText.position(replica.raft.durable)), committed "
+        + TraceText.position(replica.raft.committed))
+  }
+}
+
+/// Each file in Data is a conversation: lines after `>` are commands, the others what must follow,
+/// to the letter. `MARTLET_REWRITE=1` writes what did, to be read as a diff.
+@Suite struct `Replicas in known trouble` {
+  static var files: [URL] {
+    let data = Bundle.module.resourceURL?.appendingPathComponent("Data")
+    let all = data.flatMap {
+      try? FileManager.default.contentsOfDirectory(at: $0, includingPropertiesForKeys: nil)
+    }
+    return (all ?? []).sorted { $0.path < $1.path }
+  }
+
+  @Test(arguments: files)
+  func `do what is written`(file: URL) throws {
+    let expected = try String(contentsOf: file, encoding: .utf8)
+    var cluster = TraceCluster(nodes: 3)
+    var found: [String] = []
+    for line in expected.split(separator: "\n", omittingEmptySubsequences: false) {
+      if line.hasPrefix("#") || line.isEmpty { found.append(String(line)) }
+      guard line.hasPrefix("> ") else { continue }
+      found.append(String(line))
+      if line.hasPrefix("> nodes ") {
+        cluster = TraceCluster(nodes: Int(line.dropFirst(8)) ?? 3)
+      } else {
+        found += cluster.run(String(line.dropFirst(2)))
+      }
+    }
+    let text = found.joined(separator: "\n")
+    if ProcessInfo.processInfo.environment["MARTLET_REWRITE"] == "1" {
+      let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Data/\(file.lastPathComponent)")
+      try text.write(to: source, atomically: true, encoding: .utf8)
+    }
+    #expect(text == expected)
+    #expect(cluster.problems == [])
+  }
+}
