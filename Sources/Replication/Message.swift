@@ -108,7 +108,8 @@ package enum AppendResponse: Equatable, Sendable {
   case rejected(previous: LogPosition, hint: LogPosition)
 }
 
-/// Begin anew: what the leader still has starts here.
+/// Begin anew: what the leader still has starts here, and everything before it is committed. The
+/// history is that of this prefix.
 package struct ResetRequest: Equatable, Sendable {
   package var start: LogPosition
   package var history: EpochHistory

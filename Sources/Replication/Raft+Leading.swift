@@ -103,14 +103,15 @@ extension Raft {
 
   private mutating func replicate(to peer: NodeID, into effects: inout [Effect]) {
     let (start, end) = (start, end)
-    let from = history.entries.last { $0.start <= start }?.epoch ?? .none
+    // What is committed there, and no more: an epoch may just have begun at the start.
+    let base = history.position(at: start)
     let options = options
     let effect: Effect?? = update(peer) { progress in
       guard !progress.isSending, !progress.isResetting else { return nil }
       if progress.next.offset < start {
         progress.isResetting = true
         progress.silentTicks = 0
-        return .sendReset(to: peer, LogPosition(epoch: from, offset: start))
+        return .sendReset(to: peer, base)
       }
       if progress.isProbing {
         guard !progress.isPaused else { return nil }

@@ -155,7 +155,7 @@ class ModelCluster {
     }
     resets.append(Array(replica.log.entries.prefix(count)))
     var history = EpochHistory()
-    for entry in replica.raft.history.entries where entry.start <= start.offset {
+    for entry in replica.raft.history.entries where entry.epoch <= start.epoch {
       history.begin(entry.epoch, at: entry.start)
     }
     let number = resets.count - 1

@@ -3,7 +3,7 @@ import Replication
 import Testing
 
 @Suite struct `Replicas in random trouble` {
-  @Test(arguments: 0..<500)
+  @Test(arguments: 0..<2000)
   func `agree on what was committed, lose none of it, and agree in the end`(seed: Int) {
     let cluster = ModelCluster(nodes: seed % 4 == 3 ? 5 : 3, seed: UInt64(seed))
     var random = SeededGenerator(seed: UInt64(seed) &+ 77)
@@ -43,7 +43,7 @@ import Testing
 
   /// Leaders come and go so often that little is written, and disks are slow: what matters here is
   /// who votes for whom, and what a leader may say of what others have written.
-  @Test(arguments: 0..<1000)
+  @Test(arguments: 0..<2000)
   func `survive leaders that hardly live`(seed: Int) {
     let cluster = ModelCluster(nodes: seed % 2 == 0 ? 3 : 5, seed: UInt64(seed) &+ 1000)
     var random = SeededGenerator(seed: UInt64(seed) &+ 2000)
