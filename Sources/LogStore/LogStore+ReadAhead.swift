@@ -82,12 +82,10 @@ extension LogStore {
       range =
         max(0, (range.lowerBound / regions - 1) * regions)..<min(end, looked.upperBound + regions)
     }
-    // Who finds where he begins goes through the log; it keeps the disk busy.
-    let goesThrough =
-      logs[slot].segments[index].reads?.block(at: range.lowerBound)?.isThere ?? false
     let (waits, isMissing) = read(range, slot, index, blocksMax)
     if !isMissing {
-      let ahead = waits.isEmpty || goesThrough ? ahead : min(1, ahead)
+      // Who finds all he asks for goes through the log; it keeps the disk busy.
+      let ahead = waits.isEmpty ? ahead : min(1, ahead)
       let block = blocks.blockBytes
       let next = (range.upperBound + block - 1) / block * block
       _ = read(next..<max(next, min(end, next + Int64(ahead) * block)), slot, index, ahead)
