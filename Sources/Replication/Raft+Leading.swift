@@ -51,6 +51,7 @@ struct Leadership: Sendable {
   var transfer: (target: NodeID, ticks: Int, isAsked: Bool)?
   var heartbeatTicks = 0
   var quorumTicks = 0
+  var isReady = false
 }
 
 extension Raft {
@@ -96,12 +97,13 @@ extension Raft {
 
   // MARK: Sending
 
-  private mutating func replicate(into effects: inout [Effect]) {
+  mutating func replicate(into effects: inout [Effect]) {
     guard case .leader(let leadership) = role else { return }
     for peer in leadership.peers.map(\.peer) { replicate(to: peer, into: &effects) }
   }
 
   private mutating func replicate(to peer: NodeID, into effects: inout [Effect]) {
+    guard isEpochDurable else { return }
     let (start, end) = (start, end)
     // What is committed there, and no more: an epoch may just have begun at the start.
     let base = history.position(at: start)
@@ -223,10 +225,15 @@ extension Raft {
       return leadership.peers.first { $0.peer == node }?.match ?? none
     }
     guard let reached, reached.epoch == epoch, reached > committed else { return }
-    let wasReady = isReady
     committed = reached
     effects.append(.committed(reached))
-    guard !wasReady else { return }
+    if !isReady { becomeReady(into: &effects) }
+  }
+
+  mutating func becomeReady(into effects: inout [Effect]) {
+    guard case .leader(var leadership) = role else { return }
+    leadership.isReady = true
+    role = .leader(leadership)
     effects.append(.ready(epoch))
     beginReads(into: &effects)
   }
@@ -264,7 +271,7 @@ extension Raft {
   }
 
   func beat(into effects: inout [Effect]) {
-    guard case .leader(let leadership) = role else { return }
+    guard isEpochDurable, case .leader(let leadership) = role else { return }
     for progress in leadership.peers {
       let known = min(committed, progress.match ?? LogPosition(epoch: .none, offset: .zero))
       effects.append(
