@@ -62,8 +62,7 @@ extension Raft {
   }
 
   private var peerStatus: [Status.Peer] {
-    guard case .leader(let leadership) = role else { return [] }
-    return leadership.peers.map { progress in
+    leadership.peers.map { progress in
       Status.Peer(
         node: progress.peer, isVoter: membership.voters.contains(progress.peer),
         match: progress.match, isActive: progress.isActive,

@@ -50,7 +50,7 @@ package struct Raft: Sendable {
     case follower(leader: NodeID?)
     case preCandidate(granted: [NodeID], refused: [NodeID])
     case candidate(granted: [NodeID], refused: [NodeID])
-    case leader(Leadership)
+    case leader
   }
 
   package let id: NodeID
@@ -64,6 +64,8 @@ package struct Raft: Sendable {
   package internal(set) var durable: LogPosition
   package internal(set) var committed: LogPosition
   var role = Role.follower(leader: nil)
+  /// Of a leader. Not inside the role, where a change of it would be a change of a copy.
+  var leadership = Leadership()
   /// The log is the leader's up to here, in this epoch.
   var verified: LogPosition?
   /// Who gets the vote when it is durable: there is one of each epoch at most.
@@ -111,9 +113,7 @@ package struct Raft: Sendable {
   }
 
   /// A leader that knows what is committed and has all of it.
-  package var isReady: Bool {
-    if case .leader(let leadership) = role { leadership.isReady } else { false }
-  }
+  package var isReady: Bool { isLeader && leadership.isReady }
 
   /// A crash cannot make this replica forget the epoch it is in.
   var isEpochDurable: Bool { durableVote.epoch >= epoch || durable.epoch >= epoch }
