@@ -33,6 +33,9 @@ extension Raft {
 
   private mutating func answerReads(into effects: inout [Effect]) {
     guard !leadership.reads.isEmpty else { return }
+    if plants(.readWithoutQuorum) {
+      leadership.reads.indices.forEach { leadership.reads[$0].context = 0 }
+    }
     let confirmed = membership.reached { node in
       if node == id { return leadership.context }
       return leadership.index(of: node).map { leadership.peers[$0].context } ?? 0
@@ -61,9 +64,12 @@ extension Raft {
   /// Asks the target to stand when it has everything.
   mutating func handOver(into effects: inout [Effect]) {
     guard let transfer = leadership.transfer, !transfer.isAsked,
-      let index = leadership.index(of: transfer.target), leadership.peers[index].match == end
+      let index = leadership.index(of: transfer.target),
+      leadership.peers[index].match == end || plants(.transferBehind)
     else { return }
     leadership.transfer?.isAsked = true
+    // To go on while the target stands would leave it behind.
+    leadership.transfer?.ticks = 0
     effects.append(message(.takeOver, to: transfer.target))
   }
 }
