@@ -204,8 +204,8 @@ extension Raft {
     effects.append(message(.voteResponse(response), to: promised.to))
   }
 
-  /// A connection broke. If it was the leader's, nobody waits for a timer; nor does a leader that is
-  /// left with less than a majority.
+  /// A connection broke. If it was the leader's, nobody waits for a timer; nor does a leader that
+  /// is left with less than a majority.
   mutating func lost(_ peer: NodeID, into effects: inout [Effect]) {
     if peer != id, !lostPeers.contains(peer) { lostPeers.append(peer) }
     if isStill, plants(.quietForTheDead) { return }
