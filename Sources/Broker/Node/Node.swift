@@ -335,7 +335,7 @@ package final class Node {
     case .readAhead(let read):
       fetches.wake(read)
       wakeSearches(read)
-    case .deleted, .checkpointed: break
+    case .deleted, .checkpointed, .voted: break
     }
   }
 
