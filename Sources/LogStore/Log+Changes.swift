@@ -116,7 +116,7 @@ extension Log {
     guard offset > logStart else { return [] }
     logStart = offset
     resolveDoubts(outside: offset..<Offset(.max))
-    epochs.dropBefore(offset)
+    epochs.trim(to: offset)
     isDirty = true
     var work: Work = []
     while segments.count > 1, segments[1].base <= offset {

@@ -239,7 +239,7 @@ extension StoreHarness.LogState {
   mutating func advanceStart(to offset: Int64) {
     start = offset
     batches.removeAll { StoreHarness.end(of: $0) <= offset }
-    if let keep = epochs.lastIndex(where: { $0.start.rawValue <= offset }) {
+    if let keep = epochs.lastIndex(where: { $0.start.rawValue < offset }) {
       epochs.removeFirst(keep)
       epochs[0].start = max(epochs[0].start, Offset(offset))
     }
