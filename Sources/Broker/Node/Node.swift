@@ -305,7 +305,7 @@ package final class Node {
 
   private func retain() {
     lastRetention = now
-    try? store.enforceRetention(now: wallNow)
+    try? store.enforceRetention(of: store.logIDs, now: wallNow)
     store.evictProducers(idleSince: wallNow - options.producerExpirationMilliseconds)
   }
 
