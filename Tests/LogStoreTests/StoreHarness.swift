@@ -236,12 +236,21 @@ final class StoreHarness {
   /// Hands what was added to the disk, and does one operation that is in flight, whichever.
   func turn() {
     store.flush(now: now)
+    if isTimed {
+      if let next = disk.nextTime { disk.advance(to: next).forEach(store.complete) }
+      noteOwnFrames(before: 0)
+      takeEvents()
+      return
+    }
     let ready = ready
     guard !ready.isEmpty else { return }
     store.complete(disk.step(ready[random.below(ready.count)]))
     noteOwnFrames(before: 0)
     takeEvents()
   }
+
+  /// The disk does what is due next, and not anything.
+  var isTimed = false
 
   /// Operations that are in flight and stay there for now.
   var holdsBack: (DiskOperation) -> Bool = { _ in false }
