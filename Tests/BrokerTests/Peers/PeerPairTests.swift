@@ -186,7 +186,8 @@ import Testing
     var pair = Self.pair(connects: false)
     _ = try stand(&pair, 100, .test(1, boot: 5))
     #expect(
-      refusal(&pair, opening(.bulk, 200, .test(1, boot: 4))) == "node 1 has been started again since")
+      refusal(&pair, opening(.bulk, 200, .test(1, boot: 4)))
+        == "node 1 has been started again since")
     #expect(
       refusal(&pair, opening(.bulk, 99, .test(1, boot: 5))) == "node 1 has connected again since")
     #expect(pair.isStanding)
@@ -250,7 +251,9 @@ import Testing
     var limit = SentenceLimit()
     #expect(limit.admit("a", now: 0) == "a")
     #expect(limit.admit("b", now: 0) == "b")
-    for now in stride(from: Int64(0), to: 10_000, by: 100) { #expect(limit.admit("a", now: now) == nil) }
+    for now in stride(from: Int64(0), to: 10_000, by: 100) {
+      #expect(limit.admit("a", now: now) == nil)
+    }
     #expect(limit.admit("a", now: 10_000) == "a (and 100 times since it was last said)")
     #expect(limit.admit("b", now: 10_000) == "b")
   }
