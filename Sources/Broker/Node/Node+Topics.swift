@@ -102,12 +102,13 @@ extension Node {
         .metadata(number), makesSpace: records.allSatisfy(\.makesSpace))
     case .reply(let token, let response): reply(token, response)
     case .askAgain(let token, let request, let version): submit(request, version, token)
-    case .createPartition(let topic, let id, let index, _, let options):
+    case .createPartition(let topic, let id, let index, _, let options, _):
       make(PartitionToMake(topic: topic, id: id, index: index, options: options))
     case .deletePartition(let topic, let id, let index): delete(topic, id, index)
     case .configChanged(let name, _): reconfigure(name)
     case .brokerConfigChanged:
       for name in controller.state.names { reconfigure(name) }
+    case .nodeRegistered, .membershipChanged: break
     }
   }
 

@@ -59,13 +59,17 @@ package struct Controller: Sendable {
     /// Submit this request once more, after the effects before this one: topics it asks for were
     /// created, and it can be answered as soon as they have leaders.
     case askAgain(ReplyToken, ControllerRequest, version: Int16)
-    /// A partition exists from here on; it is for the brokers among `replicas` to make its log.
+    /// A partition exists from here on; it is for the nodes of `membership` to make its log.
     case createPartition(
-      topic: String, id: UUID16, index: Int32, replicas: [Int32], options: LogOptions)
+      topic: String, id: UUID16, index: Int32, replicas: [Int32], options: LogOptions,
+      membership: GroupMembership)
     case deletePartition(topic: String, id: UUID16, index: Int32)
     case configChanged(topic: String, id: UUID16)
     /// The broker's settings changed, and with them what topics fall back on.
     case brokerConfigChanged
+    /// A node made itself known, or is another incarnation or elsewhere.
+    case nodeRegistered(RegisteredNode)
+    case membershipChanged(GroupKey, GroupMembership)
   }
 
   /// Requests that may wait for the metadata log.
@@ -308,16 +312,22 @@ package struct Controller: Sendable {
       effects.append(.configChanged(topic: topic.name, id: topic.id))
     case .brokerConfigured(let node):
       if node == nil || node == nodeId { effects.append(.brokerConfigChanged) }
+    case .nodeRegistered(let node): effects.append(.nodeRegistered(node))
+    case .membershipChanged(let group, let membership):
+      effects.append(.membershipChanged(group, membership))
+    case .reassigned: break
     }
   }
 
   private func announce(_ topic: TopicState, from first: Int32, into effects: inout [Effect]) {
     let options = config(of: topic).logOptions
     for index in first..<topic.partitionsCount {
+      guard let membership = state.membership(of: topic.id, index) else { continue }
       effects.append(
         .createPartition(
           topic: topic.name, id: topic.id, index: index,
-          replicas: Array(topic.replicas(ofPartition: index)), options: options))
+          replicas: Array(topic.replicas(ofPartition: index)), options: options,
+          membership: membership))
     }
   }
 

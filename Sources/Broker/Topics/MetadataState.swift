@@ -16,7 +16,19 @@ package struct MetadataState: Equatable, Sendable {
   /// Partitions of all topics.
   package private(set) var partitionsCount = 0
 
-  private var topics: [String: TopicState] = [:]
+  /// Nodes that made themselves known, ascending.
+  package internal(set) var nodes: [RegisteredNode] = []
+  /// Where a partition is to be, by what was asked for and is not done.
+  package internal(set) var reassignments: [GroupKey: [Int32]] = [:]
+
+  // The next five are of `MetadataState+Groups`.
+  /// Of `nodes`, as one array that topics share.
+  var incarnations: [NodeIncarnation] = []
+  var firstIncarnations: [Int32: UInt64] = [:]
+  var births: [UUID16: [Birth]] = [:]
+  /// Those that are not what a partition is made with.
+  var memberships: [GroupKey: GroupMembership] = [:]
+  var topics: [String: TopicState] = [:]
   private var namesById: [UUID16: String] = [:]
   /// By `TopicName.collisionKey`.
   private var namesByKey: [String: String] = [:]
@@ -66,6 +78,9 @@ package struct MetadataState: Equatable, Sendable {
     case topicDeleted(TopicState)
     case topicConfigured(TopicState)
     case brokerConfigured(node: Int32?)
+    case nodeRegistered(RegisteredNode)
+    case membershipChanged(GroupKey, GroupMembership)
+    case reassigned(GroupKey)
   }
 
   /// Takes one record in. If it throws, nothing has changed.
@@ -112,6 +127,9 @@ package struct MetadataState: Equatable, Sendable {
     case .transactionalIdGone(let transactionalId):
       producers[transactionalId] = nil
       return .none
+    case .nodeRegistered(let node): return register(node)
+    case .membershipChanged(let group, let membership): return try change(group, membership)
+    case .reassigned(let group, let target): return try reassign(group, target)
     }
   }
 
@@ -128,6 +146,7 @@ package struct MetadataState: Equatable, Sendable {
     namesByKey[key] = topic.name
     names.insert(topic.name, at: place(of: topic.name))
     partitionsCount += Int(topic.partitionsCount)
+    noteBirth(topic.id, from: 0)
     return .topicCreated(topic)
   }
 
@@ -143,6 +162,7 @@ package struct MetadataState: Equatable, Sendable {
     topic.replicas += replicas
     topics[topic.name] = topic
     partitionsCount += replicas.count / topic.replicationFactor
+    noteBirth(id, from: first)
     return .partitionsAdded(topic, first: first)
   }
 
@@ -153,6 +173,7 @@ package struct MetadataState: Equatable, Sendable {
     namesByKey[TopicName.collisionKey(topic.name)] = nil
     names.remove(at: place(of: topic.name))
     partitionsCount -= Int(topic.partitionsCount)
+    forgetGroups(of: topic)
     return topic
   }
 
@@ -169,7 +190,8 @@ package struct MetadataState: Equatable, Sendable {
 }
 
 extension MetadataState {
-  /// Records that add up to this state, in one order however it came about.
+  /// Records that add up to this state, but for who is in which group, in one order however it came
+  /// about.
   var records: [MetadataRecord] {
     var records: [MetadataRecord] = []
     if let clusterId { records.append(.clusterIdentified(clusterId)) }
@@ -179,6 +201,7 @@ extension MetadataState {
     for (node, configs) in nodeConfigs.sorted(by: { $0.key < $1.key }) {
       records.append(.brokerConfigured(node: node, configs))
     }
+    for node in nodes { records.append(.nodeRegistered(node)) }
     for name in names {
       if let topic = topics[name] { records.append(.topicCreated(topic)) }
     }
