@@ -18,7 +18,9 @@ package import LogStore
 //     `state`, and everyone who waited is told.
 // (4) A record means the same on every node: what depends on a node's own settings (the default
 //     number of partitions) is in the record, not in how it is applied.
-// (5) Producer ids are handed out of blocks taken by a record. What a node had left of its block
+// (5) Only the leader of group 0 decides. What a node decided that does not lead any more may be in
+//     the log all the same; it is then taken in like another node's.
+// (6) Producer ids are handed out of blocks taken by a record. What a node had left of its block
 //     when it stopped is never handed out.
 package struct Controller: Sendable {
   /// What the controller is told.
@@ -28,6 +30,13 @@ package struct Controller: Sendable {
     case committed([MetadataRecord])
     /// Appends that were not reported committed may never be; whoever waits gets this code.
     case appendsLost(ErrorCode)
+    /// This node leads group 0, and all that is committed was told.
+    case lead
+    /// It does not any more; whoever waits gets this code.
+    case resign(ErrorCode)
+    /// The metadata log begins anew here: this is what all before it adds up to. A node that leads
+    /// is never told that.
+    case snapshot(MetadataState)
   }
 
   /// A request with all it takes to answer it.
@@ -86,6 +95,8 @@ package struct Controller: Sendable {
   package let nodeId: Int32
   /// The settings of this node's file.
   package let file: ConfigValues
+  /// (5)
+  package private(set) var isLeading: Bool
   /// What is in force.
   package private(set) var state: MetadataState
   /// (1)
@@ -124,7 +135,7 @@ package struct Controller: Sendable {
   /// `snapshot` is what the metadata log before the first record to be loaded adds up to. Fails if
   /// `file` has a setting that there is not, or a value it cannot have.
   package init(
-    nodeId: Int32, file: [(String, String)] = [],
+    nodeId: Int32, file: [(String, String)] = [], isLeading: Bool = true,
     snapshot: MetadataState = MetadataState()
   ) throws(ConfigFault) {
     var values = ConfigValues()
@@ -135,6 +146,7 @@ package struct Controller: Sendable {
       values[name] = try definition.canonical(value)
     }
     self.nodeId = nodeId
+    self.isLeading = isLeading
     self.file = values
     state = snapshot
     decided = snapshot
@@ -185,12 +197,30 @@ package struct Controller: Sendable {
     }
   }
 
+  /// Whether it takes the controller to answer: all else every node answers from what it has.
+  package func needsController(_ request: ControllerRequest, version: Int16) -> Bool {
+    switch request {
+    case .metadata(let request): wantsCreation(request, version)
+    case .describeCluster, .describeConfigs: false
+    case .createTopics, .deleteTopics, .createPartitions, .alterConfigs,
+      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .ensureInternalTopic:
+      true
+    }
+  }
+
   package mutating func step(_ input: Input, into effects: inout [Effect]) {
     switch input {
     case .request(let submission): take(submission, into: &effects)
     case .committed(let records):
       for record in records { commit(record, into: &effects) }
     case .appendsLost(let code): drop(code, into: &effects)
+    case .lead:
+      precondition(appends.isEmpty, "who does not lead has nothing under way")
+      isLeading = true
+    case .resign(let code):
+      isLeading = false
+      drop(code, into: &effects)
+    case .snapshot(let snapshot): take(snapshot, into: &effects)
     }
   }
 
@@ -203,6 +233,10 @@ package struct Controller: Sendable {
     let token = submission.token
     if let response = answer(submission) {
       effects.append(.reply(token, response))
+      return
+    }
+    guard isLeading else {
+      effects.append(.reply(token, submission.request.refusedForNow(.notController)))
       return
     }
     guard waitingCount < Self.waitingMax else {
@@ -231,9 +265,9 @@ package struct Controller: Sendable {
 
   /// Answers that need no decision: they come from what is in force.
   private func answer(_ submission: Submission) -> ControllerResponse? {
+    guard !needsController(submission.request, version: submission.version) else { return nil }
     switch submission.request {
     case .metadata(let request):
-      guard !wantsCreation(request, submission.version) else { return nil }
       return .metadata(metadata(request, version: submission.version, on: submission.cluster))
     case .describeCluster(let request):
       return .describeCluster(describeCluster(request, on: submission.cluster))
@@ -312,7 +346,12 @@ package struct Controller: Sendable {
       effects.append(.configChanged(topic: topic.name, id: topic.id))
     case .brokerConfigured(let node):
       if node == nil || node == nodeId { effects.append(.brokerConfigChanged) }
-    case .nodeRegistered(let node): effects.append(.nodeRegistered(node))
+    case .nodeRegistered(let node, let opened):
+      effects.append(.nodeRegistered(node))
+      for group in opened {
+        guard let membership = state.membership(of: group) else { continue }
+        effects.append(.membershipChanged(group, membership))
+      }
     case .membershipChanged(let group, let membership):
       effects.append(.membershipChanged(group, membership))
     case .reassigned: break
@@ -348,12 +387,29 @@ package struct Controller: Sendable {
     // The block may be one of the records that were lost.
     producerIdsLeft = 0..<0
     for waiting in lost.flatMap(\.waiting) {
-      effects.append(.reply(waiting.token, waiting.request.refused(code, nil)))
+      effects.append(.reply(waiting.token, waiting.request.refusedForNow(code)))
     }
+  }
+
+  private mutating func take(_ snapshot: MetadataState, into effects: inout [Effect]) {
+    precondition(!isLeading && appends.isEmpty, "who leads has the whole log")
+    let changes = state.changes(to: snapshot, on: nodeId)
+    state = snapshot
+    decided = snapshot
+    for change in changes { announce(change, into: &effects) }
   }
 }
 
 extension ControllerRequest {
+  /// As `refused`, in a way that makes the client come again. NOT_CONTROLLER does with those that
+  /// look for the controller; the others know codes of their own.
+  fileprivate func refusedForNow(_ code: ErrorCode) -> ControllerResponse {
+    switch self {
+    case .metadata, .initProducerId: refused(code == .notController ? busyCode : code, nil)
+    default: refused(code, nil)
+    }
+  }
+
   /// What makes a client try again.
   fileprivate var busyCode: ErrorCode {
     switch self {

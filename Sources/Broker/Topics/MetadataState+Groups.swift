@@ -67,9 +67,28 @@ extension MetadataState {
     } else {
       nodes.insert(node, at: index)
     }
-    if firstIncarnations[node.id] == nil { firstIncarnations[node.id] = node.incarnation }
+    var open: [GroupKey] = []
+    if firstIncarnations[node.id] == nil {
+      open = groups.filter { isOpen($0, node.id) }
+      firstIncarnations[node.id] = node.incarnation
+    }
     incarnations = nodes.map(\.current)
-    return .nodeRegistered(node)
+    return .nodeRegistered(node, opened: open)
+  }
+
+  /// All that have members: group 0 first, then partitions by the name of their topic.
+  var groups: [GroupKey] {
+    [.metadata]
+      + names.compactMap { topics[$0] }.flatMap { topic in
+        topic.partitions.map { GroupKey(topic: topic.id, partition: $0) }
+      }
+  }
+
+  private func isOpen(_ group: GroupKey, _ node: Int32) -> Bool {
+    guard let membership = membership(of: group),
+      let member = membership.voter(node) ?? membership.learner(node)
+    else { return false }
+    return member.incarnation == 0
   }
 
   /// The topic got partitions, from `first` on.
@@ -111,6 +130,8 @@ extension MetadataState {
       let voters = membership(of: group)?.voters, voters.map(\.node) == done.sorted()
     {
       // The voters are those that were asked for: what was asked for is what there is.
+      placement.remove(topic.replicas(ofPartition: group.partition))
+      placement.add(done[...])
       topic.set(done, ofPartition: group.partition)
       topics[topic.name] = topic
     }
@@ -222,7 +243,10 @@ extension MetadataState {
       }
       for _ in 0..<(try fields.count(ofSize: 2)) {
         let index = try fields.varint(0...topic.partitionsCount - 1, "partition")
-        topic.otherwise[index] = try fields.replicas()
+        let replicas = try fields.replicas()
+        placement.remove(topic.replicas(ofPartition: index))
+        placement.add(replicas[...])
+        topic.otherwise[index] = replicas
         topics[name] = topic
       }
     }

@@ -21,6 +21,9 @@ package struct MetadataState: Equatable, Sendable {
   /// Where a partition is to be, by what was asked for and is not done.
   package internal(set) var reassignments: [GroupKey: [Int32]] = [:]
 
+  /// How the partitions are spread.
+  var placement = Placement()
+
   // The next five are of `MetadataState+Groups`.
   /// Of `nodes`, as one array that topics share.
   var incarnations: [NodeIncarnation] = []
@@ -78,7 +81,8 @@ package struct MetadataState: Equatable, Sendable {
     case topicDeleted(TopicState)
     case topicConfigured(TopicState)
     case brokerConfigured(node: Int32?)
-    case nodeRegistered(RegisteredNode)
+    /// The groups are those in which it was not said which incarnation of the node: it is now.
+    case nodeRegistered(RegisteredNode, opened: [GroupKey])
     case membershipChanged(GroupKey, GroupMembership)
     case reassigned(GroupKey)
   }
@@ -146,6 +150,7 @@ package struct MetadataState: Equatable, Sendable {
     namesByKey[key] = topic.name
     names.insert(topic.name, at: place(of: topic.name))
     partitionsCount += Int(topic.partitionsCount)
+    placement.add(topic)
     noteBirth(topic.id, from: 0)
     return .topicCreated(topic)
   }
@@ -162,6 +167,7 @@ package struct MetadataState: Equatable, Sendable {
     topic.replicas += replicas
     topics[topic.name] = topic
     partitionsCount += replicas.count / topic.replicationFactor
+    placement.add(topic, from: first)
     noteBirth(id, from: first)
     return .partitionsAdded(topic, first: first)
   }
@@ -173,6 +179,7 @@ package struct MetadataState: Equatable, Sendable {
     namesByKey[TopicName.collisionKey(topic.name)] = nil
     names.remove(at: place(of: topic.name))
     partitionsCount -= Int(topic.partitionsCount)
+    placement.remove(topic)
     forgetGroups(of: topic)
     return topic
   }

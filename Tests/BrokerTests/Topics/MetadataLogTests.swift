@@ -264,7 +264,7 @@ private struct RandomRequests {
           ReplyToken(3),
           .initProducerId(
             .with {
-              $0.errorCode = .notController
+              $0.errorCode = .coordinatorLoadInProgress
               $0.producerEpoch = -1
             })),
       ])
