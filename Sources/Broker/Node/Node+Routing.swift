@@ -70,6 +70,19 @@ extension Node {
         .incrementalAlterConfigs(try frame.decode(IncrementalAlterConfigsRequest.self)), request)
     case .initProducerId:
       ask(.initProducerId(try frame.decode(InitProducerIdRequest.self)), request)
+    case .electLeaders: ask(.electLeaders(try frame.decode(ElectLeadersRequest.self)), request)
+    case .alterPartitionReassignments:
+      ask(
+        .alterPartitionReassignments(try frame.decode(AlterPartitionReassignmentsRequest.self)),
+        request)
+    case .listPartitionReassignments:
+      ask(
+        .listPartitionReassignments(try frame.decode(ListPartitionReassignmentsRequest.self)),
+        request)
+    case .describeQuorum:
+      ask(.describeQuorum(try frame.decode(DescribeQuorumRequest.self)), request)
+    case .describeTopicPartitions:
+      ask(.describeTopicPartitions(try frame.decode(DescribeTopicPartitionsRequest.self)), request)
     default: answer(request, .close("\(frame.api) is not served here"))
     }
   }

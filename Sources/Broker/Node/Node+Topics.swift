@@ -80,7 +80,7 @@ extension Node {
     let submission = Controller.Submission(
       body, version: version, token: token,
       freshIds: (0..<controller.freshIdsCount(body, version: version)).map { _ in freshUUID() },
-      cluster: clusterView)
+      cluster: clusterView, quorum: quorum)
     step(.request(submission))
   }
 
@@ -108,7 +108,7 @@ extension Node {
     case .configChanged(let name, _): reconfigure(name)
     case .brokerConfigChanged:
       for name in controller.state.names { reconfigure(name) }
-    case .nodeRegistered, .membershipChanged: break
+    case .nodeRegistered, .membershipChanged, .transferLeadership: break
     }
   }
 
@@ -161,6 +161,11 @@ extension Node {
     case .alterConfigs(let body): reply(request, body)
     case .incrementalAlterConfigs(let body): reply(request, body)
     case .initProducerId(let body): reply(request, body)
+    case .electLeaders(let body): reply(request, body)
+    case .alterPartitionReassignments(let body): reply(request, body)
+    case .listPartitionReassignments(let body): reply(request, body)
+    case .describeQuorum(let body): reply(request, body)
+    case .describeTopicPartitions(let body): reply(request, body)
     case .done: break
     }
   }
@@ -279,6 +284,16 @@ extension Node {
   }
 
   // MARK: View
+
+  private var quorum: QuorumStatus? {
+    guard let bounds = try? store.bounds(of: metadataLog) else { return nil }
+    return QuorumStatus(
+      leader: options.id, epoch: bounds.epoch.rawValue,
+      highWatermark: bounds.highWatermark.rawValue,
+      voters: [
+        .init(NodeIncarnation(node: options.id, incarnation: 0), logEnd: bounds.end.rawValue)
+      ])
+  }
 
   private var clusterView: ClusterView {
     let node = options.id

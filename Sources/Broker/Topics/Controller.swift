@@ -37,6 +37,10 @@ package struct Controller: Sendable {
     /// The metadata log begins anew here: this is what all before it adds up to. A node that leads
     /// is never told that.
     case snapshot(MetadataState)
+    /// Who leads a group, as it is heard; nil while nobody does.
+    case leaderReported(GroupKey, Int32?)
+    /// Milliseconds of a clock that only goes forward.
+    case tick(now: Int64)
   }
 
   /// A request with all it takes to answer it.
@@ -47,16 +51,19 @@ package struct Controller: Sendable {
     /// As many ids as `freshIdsCount` says that were never used, none of them zero.
     package var freshIds: [UUID16]
     package var cluster: ClusterView
+    /// Only where this node leads group 0.
+    package var quorum: QuorumStatus?
 
     package init(
       _ request: ControllerRequest, version: Int16, token: ReplyToken, freshIds: [UUID16] = [],
-      cluster: ClusterView
+      cluster: ClusterView, quorum: QuorumStatus? = nil
     ) {
       self.request = request
       self.version = version
       self.token = token
       self.freshIds = freshIds
       self.cluster = cluster
+      self.quorum = quorum
     }
   }
 
@@ -79,6 +86,8 @@ package struct Controller: Sendable {
     /// A node made itself known, or is another incarnation or elsewhere.
     case nodeRegistered(RegisteredNode)
     case membershipChanged(GroupKey, GroupMembership)
+    /// Whoever leads the group is to hand over.
+    case transferLeadership(GroupKey, to: Int32)
   }
 
   /// Requests that may wait for the metadata log.
@@ -105,6 +114,7 @@ package struct Controller: Sendable {
   private var waitingCount = 0
   /// Producer ids that were taken and not handed out yet.
   var producerIdsLeft: Range<Int64> = 0..<0
+  var elections = Elections()
 
   private struct Append: Sendable {
     var records: [MetadataRecord]
@@ -192,7 +202,9 @@ package struct Controller: Sendable {
     case .createTopics(let request): request.topics.count
     case .ensureInternalTopic: 1
     case .describeCluster, .describeConfigs, .deleteTopics, .createPartitions, .alterConfigs,
-      .incrementalAlterConfigs, .initProducerId, .identifyCluster:
+      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .electLeaders,
+      .alterPartitionReassignments, .listPartitionReassignments, .describeQuorum,
+      .describeTopicPartitions:
       0
     }
   }
@@ -201,9 +213,13 @@ package struct Controller: Sendable {
   package func needsController(_ request: ControllerRequest, version: Int16) -> Bool {
     switch request {
     case .metadata(let request): wantsCreation(request, version)
-    case .describeCluster, .describeConfigs: false
+    // The quorum is known where group 0 is led.
+    case .describeQuorum: !isLeading
+    case .describeCluster, .describeConfigs, .describeTopicPartitions, .listPartitionReassignments:
+      false
     case .createTopics, .deleteTopics, .createPartitions, .alterConfigs,
-      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .ensureInternalTopic:
+      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .ensureInternalTopic,
+      .electLeaders, .alterPartitionReassignments:
       true
     }
   }
@@ -220,7 +236,11 @@ package struct Controller: Sendable {
     case .resign(let code):
       isLeading = false
       drop(code, into: &effects)
+      elections.drop(code, into: &effects)
     case .snapshot(let snapshot): take(snapshot, into: &effects)
+    case .leaderReported(let group, let leader):
+      elections.reported(group, leader, into: &effects)
+    case .tick(let now): elections.tick(now, into: &effects)
     }
   }
 
@@ -239,11 +259,14 @@ package struct Controller: Sendable {
       effects.append(.reply(token, submission.request.refusedForNow(.notController)))
       return
     }
-    guard waitingCount < Self.waitingMax else {
+    guard waitingCount + elections.open.count < Self.waitingMax else {
       let refusal = submission.request.refused(
         submission.request.busyCode, "Too many requests wait for the metadata log; try again.")
       effects.append(.reply(token, refusal))
       return
+    }
+    if case .electLeaders(let request) = submission.request {
+      return elect(request, submission, into: &effects)
     }
     let decision = decide(submission)
     let waiting = Waiting(
@@ -273,8 +296,15 @@ package struct Controller: Sendable {
       return .describeCluster(describeCluster(request, on: submission.cluster))
     case .describeConfigs(let request):
       return .describeConfigs(describeConfigs(request))
+    case .listPartitionReassignments(let request):
+      return .listPartitionReassignments(listReassignments(request))
+    case .describeQuorum(let request):
+      return .describeQuorum(describeQuorum(request, submission))
+    case .describeTopicPartitions(let request):
+      return .describeTopicPartitions(describeTopicPartitions(request, on: submission.cluster))
     case .createTopics, .deleteTopics, .createPartitions, .alterConfigs,
-      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .ensureInternalTopic:
+      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .ensureInternalTopic,
+      .electLeaders, .alterPartitionReassignments:
       return nil
     }
   }
@@ -290,7 +320,9 @@ package struct Controller: Sendable {
     case .initProducerId(let request): decide(request, version: submission.version)
     case .identifyCluster(let id): decideIdentity(id)
     case .ensureInternalTopic(let name): decideInternalTopic(name, submission)
-    case .describeCluster, .describeConfigs:
+    case .alterPartitionReassignments(let request): decide(request, on: submission.cluster)
+    case .describeCluster, .describeConfigs, .listPartitionReassignments, .describeQuorum,
+      .describeTopicPartitions, .electLeaders:
       preconditionFailure("reads are answered, not decided")
     }
   }
