@@ -49,7 +49,6 @@ private struct ModelCluster {
   var nextIncarnation: UInt64 = 100
   var now: Int64 = 0
   var notices: [String] = []
-  var isHealthy = true
 
   init(seed: UInt64) throws {
     random = SeededGenerator(seed: seed)
@@ -348,12 +347,14 @@ private struct ModelCluster {
       }
   }
 
-  /// Its only replica went with a disk.
+  /// Its only replica went with a disk, or is damaged.
   func isLost(_ key: GroupKey) -> Bool {
     guard let now = controller.state.membership(of: key), now.voters.count == 1 else {
       return false
     }
-    return nodes[now.voters[0].node]?.incarnation != now.voters[0].incarnation
+    let node = nodes[now.voters[0].node]
+    return node?.incarnation != now.voters[0].incarnation
+      || node?.replicas[key]?.isDamaged == true
   }
 
   mutating func turn() {
@@ -379,10 +380,10 @@ private struct ModelCluster {
   @Test(arguments: 0..<60 as Range<UInt64>)
   func `comes to what it is to be, and loses nothing on the way`(seed: UInt64) throws {
     var cluster = try ModelCluster(seed: seed)
-    for turn in 0..<600 {
+    for turn in 0..<800 {
       cluster.turn()
       if turn > 20, cluster.random.oneIn(6) { cluster.fault() }
-      if cluster.random.oneIn(12) { cluster.reassign() }
+      if cluster.random.oneIn(30) { cluster.reassign() }
     }
     for id in cluster.ids { cluster.revive(id) }
     var turns = 0
