@@ -58,6 +58,7 @@ let package = Package(
     module("Platform", ["CLinux"]),
     module("LogStore", ["Bytes", "Records", "Platform"]),
     module("Replication", ["Bytes"]),
+    module("Checks", ["Bytes"]),
     module("KafkaWire", ["Bytes"]),
     module("JSON", []),
     module("ConnectData", ["JSON"]),
@@ -81,6 +82,7 @@ let package = Package(
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
     tests("BytesTests", ["Bytes"]),
+    tests("ChecksTests", ["Bytes", "Checks"]),
     tests("RecordsTests", ["Bytes", "Records"], resources: [.copy("Data")]),
     tests("LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
     tests("ReplicationTests", ["Bytes", "Replication"], resources: [.copy("Data")]),
@@ -103,6 +105,8 @@ let package = Package(
         "Broker", "Capture", "Client", "Demo", "JSON", "Pipeline", "Platform", "Processors", "YAML",
       ],
       swiftSettings: production),
+    .executableTarget(
+      name: "martlet-check", dependencies: ["Checks"], swiftSettings: production),
     .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 
