@@ -22,7 +22,7 @@ package struct HistoryReport: Sendable {
     package var count: Int
     /// Without an acknowledgement, whether a majority was well or not.
     package var longest: UInt64
-    /// Sorted: with a majority well, of the gaps in which such a fault began.
+    /// Sorted: for each fault and partition the longest gap, counted while a majority was well.
     package var failovers: [UInt64]
 
     init(kind: String, _ figures: Availability.Kind) {

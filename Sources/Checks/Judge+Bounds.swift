@@ -6,19 +6,18 @@ extension Judge {
   private static var namedErrors: ClosedRange<Int32> { 0...133 }
 
   func gapEnded(_ partition: PartitionState) {
-    let kinds = availability.kindsNow
-    let gap = availability.acknowledged(partition.number, time)
-    judge(gap, partition.number, kinds)
+    judge(availability.acknowledged(partition.number, time), partition.number)
   }
 
   func finishGaps() {
-    for (partition, gap) in availability.openGaps(time) {
-      judge(gap, partition, availability.kindsNow)
+    for (partition, gap) in availability.endOpenGaps(time) {
+      judge(gap, partition)
     }
   }
 
-  private func judge(_ gap: UInt64, _ partition: Int32, _ kinds: [String]) {
+  private func judge(_ gap: UInt64, _ partition: Int32) {
     guard let bound = options.longestGapMax, gap > bound else { return }
+    let kinds = availability.kindsNow
     violated(.isAvailable, partition, events: [availability.lastFaultEvent]) {
       "nothing is acknowledged for \(gap / 1_000_000) ms with a majority well"
         + (kinds.isEmpty ? "" : ", while there is " + kinds.joined(separator: ", "))
