@@ -108,6 +108,10 @@ let package = Package(
     .executableTarget(
       name: "martlet-check", dependencies: ["Checks"], swiftSettings: production),
     .executableTarget(
+      name: "replica-reader",
+      dependencies: ["Bytes", "CZlib", "Checks", "LogStore", "Platform", "Records"],
+      path: "Tests/Chaos/ReplicaReader", swiftSettings: strict),
+    .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 
     tests(

@@ -7,11 +7,12 @@ from network import CLIENTS
 
 
 class Fault:
-    """`nodes` are those that it takes away: what remains must still answer if it is a majority."""
+    """`nodes` are what it is done to, and `away` those that it takes away: the others, if they are a majority, must still
+    answer."""
 
     name = ""
-    # Whether one node alone survives it without losing what was acknowledged.
-    one_node = True
+    # With fewer nodes it is not possible, or what was acknowledged may be lost by it.
+    nodes_min = 1
     needs_power = False
 
     def __init__(self, cluster, dice):
@@ -19,6 +20,10 @@ class Fault:
         self.dice = dice
         self.node = dice.choice(cluster.nodes)
         self.nodes = [self.node]
+
+    @property
+    def away(self):
+        return self.nodes
 
     def begin(self):
         raise NotImplementedError
@@ -152,11 +157,59 @@ class Partition(Fault):
             self.cluster.network.mend(*pair)
 
 
+class PauseAndKill(Fault):
+    """A node sleeps while another dies; it wakes up to a world in which it may lead no more."""
+
+    name = "pause-kill"
+    nodes_min = 2
+
+    def __init__(self, cluster, dice):
+        super().__init__(cluster, dice)
+        self.nodes = dice.sample(cluster.nodes, 2)
+
+    def begin(self):
+        sleeper, victim = self.nodes
+        sleeper.pause()
+        self.cluster.wait(self.dice.uniform(0, 1))
+        victim.kill()
+        self.cluster.wait(self.dice.uniform(0, 0.5))
+        sleeper.resume()
+
+    def undo(self):
+        self.nodes[1].start()
+
+
+class PowerAndPartition(Power):
+    """A node that has acknowledged is cut off, while the power of another fails."""
+
+    name = "power-partition"
+    nodes_min = 3
+
+    def __init__(self, cluster, dice):
+        super().__init__(cluster, dice)
+        self.alone = Partition(cluster, dice)
+        self.nodes = [dice.choice([node for node in cluster.nodes if node is not self.alone.node])]
+
+    def begin(self):
+        self.alone.begin()
+        super().begin()
+
+    def undo(self):
+        if self.dice.random() < 0.5:
+            self.alone.undo()
+        super().undo()
+        self.alone.undo()
+
+    @property
+    def away(self):
+        return [*self.nodes, self.alone.node]
+
+
 class BitFlip(Fault):
     """One bit of one file of a node that does not run."""
 
     name = "flip"
-    one_node = False
+    nodes_min = 3
 
     def begin(self):
         self.node.kill()
@@ -178,7 +231,7 @@ class Rollback(Fault):
     """A node's files are those of a while ago. Its votes are gone with them: more than a crash may do."""
 
     name = "rollback"
-    one_node = False
+    nodes_min = 3
 
     def begin(self):
         self.node.kill()
@@ -197,7 +250,8 @@ class Rollback(Fault):
 ALL = {
     fault.name: fault
     for fault in (
-        Kill, Restart, Pause, Power, PowerOfAll, FullDisk, SlowDisk, FailingFlushes, Partition, BitFlip, Rollback)
+        Kill, Restart, Pause, Power, PowerOfAll, FullDisk, SlowDisk, FailingFlushes, Partition, PauseAndKill,
+        PowerAndPartition, BitFlip, Rollback)
 }
 # A node that forgets its votes breaks what Raft stands on: only who asks for it has it.
 USUAL = [name for name in ALL if name != "rollback"]
@@ -219,8 +273,8 @@ class Trouble:
         if self.dice.random() >= 0.25:
             for _ in range(self.dice.choice([1, 1, 2])):
                 fault = self.dice.choice(self.kinds)(self.cluster, self.dice)
-                busy = {node for _, other in faults for node in other.nodes}
-                if busy & set(fault.nodes):
+                busy = {node for _, other in faults for node in other.away}
+                if busy & set(fault.away):
                     continue
                 self.begin(fault, faults)
                 wait(self.dice.uniform(0, 0.5))
@@ -235,7 +289,7 @@ class Trouble:
 
     def begin(self, fault, faults):
         self.number += 1
-        self.history.note(0, "fault", id=self.number, text=fault.name, nodes=[node.number for node in fault.nodes])
+        self.history.note(0, "fault", id=self.number, text=fault.name, nodes=[node.number for node in fault.away])
         self.history.flush()
         fault.begin()
         faults.append((self.number, fault))
