@@ -150,6 +150,8 @@ class Run:
         note(0, "limits", **LIMITS)
         for partition in range(options.partitions):
             note(0, "name", of="partition", number=partition, text=f"{TOPIC}-{partition}")
+        for number, group in ((1, "readers"), (2, "generations")):
+            note(0, "name", of="group", number=number, text=group)
         self.history.flush()
         for node in cluster.nodes:
             node.start()
@@ -159,6 +161,8 @@ class Run:
             self.add("writer", process, {**writer, "idempotent": idempotent})
         for process in (10000, 11000):
             self.add("member", process, {})
+        for process in (12000, 13000):
+            self.add("generations", process, {})
         self.add("reader", 20000, {})
         self.add("asker", 30000, {"nodes": {node.number: node.address for node in cluster.nodes}})
         self.goes_on("the load")

@@ -177,7 +177,7 @@ class Reader(Reads):
                 consumer.assign([TopicPartition(self.spec["topic"], p, o) for p, o in starts.items()])
             for partition, position in self.poll(consumer).items():
                 positions[partition] = max(position, positions.get(partition, 0))
-                low, high = consumer.get_watermark_offsets(
+                _, high = consumer.get_watermark_offsets(
                     TopicPartition(self.spec["topic"], partition), cached=True)
                 if high >= 0:
                     self.history.note(self.process, "marks", part=partition, hw=high)
@@ -254,6 +254,70 @@ class Member(Reads):
         self.history.flush()
 
 
+class Generations(Load):
+    """A member of another group, by a client that says the generation it commits in."""
+
+    def run(self):
+        import kafka
+
+        while not self.stops:
+            consumer = kafka.KafkaConsumer(
+                bootstrap_servers=self.spec["servers"].split(","), group_id="generations", enable_auto_commit=False,
+                auto_offset_reset="earliest", session_timeout_ms=4000, heartbeat_interval_ms=500,
+                request_timeout_ms=6000, max_poll_records=500, metadata_max_age_ms=2000,
+                partition_assignment_strategy=[kafka.coordinator.assignors.range.RangePartitionAssignor])
+            try:
+                self.membership(kafka, consumer)
+            except kafka.errors.KafkaError as error:
+                print("generations:", error, file=sys.stderr)
+            finally:
+                consumer.close(autocommit=False)
+            self.history.flush()
+            self.process += 1
+
+    def membership(self, kafka, consumer):
+        load = self
+
+        class Listener(kafka.ConsumerRebalanceListener):
+            def on_partitions_revoked(self, revoked):
+                pass
+
+            def on_partitions_assigned(self, assigned):
+                load.history.note(
+                    load.process, "assigned", group=2, gen=consumer.group_metadata().generation_id,
+                    parts=[place.partition for place in assigned])
+
+        consumer.subscribe([self.spec["topic"]], listener=Listener())
+        until = time.monotonic() + self.random.uniform(10, 60)
+        while not self.stops and time.monotonic() < until:
+            found = consumer.poll(timeout_ms=200)
+            positions = {}
+            for place, records in found.items():
+                values = [[r.offset, int(r.value[:16], 16), zlib.crc32(r.value), -1] for r in records]
+                self.history.note(self.process, "poll", part=place.partition, records=values)
+                positions[place] = records[-1].offset + 1
+            self.history.flush()
+            if positions and self.random.random() < 0.5:
+                self.commit(kafka, consumer, positions)
+
+    def commit(self, kafka, consumer, positions):
+        generation = consumer.group_metadata().generation_id
+        asked = [
+            self.begin("commit", group=2, gen=generation, part=place.partition, offset=offset)
+            for place, offset in positions.items()]
+        self.history.flush()
+        try:
+            consumer.commit(
+                {place: kafka.OffsetAndMetadata(offset, "", -1) for place, offset in positions.items()}, timeout_ms=5000)
+            outcome = "ok"
+        except kafka.errors.KafkaError:
+            # As with the others: a refusal may be of a second attempt.
+            outcome = "unknown"
+        for operation in asked:
+            self.end("committed", operation, outcome=outcome)
+        self.history.flush()
+
+
 class Asker(Load):
     """Asks for the ends of logs, and notes who answered as their leader."""
 
@@ -319,5 +383,6 @@ class Final(Reads):
 
 
 if __name__ == "__main__":
-    roles = {"writer": Writer, "reader": Reader, "member": Member, "asker": Asker, "final": Final}
+    roles = {
+        "writer": Writer, "reader": Reader, "member": Member, "generations": Generations, "asker": Asker, "final": Final}
     roles[sys.argv[1]](json.loads(sys.argv[2])).run()
