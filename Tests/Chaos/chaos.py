@@ -156,9 +156,10 @@ class Run:
         for node in cluster.nodes:
             node.start()
         until(self.make_topic, 60, "a topic")
-        writer = {"rate": options.rate, "timeout": 20, "inflight": 2000}
-        for process, idempotent in ((1000, True), (2000, True), (3000, False)):
-            self.add("writer", process, {**writer, "idempotent": idempotent})
+        # One gives up soon: of some records nobody knows what became.
+        for process, idempotent, timeout in ((1000, True, 30), (2000, True, 3), (3000, False, 10)):
+            spec = {"rate": options.rate, "inflight": 2000, "idempotent": idempotent, "timeout": timeout}
+            self.add("writer", process, spec)
         for process in (10000, 11000):
             self.add("member", process, {})
         for process in (12000, 13000):
