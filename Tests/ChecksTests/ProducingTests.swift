@@ -288,6 +288,20 @@ import Testing
     #expect(script.judged().violated == [15])
   }
 
+  @Test func `what is wrong is known at the event that shows it`() {
+    var script = HistoryScript()
+    script.write(1, 11, at: 0, as: .unsaid)
+    script.poll(3, HistoryScript.seen(0, 11))
+    script.poll(4, HistoryScript.seen(1, 11))
+    let judge = Judge()
+    let counts = script.events.map { event in
+      judge.observe(event)
+      return judge.violationCount
+    }
+    #expect(counts == [0, 0, 0, 1])
+    #expect(judge.violations.map(\.check) == [.oneOffsetPerValue])
+  }
+
   @Test func `an answer to nothing is said`() {
     var script = HistoryScript()
     script.acknowledge(1, 5, at: 0)
