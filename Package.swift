@@ -58,11 +58,14 @@ let package = Package(
     module("Platform", ["CLinux"]),
     module("LogStore", ["Bytes", "Records", "Platform"]),
     module("Replication", ["Bytes"]),
+    module("Checks", ["Bytes"]),
     module("KafkaWire", ["Bytes"]),
     module("JSON", []),
     module("ConnectData", ["JSON"]),
     module("Postgres", ["CLibpq", "Platform"]),
-    module("Broker", ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
+    module(
+      "Broker",
+      ["Replication", "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
     module("Client", ["Bytes", "Records", "KafkaWire", "Platform"]),
     module(
       "Capture",
@@ -78,11 +81,17 @@ let package = Package(
     module(
       "Demo", ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "Postgres"]),
     module("YAML", ["CYAML"]),
-    module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
+    module(
+      "Simulation",
+      [
+        "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Replication", "Broker", "Checks",
+      ]),
 
     tests("BytesTests", ["Bytes"]),
+    tests("ChecksTests", ["Bytes", "Checks"]),
     tests("RecordsTests", ["Bytes", "Records"], resources: [.copy("Data")]),
     tests("LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
+    tests("SimulationTests", ["Simulation"]),
     tests("ReplicationTests", ["Bytes", "Replication"], resources: [.copy("Data")]),
     tests("KafkaWireTests", ["Bytes", "KafkaWire"], resources: [.copy("Data")]),
 
@@ -103,6 +112,14 @@ let package = Package(
         "Broker", "Capture", "Client", "Demo", "JSON", "Pipeline", "Platform", "Processors", "YAML",
       ],
       swiftSettings: production),
+    .executableTarget(
+      name: "martlet-sim", dependencies: ["Platform", "Simulation"], swiftSettings: production),
+    .executableTarget(
+      name: "martlet-check", dependencies: ["Checks"], swiftSettings: production),
+    .executableTarget(
+      name: "replica-reader",
+      dependencies: ["Bytes", "CZlib", "Checks", "LogStore", "Platform", "Records"],
+      path: "Tests/Chaos/ReplicaReader", swiftSettings: strict),
     .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 

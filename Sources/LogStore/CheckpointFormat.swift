@@ -7,6 +7,7 @@ internal import Records
 //   16 u64 store           24 u64 first generation of the journal that is still needed
 //   32 u64 through         40 u64 next log id        48 u32 journal files
 //   52 records, each with a u32 length before it
+//      u32 votes of logs that were set aside: for each a name, i32 epoch, i32 candidate
 //
 // A log's record is everything that is known of the log after the frames of group `through`. One
 // that was cut short has a byte of 1 behind it.
@@ -14,7 +15,7 @@ internal import Records
 
 struct Checkpoint {
   static let magic: UInt32 = 0x4d43_4b50
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   static let headerBytes = 52
   static let path = "checkpoint"
   static let temporaryPath = "checkpoint.new"
@@ -26,6 +27,8 @@ struct Checkpoint {
   /// Files of the journal that are whole on the disk: slots from zero on.
   var journalFiles: Int
   var records: [[UInt8]]
+  /// Of logs that were set aside and not made again, by name.
+  var votesSetAside: [String: Vote] = [:]
 
   func encoded() -> [UInt8] {
     var bytes: [UInt8] = []
@@ -42,6 +45,12 @@ struct Checkpoint {
     for record in records {
       bytes.put(UInt32(record.count))
       bytes += record
+    }
+    bytes.put(UInt32(votesSetAside.count))
+    for (name, vote) in votesSetAside.sorted(by: { $0.key < $1.key }) {
+      bytes.put(name)
+      bytes.put(vote.epoch.rawValue)
+      bytes.put(vote.candidate)
     }
     let crc = CRC32C.of(bytes[8...])
     for (index, byte) in crc.bigEndianBytes.enumerated() { bytes[4 + index] = byte }
@@ -68,11 +77,16 @@ struct Checkpoint {
       let length = Int(try reader.uint32())
       records.append(Array(try reader.slice(length)))
     }
+    for _ in 0..<(try reader.uint32()) {
+      let name = try reader.string()
+      votesSetAside[name] = Vote(
+        epoch: LeaderEpoch(try reader.int32()), candidate: try reader.int32())
+    }
   }
 
   init(
     store: UInt64, firstGeneration: UInt64, through: UInt64, nextLogID: UInt64,
-    journalFiles: Int, records: [[UInt8]]
+    journalFiles: Int, records: [[UInt8]], votesSetAside: [String: Vote] = [:]
   ) {
     self.store = store
     self.firstGeneration = firstGeneration
@@ -80,6 +94,7 @@ struct Checkpoint {
     self.nextLogID = nextLogID
     self.journalFiles = journalFiles
     self.records = records
+    self.votesSetAside = votesSetAside
   }
 }
 
@@ -97,28 +112,12 @@ extension Log {
     bytes.put(committed.end.rawValue)
     bytes.put(committed.segment.rawValue)
     bytes.put(committed.position)
-    bytes.put(UInt32(epochs.entries.count))
-    for entry in epochs.entries {
-      bytes.put(entry.epoch.rawValue)
-      bytes.put(entry.start.rawValue)
-    }
+    bytes.put(epochs)
     bytes.put(UInt32(segments.count))
     for segment in segments { segment.put(in: &bytes) }
-    let producers = producers.sorted
-    bytes.put(UInt32(producers.count))
-    for (producer, entry) in producers {
-      bytes.put(producer.rawValue)
-      bytes.put(entry.epoch.rawValue)
-      bytes.put(entry.lastAppended)
-      bytes.put(UInt32(entry.batches.count))
-      for batch in entry.batches {
-        bytes.put(batch.firstSequence)
-        bytes.put(batch.lastSequence)
-        bytes.put(batch.firstOffset.rawValue)
-        bytes.put(batch.lastOffset.rawValue)
-        bytes.put(batch.timestamp)
-      }
-    }
+    bytes.put(producers.foldedThrough.rawValue)
+    bytes += producers.encoded().bytes
+    bytes += producers.encodedUncommitted()
     if isCutShort { bytes.put(UInt8(1)) }
     return bytes
   }
@@ -141,25 +140,12 @@ extension Log {
       Place(
         end: Offset(try reader.int64()), segment: Offset(try reader.int64()),
         position: try reader.int64()))
-    for _ in 0..<(try reader.uint32()) {
-      let epoch = LeaderEpoch(try reader.int32())
-      epochs.begin(epoch, at: Offset(try reader.int64()))
-    }
+    epochs = try reader.epochHistory()
     segments = []
     for _ in 0..<(try reader.uint32()) { segments.append(try Segment(from: &reader)) }
-    for _ in 0..<(try reader.uint32()) {
-      let producer = ProducerID(try reader.int64())
-      var entry = ProducerStates.Entry(
-        epoch: ProducerEpoch(try reader.int16()), batches: [], lastAppended: try reader.int64())
-      for _ in 0..<(try reader.uint32()) {
-        entry.batches.append(
-          ProducerStates.Batch(
-            firstSequence: try reader.int32(), lastSequence: try reader.int32(),
-            firstOffset: Offset(try reader.int64()), lastOffset: Offset(try reader.int64()),
-            timestamp: try reader.int64()))
-      }
-      producers.restore(producer, entry)
-    }
+    let foldedThrough = Offset(try reader.int64())
+    producers = try ProducerStates(from: &reader, through: foldedThrough)
+    try producers.addUncommitted(from: &reader)
     isCutShort = reader.remaining > 0
     self.record = record
     isDirty = false
@@ -193,33 +179,23 @@ extension Segment {
   }
 }
 
-extension [UInt8] {
-  fileprivate mutating func put<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
-    append(contentsOf: value.bigEndianBytes)
+extension Log {
+  /// How it is when it is made, but for its vote's epoch: i32 candidate, options and name.
+  func encodedCreation() -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.put(vote.candidate)
+    return bytes + options.encoded(name: name)
   }
 
-  fileprivate mutating func put(_ bytes: [UInt8]) {
-    put(UInt32(bytes.count))
-    append(contentsOf: bytes)
-  }
-
-  fileprivate mutating func put(_ string: String) {
-    put(UInt32(string.utf8.count))
-    append(contentsOf: string.utf8)
-  }
-}
-
-extension ByteReader {
-  fileprivate mutating func string() throws(ByteError) -> String {
-    try string(Int(try uint32()))
-  }
-}
-
-extension FixedWidthInteger {
-  fileprivate var bigEndianBytes: [UInt8] {
-    stride(from: Self.bitWidth - 8, through: 0, by: -8).map {
-      UInt8(truncatingIfNeeded: self >> Self($0))
-    }
+  init?(id: LogID, voted epoch: LeaderEpoch, creation: ArraySlice<UInt8>) {
+    var reader = ByteReader(creation)
+    guard let candidate = try? reader.int32(),
+      let rest = try? reader.slice(reader.remaining),
+      let (name, options) = LogOptions.decoded(rest)
+    else { return nil }
+    self.init(id: id, name: name)
+    self.options = options
+    vote = Vote(epoch: epoch, candidate: candidate)
   }
 }
 

@@ -10,10 +10,10 @@ internal import Records
 ///
 ///     logStart ≤ highWatermark ≤ end          durable: what the journal has on disk
 ///
-/// (1) `highWatermark` never falls. Nothing below it is ever truncated.
+/// (1) `highWatermark` never falls but by a reset. Nothing below it is ever truncated.
 /// (2) A reader is shown what is below both `highWatermark` and `readable`: committed, and durable
 ///     here. Whether it is in the segments' files yet does not matter.
-/// (3) `durable` is the position after the last durable frame. It may fall: after a truncation.
+/// (3) `durable` is on the disk and in the log: it falls at once when what it names is truncated.
 struct Log {
   /// The end of a batch, and where in the log's files it is.
   struct Place: Equatable {
@@ -39,7 +39,7 @@ struct Log {
   private(set) var committed: Place
   /// Everything before it is durable. While recovering: what has been found.
   private(set) var readable: Place
-  /// Counts truncations: what became durable of frames before one may be gone.
+  /// Counts truncations: what becomes durable of frames before one may be gone.
   private(set) var truncations = 0
   /// Ends of the batches above the high watermark.
   private var places: [Place] = []
@@ -50,6 +50,8 @@ struct Log {
 
   /// Changed since the last checkpoint.
   var isDirty = true
+  /// Committed since the last checkpoint.
+  var hasNewMark = false
   /// Files of it were made since the last checkpoint: their names are to be synced at the next one.
   var hasNewNames = true
   /// Its record in the last checkpoint.
@@ -84,6 +86,16 @@ struct Log {
   /// What a leader or a candidate of another epoch is compared with.
   var position: LogPosition { LogPosition(epoch: epochs.latest, offset: end) }
 
+  /// Records above the high watermark, for a frame to say.
+  var uncommitted: UInt32? {
+    end - highWatermark < Int64(UInt32.max) ? UInt32(end - highWatermark) : nil
+  }
+
+  /// What it has voted, or the epoch of its records if that is later.
+  var voteFloor: Vote {
+    epochs.latest > vote.epoch ? Vote(epoch: epochs.latest, candidate: -1) : vote
+  }
+
   /// The log's end, as a place.
   var endPlace: Place {
     let last = segments[segments.count - 1]
@@ -93,17 +105,24 @@ struct Log {
   /// What readers may be shown: everything before it is committed and durable.
   var visible: Place { readable.end < committed.end ? readable : committed }
 
-  /// Everything up to `place` is durable, which was the log's end after so many truncations.
-  mutating func noteDurable(_ position: LogPosition, _ place: Place, truncations: Int) {
+  /// Everything up to `place` is durable, which was the log's end after so many truncations. False
+  /// if a truncation since has taken it back, or may have: its own frame says what is left.
+  mutating func noteDurable(
+    _ position: LogPosition, _ place: Place, truncations: Int
+  ) -> Bool {
+    guard truncations == self.truncations else { return false }
     durable = position
-    if truncations == self.truncations { readable = place }
+    readable = place
+    return true
   }
 
   /// While recovering: this is there.
   mutating func found(_ place: Place) { readable = place }
 
+  /// What was to become durable may be gone: also the start of an epoch, which has no place.
   mutating func noteTruncated(to place: Place) {
     truncations += 1
+    durable = min(durable, position)
     if readable.end > place.end { readable = place }
   }
 
@@ -117,6 +136,7 @@ struct Log {
     }
     require(committed.end == offset, "the high watermark \(offset) is inside a batch")
     highWatermark = offset
+    hasNewMark = true
     producers.commit(through: offset)
     if firstPlace > 256, firstPlace * 2 > places.count {
       places.removeFirst(firstPlace)
@@ -130,6 +150,11 @@ struct Log {
     guard let first = doubts.map(\.lowerBound).filter({ $0 >= highWatermark }).min() else { return }
     dropPlaces(after: first)
     end = places.count > firstPlace ? places[places.count - 1].end : committed.end
+    producers.truncate(to: end)
+    if end < logStart {
+      end = logStart
+      startAt(Place(end: end, segment: segments[segmentIndex(for: end)].base, position: 0))
+    }
   }
 
   mutating func resolveDoubts(outside kept: Range<Offset>) {
@@ -166,6 +191,14 @@ struct Log {
     firstPlace = 0
   }
 
+  /// There are no records, and nothing that was to become durable counts.
+  mutating func beginAgain(at place: Place) {
+    truncations += 1
+    durable = LogPosition(epoch: .none, offset: .zero)
+    startAt(place)
+    recent = []
+  }
+
   /// The index in `segments` of the one with `offset` in it, or the last one before.
   func segmentIndex(for offset: Offset) -> Int {
     var low = 0
@@ -187,9 +220,20 @@ struct Log {
   /// its segment.
   func recentPlace(endingAt offset: Offset) -> Place? { recent.last { $0.end == offset } }
 
-  /// Raises the high watermark to the first end of a batch at or above `offset`.
+  /// Raises the high watermark to the first end of a batch at or above `offset`, as far as it is
+  /// known: not beyond that, because what follows may not be committed.
   mutating func commit(atLeast offset: Offset) {
     guard offset > highWatermark else { return }
+    if segments.contains(where: { $0.base == offset }) {
+      // The file with the batch before may be gone.
+      while firstPlace < places.count, places[firstPlace].end <= offset { firstPlace += 1 }
+      committed = Place(end: offset, segment: offset, position: 0)
+      highWatermark = offset
+      producers.commit(through: offset)
+      return
+    }
+    // A later start took the file with that batch: what is known behind it may not be committed.
+    guard !doubts.contains(where: { $0.contains(offset - 1) }) else { return }
     for place in places[firstPlace...] where place.end >= offset {
       commit(through: place.end)
       return

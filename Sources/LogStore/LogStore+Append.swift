@@ -12,17 +12,21 @@ extension LogStore {
     package var position: LogPosition
   }
 
-  /// Makes a log. It is there at once, and for good when it is durable.
+  /// Makes a log. It is there at once, and for good when it is durable. `vote` is what it begins
+  /// with; if one of that name was set aside with a later one, that.
   package func createLog(
-    named name: String, options: LogOptions = LogOptions()
+    named name: String, options: LogOptions = LogOptions(), vote: Vote = Vote()
   ) throws(LogError) -> LogID {
     try checkTakesRecords()
     guard byName[name] == nil else { throw .nameTaken(name) }
     let id = LogID(nextLogID)
-    let group = try add(.create, id, .none, payload: options.encoded(name: name))
-    nextLogID += 1
+    let floor = votesSetAside[name] ?? Vote()
     var log = Log(id: id, name: name)
     log.options = options
+    log.vote = vote.epoch > floor.epoch ? vote : floor
+    let group = try add(.create, id, log.vote.epoch, payload: log.encodedCreation())
+    nextLogID += 1
+    votesSetAside[name] = nil
     let slot = insert(log)
     group.effects.append(.work(slot: slot, id, .makeDirectory, destroys: false))
     group.effects.append(
@@ -36,7 +40,7 @@ extension LogStore {
     let slot = try slot(of: id)
     let group = try add(.delete, id, .none, payload: [])
     forget(slot)
-    group.effects.append(.work(slot: slot, id, .removeDirectory, destroys: true))
+    group.effects.append(.work(slot: slot, id, .removeDirectory(isKept: false), destroys: true))
     group.effects.append(.deleted(slot: slot, id))
   }
 
@@ -103,15 +107,22 @@ extension LogStore {
       position: LogPosition(epoch: epoch, offset: next))
   }
 
-  /// Appends batches that a leader has given their offsets and epochs, exactly as they are.
+  /// Appends batches that a leader has given their offsets and epochs, exactly as they are. The
+  /// first one of a log that was reset may begin before the log does.
   package func replicate(
     _ log: LogID, _ batches: ArraySlice<UInt8>
   ) throws(LogError) -> LogPosition {
     let slot = try appendable(log)
-    let headers = try headers(of: batches)
+    var headers = try headers(of: batches)
+    if options.planted.contains(.followersForgetProducers) {
+      for index in headers.indices { headers[index].producerID = .none }
+    }
     var position = withLog(slot) { $0.position }
-    for header in headers {
-      guard header.baseOffset == position.offset else {
+    for (index, header) in headers.enumerated() {
+      let follows =
+        index == 0
+        ? withLog(slot) { $0.isFollowed(by: header) } : header.baseOffset == position.offset
+      guard follows else {
         throw .invalidBatch(
           "it begins at offset \(header.baseOffset.rawValue), the log ends at "
             + "\(position.offset.rawValue)")
@@ -127,7 +138,7 @@ extension LogStore {
 
   /// Begins an epoch at the log's end: an entry without width (Raft's no-op).
   package func beginEpoch(_ log: LogID, _ epoch: LeaderEpoch) throws(LogError) -> LogPosition {
-    let slot = try appendable(log)
+    let slot = try appendable(log, evenIfFull: true)
     let (latest, end) = withLog(slot) { ($0.epochs.latest, $0.end) }
     guard epoch > latest else {
       throw .invalidBatch("epoch \(epoch.rawValue) does not follow \(latest.rawValue)")
@@ -139,7 +150,7 @@ extension LogStore {
 
   /// Removes what is after `position`, all of it uncommitted.
   package func truncate(_ log: LogID, to position: LogPosition) throws(LogError) -> LogPosition {
-    let slot = try appendable(log)
+    let slot = try appendable(log, evenIfFull: true)
     let (ends, mark) = withLog(slot) {
       ($0.truncationPlace(position.offset) != nil, $0.highWatermark)
     }
@@ -149,7 +160,7 @@ extension LogStore {
     return finish(slot, log, group, work)
   }
 
-  /// Makes a vote durable; it may be answered when `.durable` comes for this log.
+  /// Makes a vote durable; it may be answered when `.voted` says so.
   package func recordVote(_ log: LogID, _ vote: Vote) throws(LogError) {
     try checkUsable()
     let slot = try slot(of: log)
@@ -158,7 +169,7 @@ extension LogStore {
       $0.vote = vote
       $0.isDirty = true
     }
-    _ = finish(slot, log, group, [])
+    group.effects.append(.vote(slot: slot, log, vote))
   }
 
   /// Forgets the records below `offset`, which must be committed.
@@ -204,7 +215,7 @@ extension LogStore {
     if isFull { throw .diskFull }
   }
 
-  private func appendable(_ log: LogID, evenIfFull: Bool = false) throws(LogError) -> Int {
+  func appendable(_ log: LogID, evenIfFull: Bool = false) throws(LogError) -> Int {
     if evenIfFull { try checkUsable() } else { try checkTakesRecords() }
     let slot = try slot(of: log)
     if let failure = withLog(slot, { $0.failure }) { throw .logFailed(failure) }
@@ -245,7 +256,8 @@ extension LogStore {
     let bytes: DiskBytes
     do throws(Journal.Refusal) {
       bytes = unsafe try journal.add(
-        .append, log: log, epoch: last.partitionLeaderEpoch, payloadBytes: count
+        .append, log: log, epoch: last.partitionLeaderEpoch,
+        uncommitted: withLog(slot) { $0.uncommitted }, payloadBytes: count
       ) { payload in
         unsafe batches.withUnsafeBytes { unsafe payload.copyMemory(from: $0) }
         unsafe patch(payload)
@@ -260,7 +272,7 @@ extension LogStore {
     addToTail(slot, bytes, missing: missing)
   }
 
-  private func finish(_ slot: Int, _ log: LogID, _ group: JournalGroup, _ work: Log.Work)
+  func finish(_ slot: Int, _ log: LogID, _ group: JournalGroup, _ work: Log.Work)
     -> LogPosition
   {
     for (piece, destroys) in work {
@@ -280,12 +292,14 @@ extension LogStore {
     return try add(kind, log, epoch, payload: bytes)
   }
 
-  private func add(
+  func add(
     _ kind: FrameKind, _ log: LogID, _ epoch: LeaderEpoch, payload: [UInt8]
   ) throws(LogError) -> JournalGroup {
     do throws(Journal.Refusal) {
-      _ = unsafe try journal.add(kind, log: log, epoch: epoch, payloadBytes: payload.count) {
-        memory in
+      let uncommitted = slots[log].flatMap { logs[$0].uncommitted }
+      _ = unsafe try journal.add(
+        kind, log: log, epoch: epoch, uncommitted: uncommitted, payloadBytes: payload.count
+      ) { memory in
         unsafe payload.withUnsafeBytes { unsafe memory.copyMemory(from: $0) }
       }
     } catch {

@@ -75,7 +75,8 @@ extension LogStore {
     guard !logs.contains(where: { $0.pinsJournal }) else { return }
     // Not the open group: frames that it takes later are not in the records.
     let through = journal.closeGroups()
-    guard through > checkpointThrough || logs.contains(where: { $0.isDirty }) else { return }
+    guard through > checkpointThrough || logs.contains(where: { $0.isDirty || $0.hasNewMark })
+    else { return }
     checkpointsStarted += 1
     var fresh: [CheckpointRun.Fresh] = []
     var records: [[UInt8]] = []
@@ -97,14 +98,23 @@ extension LogStore {
         withLog(slot) {
           $0.isDirty = false
           $0.hasNewNames = false
+          $0.hasNewMark = false
         }
       } else {
+        if logs[slot].hasNewMark {
+          // What its files have is as the last checkpoint says.
+          withLog(slot) {
+            $0.record = $0.encodedRecord()
+            $0.hasNewMark = false
+          }
+        }
         records.append(logs[slot].record)
       }
     }
     let contents = Checkpoint(
       store: id, firstGeneration: journal.firstGeneration(after: through), through: through,
-      nextLogID: nextLogID, journalFiles: journal.filesMade, records: records)
+      nextLogID: nextLogID, journalFiles: journal.filesMade, records: records,
+      votesSetAside: votesSetAside)
     // Logs that were deleted, and whose files are there: the checkpoint does not know them.
     let leaving = logs.indices.filter {
       logs[$0].id != LogID(0) && slots[logs[$0].id] != $0
@@ -270,7 +280,8 @@ extension Log {
   fileprivate mutating func releaseDurableSegments(_ recorded: [Segment]) {
     for durable in recorded {
       let index = segmentIndex(for: durable.base)
-      guard segments[index].base == durable.base,
+      // One of the same name and size may be another.
+      guard let files = segments[index].files, files === durable.files,
         segments[index].truncations == durable.truncations
       else { continue }
       guard segments[index].isClosed, durable.isClosed, durable.size == segments[index].size,

@@ -30,6 +30,9 @@ package final class LogStore {
   var slots: [LogID: Int] = [:]
   var byName: [String: LogID] = [:]
   var nextLogID: UInt64 = 1
+  /// What logs that were set aside had voted, by name, until they are made again: a voter must not
+  /// forget it.
+  var votesSetAside: [String: Vote] = [:]
   var failure: String?
   /// When this store was opened, its journal was damaged where it may have said that logs were
   /// made: one that is missing may have had records.
@@ -61,6 +64,8 @@ package final class LogStore {
   let blocks: ReadMemory
   /// Reads into memory that are under way, oldest first; not more than there is memory for.
   var readsUnderWay: [ReadAheadID] = []
+  /// Followers' readers that were told to wait for such, oldest first.
+  var entryWaits: [EntryWait] = []
   /// Reads into memory that were begun since the store was opened.
   package internal(set) var readsAheadBegun: UInt64 = 0
 
@@ -169,12 +174,14 @@ package final class LogStore {
 
 /// What an owner of a store is told.
 package enum LogStoreEvent: Equatable, Sendable {
-  /// Everything up to this position of the log is on the disk; never taken back but by a
-  /// truncation that the owner asked for.
+  /// Everything up to this position is on the disk and in the log: what a truncation that was asked
+  /// for meanwhile has taken back is never named. May be below what was named before, after one.
   case durable(LogID, LogPosition)
+  /// The vote is on the disk.
+  case voted(LogID, Vote)
   /// Readers may be shown records below this offset.
   case readable(LogID, Offset)
-  /// The log's deletion is durable; its files are gone, or going.
+  /// The log's deletion is durable, or that it was set aside; its files are gone, or going.
   case deleted(LogID)
   /// What was refused as `busy` may be tried again.
   case room
@@ -222,5 +229,6 @@ enum GroupEffect {
   case work(slot: Int, LogID, FileWork, destroys: Bool)
   /// The log's end after a frame, by epoch and by place, after so many truncations of it.
   case position(slot: Int, LogID, LogPosition, Log.Place, truncations: Int)
+  case vote(slot: Int, LogID, Vote)
   case deleted(slot: Int, LogID)
 }

@@ -2,11 +2,20 @@ package import Bytes
 
 /// What happened.
 package enum Input: Equatable, Sendable {
+  /// The replica has been made: the first input. Who is the only voter, and has no learners, leads
+  /// at once; others wait.
+  case began
+  /// Ask for pre-votes now, without waiting for a timer: who is to lead a new group first.
+  case campaign
   /// A unit of time went by.
   case tick
   case received(Message)
-  /// The connection to a peer broke: it may be dead.
+  /// The connection to a peer broke, or it is silent for too long: it may be dead. Every restart of
+  /// a peer is a loss, also one that nobody was quick enough to miss it in. A replica that is made
+  /// while a peer is lost is told so after `began`.
   case peerLost(NodeID)
+  /// A lost peer is there again.
+  case peerFound(NodeID)
   /// The vote is on the disk.
   case voted(Vote)
   /// The log is on the disk up to here: nothing that was truncated since it was written counts.
@@ -24,6 +33,8 @@ package enum Input: Equatable, Sendable {
   case startAdvanced(Offset)
   /// The disk is in doubt.
   case fenced
+  /// What is committed is to be known by the others now.
+  case announce
 }
 
 /// How far a peer was sent entries.

@@ -38,7 +38,7 @@ extension Raft {
     var at = request.previous
     for (index, entry) in request.entries.enumerated() {
       guard entry.position > at, entry.end >= at.offset else { return }
-      if has(entry.position) {
+      if has(entry.position), !plants(.truncateWhatMatches) {
         at = entry.position
         continue
       }
@@ -48,11 +48,7 @@ extension Raft {
     }
     verified = max(verified ?? at, at)
     advanceCommit(to: request.committed, into: &effects)
-    if request.start > start, request.start <= committed.offset {
-      start = request.start
-      history.trim(to: start)
-      effects.append(.advanceStart(start))
-    }
+    advanceStart(to: request.start, into: &effects)
     acknowledge(into: &effects)
   }
 
@@ -63,9 +59,9 @@ extension Raft {
     guard let first = entries.first else { return true }
     // An epoch has one leader: what both have of it is the same.
     let mine = most(of: first.position)
-    let common = mine.epoch == first.epoch ? max(at, mine) : at
+    let common = mine.epoch == first.epoch && !plants(.truncateWhatMatches) ? max(at, mine) : at
     if end != common {
-      guard common >= committed else {
+      guard common >= committed || plants(.truncateWhatMatches) else {
         effects.append(
           .damaged(
             "epoch \(epoch.rawValue) continues behind offset \(common.offset.rawValue), below what "
@@ -73,7 +69,9 @@ extension Raft {
         return false
       }
       effects.append(.truncate(common))
-      history.truncate(to: common)
+      history.truncate(
+        to: plants(.keepEpochStarts)
+          ? LogPosition(epoch: LeaderEpoch(.max), offset: common.offset) : common)
       end = common
       durable = min(durable, common)
       if let there = verified { verified = min(there, common) }
@@ -87,8 +85,9 @@ extension Raft {
   }
 
   /// Says what of the leader's log is on the disk.
-  private func acknowledge(into effects: inout [Effect]) {
+  func acknowledge(into effects: inout [Effect]) {
     guard case .follower(let leader?) = role, let verified else { return }
+    let durable = plants(.acknowledgeEarly) ? verified : durable
     effects.append(
       message(
         .appended(.accepted(durable: min(verified, durable), verified: verified)), to: leader))
@@ -98,29 +97,45 @@ extension Raft {
     guard has(position), position > durable else { return }
     let before = durable
     durable = position
-    if isLeader { return commit(into: &effects) }
+    if isLeader {
+      if before.epoch < epoch { replicate(into: &effects) }
+      return commit(into: &effects)
+    }
     guard let verified, before < verified else { return }
     acknowledge(into: &effects)
   }
 
   private mutating func advanceCommit(to position: LogPosition, into effects: inout [Effect]) {
     guard let verified else { return }
-    let safe = min(position, verified)
+    let safe = min(position, plants(.commitUnverified) ? end : verified)
     guard safe > committed else { return }
     committed = safe
     effects.append(.committed(safe))
   }
 
+  private mutating func advanceStart(to offset: Offset, into effects: inout [Effect]) {
+    guard offset > start, offset <= committed.offset else { return }
+    start = offset
+    history.trim(to: start)
+    effects.append(.advanceStart(start))
+  }
+
   mutating func heard(
-    _ position: LogPosition, _ context: UInt64, from leader: NodeID, into effects: inout [Effect]
+    _ beat: Heartbeat, from leader: NodeID, _ version: Int64, into effects: inout [Effect]
   ) {
     guard !isLeader else { return }
     follow(leader, in: epoch, into: &effects)
     // The position is in the leader's log; if it is in this one, so is all before it. Who was
     // started again and has everything is told nothing else.
-    if has(position) { verified = max(verified ?? position, position) }
-    advanceCommit(to: position, into: &effects)
-    effects.append(message(.heartbeatAnswer(context: context), to: leader))
+    if has(beat.committed) { verified = max(verified ?? beat.committed, beat.committed) }
+    advanceCommit(to: beat.committed, into: &effects)
+    advanceStart(to: beat.start, into: &effects)
+    // Who knows of more than the leader does, or is not in its membership, has to be told more.
+    isStill =
+      beat.isQuiet && beat.committed == end && committed == end && durable == end
+      && beat.start <= start && version == membership.version && !lostPeers.contains(leader)
+    effects.append(
+      message(.heartbeatAnswer(context: beat.context, isQuiet: isStill), to: leader))
   }
 
   mutating func reset(
@@ -128,10 +143,18 @@ extension Raft {
   ) {
     guard !isLeader else { return }
     follow(leader, in: epoch, into: &effects)
-    // Who has all that is committed up to there needs no more than to be asked again.
-    guard request.start.offset > committed.offset || request.start.offset > end.offset else {
+    // What is here of the prefix and behind it may have been acknowledged: a reset that was sent
+    // before that is not to take it away. Who is asked anew has it.
+    guard !has(request.start) || plants(.resetAcknowledged) else {
+      verified = max(verified ?? request.start, request.start)
+      advanceCommit(to: request.start, into: &effects)
+      return acknowledge(into: &effects)
+    }
+    guard request.start.offset > committed.offset || plants(.resetAcknowledged) else {
       effects.append(
-        message(.appended(.rejected(previous: request.start, hint: most(of: end))), to: leader))
+        .damaged(
+          "the leader starts at offset \(request.start.offset.rawValue) in epoch "
+            + "\(request.start.epoch.rawValue), which is committed here in another"))
       return
     }
     effects.append(.reset(request))

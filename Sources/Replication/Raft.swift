@@ -17,7 +17,7 @@ package import Bytes
 /// (2) A replica counts, the leader included, up to what its disk has confirmed. What promises
 ///     something, a vote or an acknowledgement, leaves when the driver reports it durable.
 /// (3) A leader commits by counting only in its own epoch (Raft, figure 8), and serves (`.ready`)
-///     when its epoch's start is committed.
+///     when its epoch's start is committed; who is the only voter, at once (`began`).
 /// (4) Nothing below `committed` is ever truncated: who is asked to do so has lost something and
 ///     says that (`.damaged`).
 /// (5) Messages may be lost, repeated and reordered, and come from earlier lives of their senders.
@@ -30,6 +30,8 @@ package struct Raft: Sendable {
     /// What is on its way to a follower at most.
     package var bytesInFlightMax = 8 << 20
     package var appendBytesMax = 1 << 20
+    /// None but in tests of tests.
+    package var planted: PlantedMistakes = []
 
     package init() {}
   }
@@ -42,6 +44,11 @@ package struct Raft: Sendable {
     package var end = LogPosition(epoch: .none, offset: .zero)
     /// At most what is committed.
     package var committed = Offset.zero
+    /// The version of the membership that made this replica a member, as it is in group 0: what has
+    /// an older one was for a replica that was here before, on a disk or a log that was lost. That
+    /// one has promised things that this one does not know; a leader that has not heard of the
+    /// change would count this one's acknowledgement as the other's.
+    package var joinedVersion: Int64 = 0
 
     package init() {}
   }
@@ -50,7 +57,7 @@ package struct Raft: Sendable {
     case follower(leader: NodeID?)
     case preCandidate(granted: [NodeID], refused: [NodeID])
     case candidate(granted: [NodeID], refused: [NodeID])
-    case leader(Leadership)
+    case leader
   }
 
   package let id: NodeID
@@ -64,16 +71,26 @@ package struct Raft: Sendable {
   package internal(set) var durable: LogPosition
   package internal(set) var committed: LogPosition
   var role = Role.follower(leader: nil)
+  /// Of a leader. Not inside the role, where a change of it would be a change of a copy.
+  var leadership = Leadership()
   /// The log is the leader's up to here, in this epoch.
   var verified: LogPosition?
   /// Who gets the vote when it is durable: there is one of each epoch at most.
-  var promisedVote: (to: NodeID, epoch: LeaderEpoch)?
+  var promisedVote: (to: NodeID, epoch: LeaderEpoch, version: Int64)?
   /// The vote that is on the disk.
   var durableVote: Vote
   /// A pre-vote that was asked for while there was a leader.
   var held: HeldRequest?
   var ticks = 0
   var timeoutTicks = 0
+  /// A follower that was told that nothing is owed to it.
+  var isStill = false
+  /// They were lost and are not found yet. Few.
+  var lostPeers: [NodeID] = []
+  /// The epoch that this replica led until it was put out of the group or its disk was in doubt: it
+  /// says so until somebody leads the next, since nobody is sure to miss it.
+  var resigning: LeaderEpoch?
+  let joinedVersion: Int64
   /// Answers no one and asks for nothing: its disk is in doubt.
   package internal(set) var isFenced = false
   var random: SeededGenerator
@@ -89,6 +106,7 @@ package struct Raft: Sendable {
     if stored.end.epoch > vote.epoch { vote = Vote(epoch: stored.end.epoch, candidate: -1) }
     history = stored.history
     start = stored.start
+    joinedVersion = stored.joinedVersion
     end = stored.end
     durable = stored.end
     committed = stored.history.position(at: min(stored.committed, stored.end.offset))
@@ -110,18 +128,32 @@ package struct Raft: Sendable {
     if case .leader = role { true } else { false }
   }
 
-  /// A leader whose epoch's start is committed: it has all that ever was.
-  package var isReady: Bool { isLeader && committed.epoch == epoch }
+  /// A leader that knows what is committed and has all of it.
+  package var isReady: Bool { isLeader && leadership.isReady }
+
+  /// A crash cannot make this replica forget the epoch it is in.
+  var isEpochDurable: Bool {
+    durableVote.epoch >= epoch || durable.epoch >= epoch || plants(.tellEpochEarly)
+  }
+
+  @inline(__always)
+  func plants(_ mistake: PlantedMistakes) -> Bool {
+    options.planted.rawValue & mistake.rawValue != 0
+  }
 
   var isVoter: Bool { membership.voters.contains(id) }
 
   /// Takes in one thing that happened.
   package mutating func step(_ input: Input, into effects: inout [Effect]) {
-    if isFenced { return stepFenced(input) }
+    if isFenced { return stepFenced(input, into: &effects) }
+    wake(by: input, into: &effects)
     switch input {
+    case .began: began(into: &effects)
+    case .campaign: if !isLeader, isVoter { campaign(into: &effects) }
     case .tick: tick(into: &effects)
     case .received(let message): receive(message, into: &effects)
     case .peerLost(let peer): lost(peer, into: &effects)
+    case .peerFound(let peer): found(peer, into: &effects)
     case .voted(let vote): voted(vote, into: &effects)
     case .durable(let position): becameDurable(position, into: &effects)
     case .appended(let position): appended(position, into: &effects)
@@ -131,11 +163,20 @@ package struct Raft: Sendable {
     case .membership(let membership): adopt(membership, into: &effects)
     case .startAdvanced(let offset): advanceStart(to: offset)
     case .fenced: fence(into: &effects)
+    case .announce: beat(into: &effects)
     }
   }
 
-  private mutating func stepFenced(_ input: Input) {
-    if case .startAdvanced(let offset) = input { advanceStart(to: offset) }
+  private mutating func stepFenced(_ input: Input, into effects: inout [Effect]) {
+    switch input {
+    case .startAdvanced(let offset): advanceStart(to: offset)
+    case .read(let token): effects.append(.answerRead(token, nil))
+    case .membership(let new): if new.version > membership.version { membership = new }
+    case .tick: resignAgain(into: &effects)
+    case .received(let message):
+      if let epoch = resigning, message.epoch > epoch { resigning = nil }
+    default: break
+    }
   }
 
   private mutating func advanceStart(to offset: Offset) {
@@ -145,15 +186,21 @@ package struct Raft: Sendable {
   }
 
   private mutating func fence(into effects: inout [Effect]) {
-    if isLeader { stepDown(into: &effects) }
+    if isLeader {
+      stepDown(into: &effects)
+      resign(into: &effects)
+    }
     role = .follower(leader: nil)
     promisedVote = nil
+    isStill = false
     isFenced = true
   }
 
   private mutating func tick(into effects: inout [Effect]) {
-    ticks += 1
+    guard !isQuiet else { return }
     if isLeader { return leaderTick(into: &effects) }
+    resignAgain(into: &effects)
+    ticks += 1
     guard ticks >= timeoutTicks else { return }
     campaign(into: &effects)
   }
@@ -169,6 +216,7 @@ package struct Raft: Sendable {
   ) {
     if isLeader { stepDown(into: &effects) }
     let before = self.leader
+    isStill = false
     if epoch > vote.epoch {
       vote = Vote(epoch: epoch, candidate: -1)
       promisedVote = nil
@@ -189,7 +237,9 @@ package struct Raft: Sendable {
   // MARK: Messages
 
   private mutating func receive(_ message: Message, into effects: inout [Effect]) {
-    guard message.to == id, message.from != id else { return }
+    guard message.to == id, message.from != id,
+      message.version >= joinedVersion || plants(.forgetJoining)
+    else { return }
     if case .voteRequest(let request) = message.body {
       return judge(request, from: message.from, version: message.version, into: &effects)
     }
@@ -199,22 +249,31 @@ package struct Raft: Sendable {
     switch message.body {
     case .voteRequest: break
     case .voteResponse(let response):
-      guard message.version >= membership.version else { return }
+      guard counts(message) else { return }
       count(response, from: message.from, into: &effects)
     case .append(let request): append(request, from: message.from, into: &effects)
-    case .heartbeat(let position, let context):
-      heard(position, context, from: message.from, into: &effects)
+    case .heartbeat(let beat): heard(beat, from: message.from, message.version, into: &effects)
     case .reset(let request): reset(request, from: message.from, into: &effects)
     case .takeOver:
       guard isVoter, !isLeader else { return }
       standForElection(.takeOver, into: &effects)
+    case .resigned: leaderGone(message.from, into: &effects)
     case .appended(let response):
-      guard message.version >= membership.version else { return }
+      noteVersion(of: message)
+      guard counts(message) else {
+        return answeredBehind(response, from: message.from, into: &effects)
+      }
       answered(response, from: message.from, into: &effects)
-    case .heartbeatAnswer(let context):
-      guard message.version >= membership.version else { return }
-      answered(context, from: message.from, into: &effects)
+    case .heartbeatAnswer(let context, let isQuiet):
+      noteVersion(of: message)
+      guard counts(message) else { return }
+      answered(context, isQuiet, from: message.from, into: &effects)
     }
+  }
+
+  /// Not what was said under an older membership.
+  private func counts(_ message: Message) -> Bool {
+    message.version >= membership.version || plants(.countOldVersions)
   }
 
   private func refuseOld(_ message: Message, into effects: inout [Effect]) {
@@ -225,18 +284,9 @@ package struct Raft: Sendable {
           .appended(.rejected(previous: request.previous, hint: request.previous)),
           to: message.from))
     case .heartbeat, .reset:
-      effects.append(self.message(.heartbeatAnswer(context: 0), to: message.from))
+      effects.append(
+        self.message(.heartbeatAnswer(context: 0, isQuiet: false), to: message.from))
     default: break
-    }
-  }
-
-  private mutating func adopt(_ new: Membership, into effects: inout [Effect]) {
-    guard new.version > membership.version else { return }
-    membership = new
-    if isLeader {
-      membershipChanged(into: &effects)
-    } else if !isVoter, leader == nil {
-      role = .follower(leader: nil)
     }
   }
 }

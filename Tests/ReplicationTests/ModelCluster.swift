@@ -2,22 +2,35 @@ import Bytes
 import Replication
 import Testing
 
+/// Whose mistakes are to be found.
+struct Planted {
+  var replica: PlantedMistakes = []
+  var driver: DriverMistakes = []
+}
+
 /// Replicas, the network between them, and what must be true of them after every event.
 class ModelCluster {
   struct Flight {
     var message: Message
     var due: Int
+    /// Of the receiver: what it was sent is not for who comes after it.
+    var life = 0
   }
 
   var random: SeededGenerator
-  var membership: Membership
+  let groupZero = ModelGroupZero()
+  var membership: Membership { groupZero.latest.membership }
   var replicas: [ModelReplica] = []
   var network: [Flight] = []
-  var blocked: Set<[NodeID]> = []
+  var cuts = Cuts()
   var now = 0
   var lossPercent = 0
+  /// Some messages come much later than those that were sent after them.
+  var isDisorderly = true
   /// All that was ever committed.
   var committed: [ModelEntry] = []
+  /// The epoch in which each was first known to be.
+  var committedIn: [LeaderEpoch] = []
   var leaders: [LeaderEpoch: NodeID] = [:]
   var nextValue: UInt64 = 1
   var resets: [[ModelEntry]] = []
@@ -29,13 +42,27 @@ class ModelCluster {
   var note: ((_ replica: NodeID, _ input: Input, _ effects: [Effect]) -> Void)?
   /// Entries in one message at most; random if nil.
   var entriesMax: Int?
+  var mistakes: DriverMistakes
+  let liveness: ModelLiveness
 
-  init(nodes: Int, seed: UInt64) {
+  /// What happened, if it is wanted.
+  var story: [String] = []
+
+  init(nodes: Int, voters: Int? = nil, seed: UInt64, planted: Planted = .init()) {
     random = SeededGenerator(seed: seed)
-    membership = Membership(version: 1, voters: (1...Int32(nodes)).map { NodeID($0) })
-    for node in membership.voters {
-      replicas.append(ModelReplica(id: node, membership: membership, seed: random.next()))
+    mistakes = planted.driver
+    var options = Raft.Options()
+    options.planted = planted.replica
+    liveness = ModelLiveness(nodes: nodes)
+    let all = (1...Int32(nodes)).map { NodeID($0) }
+    let membership = Membership(version: 1, voters: Array(all.prefix(voters ?? nodes)))
+    for node in all {
+      replicas.append(
+        ModelReplica(id: node, membership: membership, options: options, seed: random.next()))
     }
+    for replica in replicas.dropFirst(voters ?? nodes) { replica.isPresent = false }
+    groupZero.issue(membership, self)
+    tellStory()
   }
 
   func problem(_ text: String) { problems.append("at \(now): \(text)") }
@@ -45,7 +72,7 @@ class ModelCluster {
   // MARK: Events
 
   func step(_ replica: ModelReplica, _ input: Input) {
-    guard replica.isUp else { return }
+    guard replica.isHere else { return }
     var effects: [Effect] = []
     replica.raft.step(input, into: &effects)
     note?(replica.id, input, effects)
@@ -81,12 +108,18 @@ class ModelCluster {
         problem("\(other) and \(replica.id) both lead epoch \(epoch.rawValue)")
       }
       leaders[epoch] = replica.id
-      if replica.log.entries.count < committed.count
-        || Array(replica.log.entries.prefix(committed.count)) != committed
-      {
+      // What a later leader has committed, an earlier one who is late need not have.
+      let count = committedIn.firstIndex { $0 >= epoch } ?? committed.count
+      if replica.log.entries.prefix(count) != committed.prefix(count) {
         problem("\(replica.id) leads epoch \(epoch.rawValue) without all that is committed")
       }
-    case .ready, .leaderChanged: break
+    case .ready(let epoch):
+      let count = committedIn.firstIndex { $0 >= epoch } ?? committed.count
+      guard let last = committed.prefix(count).last else { break }
+      if replica.raft.committed < last.position {
+        problem("\(replica.id) is ready and does not know that \(last.position) is committed")
+      }
+    case .leaderChanged: break
     case .answerRead(let token, let offset):
       guard let least = readsIssued.removeValue(forKey: token) else { return }
       guard let offset else { return }
@@ -162,7 +195,8 @@ class ModelCluster {
     let state = [UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)]
     send(
       Message(
-        from: replica.id, to: peer, version: membership.version, epoch: replica.raft.epoch,
+        from: replica.id, to: peer, version: replica.raft.membership.version,
+        epoch: replica.raft.epoch,
         body: .reset(ResetRequest(start: start, history: history, state: state[...]))))
   }
 
@@ -177,8 +211,14 @@ class ModelCluster {
     }
     guard count > committed.count else { return }
     committed = prefix
-    let holders = membership.voters.filter { self[$0].disk.count(of: position) != nil }
-    if holders.count < membership.quorum {
+    let epochs = repeatElement(replica.raft.epoch, count: count - committedIn.count)
+    committedIn.append(contentsOf: epochs)
+    // Who was there and lost it has had it, for all that is known.
+    let membership = replica.raft.membership
+    let holders = membership.voters.filter {
+      self[$0].disk.count(of: position) != nil || self[$0].life > 0
+    }
+    if replica.raft.isLeader, holders.count < membership.quorum {
       problem("\(position) is committed on the disks of \(holders.map(\.rawValue)) only")
     }
   }
@@ -186,43 +226,48 @@ class ModelCluster {
   // MARK: Network
 
   func send(_ message: Message) {
-    guard !blocked.contains([message.from, message.to]), random.below(100) >= lossPercent
+    guard !cuts.contains(from: message.from, to: message.to), random.below(100) >= lossPercent
     else { return }
     let copies = lossPercent > 0 && random.oneIn(20) ? 2 : 1
     for _ in 0..<copies {
-      let delay = random.oneIn(10) ? random.below(40) : random.below(4)
-      network.append(Flight(message: message, due: now + delay))
+      let delay = isDisorderly && random.oneIn(10) ? random.below(40) : random.below(4)
+      let life = self[message.to].life
+      network.append(Flight(message: message, due: now + delay, life: life))
     }
   }
 
   func deliverDue() {
     while let index = network.firstIndex(where: { $0.due <= now }) {
-      let message = network.remove(at: index).message
-      if !blocked.contains([message.from, message.to]) {
+      let flight = network.remove(at: index)
+      let message = flight.message
+      guard flight.life == self[message.to].life else { continue }
+      if !cuts.contains(from: message.from, to: message.to) {
         step(self[message.to], .received(message))
       }
     }
   }
 
-  /// A tick of time: messages, disks, clocks.
+  /// A tick of time: messages, disks, clocks. Who is quiet has none.
   func turn(flushPercent: Int = 50) {
     now += 1
     deliverDue()
-    for replica in replicas where replica.isUp {
+    liveness.turn(self)
+    groupZero.turn(self)
+    for replica in replicas where replica.isHere {
       while !replica.queue.isEmpty, random.below(100) < flushPercent {
-        for input in replica.flushOne() { step(replica, input) }
+        for input in replica.flushOne(mistakes) { step(replica, input) }
       }
-      if now % 2 == 0 { step(replica, .tick) }
+      if now % 2 == 0, !replica.raft.isQuiet { step(replica, .tick) }
     }
     deliverDue()
   }
 
   var readyLeader: ModelReplica? {
-    replicas.filter { $0.isUp && $0.raft.isReady }.max { $0.raft.epoch < $1.raft.epoch }
+    replicas.filter { $0.isHere && $0.raft.isReady }.max { $0.raft.epoch < $1.raft.epoch }
   }
 
   func produce(_ replica: ModelReplica) {
-    guard replica.isUp, replica.raft.isReady, !replica.raft.isTransferring else { return }
+    guard replica.isHere, replica.raft.isReady, !replica.raft.isTransferring else { return }
     let end = replica.log.end.offset + 1
     replica.order(.append([ModelEntry(epoch: replica.raft.epoch, end: end, value: nextValue)]))
     nextValue += 1
@@ -238,35 +283,54 @@ class ModelCluster {
 
   func crash(_ replica: ModelReplica, isPowerCut: Bool = true) {
     guard replica.isUp else { return }
+    defer { replica.isUp = false }
+    guard replica.isPresent else { return }
     // Of what was on its way, a part may be there.
     while !replica.queue.isEmpty, random.oneIn(2) { _ = replica.flushOne() }
     if !isPowerCut { while !replica.queue.isEmpty { _ = replica.flushOne() } }
-    replica.isUp = false
-    for other in replicas where other.id != replica.id && random.oneIn(2) {
-      step(other, .peerLost(replica.id))
-    }
   }
 
-  func restart(_ replica: ModelReplica) {
-    guard !replica.isUp else { return }
-    replica.restart(membership, seed: random.next())
+  /// A connection breaks for no reason.
+  func doubt(_ other: ModelReplica, by one: ModelReplica) {
+    guard other.id != one.id else { return }
+    liveness.doubt(other.id, by: one.id)
+    step(one, .peerLost(other.id))
+  }
+
+  static func summary(_ replica: ModelReplica) -> String {
+    let status = replica.raft.status
+    return "\(replica.id.rawValue) \(status.role)\(replica.raft.isQuiet ? " (quiet)" : "")"
+      + " v\(status.version) in \(status.epoch.rawValue) under \(status.leader?.rawValue ?? -1),"
+      + " log \(status.start.rawValue)...\(TraceText.position(status.end)),"
+      + " durable \(TraceText.position(status.durable)),"
+      + " committed \(TraceText.position(status.committed))"
   }
 
   /// Everything works again; nothing more may go wrong, and all must agree before long.
   func settle(turns: Int = 3000) -> Bool {
-    blocked = []
+    cuts = Cuts()
     lossPercent = 0
-    for replica in replicas { restart(replica) }
+    for replica in replicas {
+      if replica.raft.isFenced { crash(replica) }
+      restart(replica)
+    }
+    groupZero.isRestless = false
+    groupZero.deafTurns = 0
+    for replica in replicas { replica.deafUntil = 0 }
+    if groupZero.changeEvery > 0 { groupZero.changeEvery = 5 }
     for _ in 0..<turns {
       turn(flushPercent: 90)
       if let leader = readyLeader,
+        membership.voters.count == replicas.count || groupZero.changeEvery == 0,
         replicas.allSatisfy({
           $0.log == leader.log || $0.log.entries == leader.log.entries
-        }), replicas.allSatisfy({ $0.raft.committed == leader.log.end })
+        }), replicas.allSatisfy({ $0.raft.committed == leader.log.end }),
+        replicas.allSatisfy({ $0.raft.isQuiet })
       {
         return true
       }
     }
+    problem("no agreement in the end: \(replicas.map { Self.summary($0) })")
     return false
   }
 }

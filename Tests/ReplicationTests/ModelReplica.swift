@@ -35,6 +35,15 @@ struct ModelLog: Equatable {
   }
 }
 
+/// What drivers of replicas do wrong, on purpose.
+struct DriverMistakes: OptionSet {
+  let rawValue: Int
+  /// What was written before a truncation is said to be durable after it.
+  static let durableBeforeTruncation = Self(rawValue: 1)
+  /// The next membership is issued before the last one is settled.
+  static let changeUnsettled = Self(rawValue: 2)
+}
+
 /// A replica with a disk that writes late and in order, and forgets what it has not written.
 final class ModelReplica {
   enum Operation {
@@ -46,8 +55,19 @@ final class ModelReplica {
   }
 
   let id: NodeID
+  let options: Raft.Options
   var raft: Raft
+  /// The node is.
   var isUp = true
+  /// The node has a replica of the group.
+  var isPresent = true
+  var isHere: Bool { isUp && isPresent }
+  /// Counts the logs it has had: what one has promised, the next does not know.
+  var life = 0
+  var isDamaged = false
+  /// The membership it was told last, as a place in group 0.
+  var known = 0
+  var deafUntil = 0
   /// What the replica sees, and what a power cut leaves.
   var log = ModelLog()
   var disk = ModelLog()
@@ -55,9 +75,10 @@ final class ModelReplica {
   var queue: [(operation: Operation, truncations: Int, position: LogPosition)] = []
   var truncations = 0
 
-  init(id: NodeID, membership: Membership, seed: UInt64) {
+  init(id: NodeID, membership: Membership, options: Raft.Options, seed: UInt64) {
     self.id = id
-    raft = Raft(id: id, membership: membership, stored: .init(), seed: seed)
+    self.options = options
+    raft = Raft(id: id, membership: membership, stored: .init(), options: options, seed: seed)
   }
 
   func order(_ operation: Operation) {
@@ -84,15 +105,17 @@ final class ModelReplica {
   }
 
   /// The oldest operation reaches the disk. Returns what the replica is told.
-  func flushOne() -> [Input] {
+  func flushOne(_ mistakes: DriverMistakes = []) -> [Input] {
     guard !queue.isEmpty else { return [] }
     let (operation, at, position) = queue.removeFirst()
     Self.apply(operation, to: &disk)
     if case .vote(let vote) = operation { return [.voted(vote)] }
-    return at == truncations ? [.durable(position)] : []
+    let isCurrent = at == truncations || mistakes.contains(.durableBeforeTruncation)
+    return isCurrent ? [.durable(position)] : []
   }
 
-  func restart(_ membership: Membership, seed: UInt64) {
+  /// Makes the replica of what is on the disk.
+  func begin(_ membership: Membership, joined: Int64, seed: UInt64) {
     log = disk
     queue = []
     truncations = 0
@@ -102,7 +125,17 @@ final class ModelReplica {
     stored.start = log.start
     stored.end = log.end
     stored.committed = log.start
-    raft = Raft(id: id, membership: membership, stored: stored, seed: seed)
-    isUp = true
+    stored.joinedVersion = joined
+    raft = Raft(id: id, membership: membership, stored: stored, options: options, seed: seed)
+    isPresent = true
+  }
+
+  func loseLog() {
+    log = ModelLog()
+    disk = ModelLog()
+    queue = []
+    life += 1
+    isDamaged = false
+    isPresent = false
   }
 }

@@ -12,6 +12,7 @@ import Testing
     "LogStore": ["Bytes", "Records", "Platform"],
     "KafkaWire": ["Bytes"],
     "Replication": ["Bytes"],
+    "Checks": ["Bytes"],
     "YAML": ["CYAML", "Glibc"],
     "Client": ["Bytes", "Records", "KafkaWire", "Platform"],
     // Glibc: for memcmp.
@@ -28,9 +29,12 @@ import Testing
     ],
     "Pipeline": ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"],
     "Demo": ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "Postgres"],
-    "Simulation": ["Bytes", "Records", "Platform", "LogStore", "Broker"],
+    "Simulation": [
+      "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Replication", "Broker", "Checks",
+    ],
     "Broker": [
       "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CLinux", "CMicrohttpd", "Glibc",
+      "Replication",
     ],
   ]
 
@@ -40,7 +44,7 @@ import Testing
     "Capture/Types", "Capture/Envelope",
   ]
   private static let pureImports: Set<String> = [
-    "Bytes", "Records", "LogStore", "KafkaWire", "Platform", "JSON", "ConnectData",
+    "Bytes", "Records", "LogStore", "KafkaWire", "Platform", "JSON", "ConnectData", "Replication",
   ]
 
   private struct Source {

@@ -2,6 +2,7 @@ internal import Bytes
 internal import KafkaWire
 internal import LogStore
 internal import Records
+internal import Replication
 
 /// The requests of consumer groups: handed to the coordinator, whose effects are carried out here.
 extension Node {
@@ -25,7 +26,10 @@ extension Node {
   }
 
   func describeGroups(_ request: Request) throws(WireError) {
-    step(.describeGroups(try request.frame.decode(DescribeGroupsRequest.self)), request)
+    let body = try request.frame.decode(DescribeGroupsRequest.self)
+    whenConfirmed(logs(ofGroups: body.groups)) { [unowned self] in
+      step(.describeGroups(body), request)
+    }
   }
 
   func listGroups(_ request: Request) throws(WireError) {
@@ -37,7 +41,9 @@ extension Node {
   }
 
   func offsetFetch(_ request: Request) throws(WireError) {
-    step(.offsetFetch(try request.frame.decode(OffsetFetchRequest.self)), request)
+    let body = try request.frame.decode(OffsetFetchRequest.self)
+    let ids = request.version < 8 ? [body.groupId] : body.groups.map(\.groupId)
+    whenConfirmed(logs(ofGroups: ids)) { [unowned self] in step(.offsetFetch(body), request) }
   }
 
   /// As with commits, partitions that are not there are answered here.
@@ -46,7 +52,7 @@ extension Node {
     let asked = body.topics
     for index in body.topics.indices {
       let topic = topics[body.topics[index].name]
-      body.topics[index].partitions.removeAll { topic?.partition($0.partitionIndex) == nil }
+      body.topics[index].partitions.removeAll { topic?.has($0.partitionIndex) != true }
     }
     body.topics.removeAll { $0.partitions.isEmpty }
     let count = asked.reduce(0) { $0 + $1.partitions.count }
@@ -88,7 +94,7 @@ extension Node {
     let asked = body.topics
     for index in body.topics.indices {
       let topic = topics[body.topics[index].name]
-      body.topics[index].partitions.removeAll { topic?.partition($0.partitionIndex) == nil }
+      body.topics[index].partitions.removeAll { topic?.has($0.partitionIndex) != true }
     }
     body.topics.removeAll { $0.partitions.isEmpty }
     let isWhole = zip(asked, body.topics).allSatisfy { $0.partitions.count == $1.partitions.count }
@@ -183,32 +189,54 @@ extension Node {
     }
   }
 
-  /// Reads the coordinator's partitions, so that it can answer for its groups. One that cannot be
-  /// read stays loading: its groups are told to try again (COORDINATOR_LOAD_IN_PROGRESS), because
-  /// an answer without its offsets would make consumers begin elsewhere.
-  func loadGroups(_ topic: NodeTopic) {
+  /// This node leads the partition: until its groups are loaded, they are told to wait.
+  func loadGroups(_ index: Int32) {
+    guard let partition = topics[Self.offsetsTopic]?.partition(index),
+      let replica = replicas[partition.log]
+    else { return }
+    loadingGroups[partition.log] = LoadingGroups(
+      partition: index, end: replica.raft.committed.offset)
+    step(GroupCoordinator.Input.elected(partition: index))
+    loadGroups(of: partition.log)
+  }
+
+  /// Reads a partition of the coordinator, once all that was committed before is on this node's
+  /// disk. One that cannot be read stays loading: its groups are told to try again
+  /// (COORDINATOR_LOAD_IN_PROGRESS), because an answer without its offsets would make consumers
+  /// begin elsewhere.
+  func loadGroups(of log: LogID) {
+    guard let loading = loadingGroups[log], let bounds = try? store.bounds(of: log),
+      bounds.readable >= loading.end || plants(.offsetsBeforeLoaded)
+    else { return }
+    loadingGroups[log] = nil
+    if plants(.offsetsBeforeLoaded) { return step(.loaded(partition: loading.partition)) }
     let unreadableBefore = groups.unreadableRecordCount
     defer {
       let count = groups.unreadableRecordCount - unreadableBefore
-      if count > 0 { tell("passed over \(count) records of \(topic.name) that cannot be read") }
-    }
-    for (index, partition) in topic.partitions.enumerated() {
-      guard let log = partition?.log else { continue }
-      let partition = Int32(index)
-      machineLogs[log] = MachineLog(kind: .offsets(partition: partition))
-      step(.elected(partition: partition))
-      do throws(LogError) {
-        try readAll(log) { record throws(LogError) in
-          step(.load(partition: partition, key: record.key ?? [], value: record.value))
-        }
-        step(.loaded(partition: partition))
-      } catch {
-        // Nothing of what was read may be taken for all there is.
-        step(.elected(partition: partition))
-        tell(
-          "\(topic.name) partition \(index) cannot be read (\(error)); its groups have no "
-            + "coordinator until the node is started with the partition restored")
+      if count > 0 {
+        tell("passed over \(count) records of \(Self.offsetsTopic) that cannot be read")
       }
     }
+    let partition = loading.partition
+    machineLogs[log] = MachineLog(kind: .offsets(partition: partition))
+    do throws(LogError) {
+      try readAll(log) { record throws(LogError) in
+        step(.load(partition: partition, key: record.key ?? [], value: record.value))
+      }
+      step(.loaded(partition: partition))
+    } catch {
+      // Nothing of what was read may be taken for all there is.
+      step(.elected(partition: partition))
+      tell(
+        "\(Self.offsetsTopic) partition \(partition) cannot be read (\(error)); its groups have no "
+          + "coordinator until the node is started with the partition restored")
+    }
   }
+}
+
+/// A partition of the offsets that is led here and not read yet.
+struct LoadingGroups {
+  let partition: Int32
+  /// What was committed when this node came to lead it.
+  let end: Offset
 }

@@ -2,36 +2,27 @@ internal import Bytes
 internal import KafkaWire
 internal import LogStore
 internal import Records
+internal import Replication
 
 /// Topics and configurations: requests go to the controller, whose effects are carried out here.
 extension Node {
-  /// Loads the machines from their logs and takes over the partitions there are.
-  func start() throws(NodeStartError) {
-    do throws(LogError) {
-      machineLogs[metadataLog] = MachineLog(kind: .metadata)
-      try loadMetadata()
-      countGroupPartitions()
-      for name in controller.state.names {
-        guard let topic = controller.state.topic(named: name) else { continue }
-        for index in 0..<topic.partitionsCount {
-          make(
-            PartitionToMake(
-              topic: name, id: topic.id, index: index,
-              options: controller.config(of: topic).logOptions, isOld: true))
-        }
+  /// Takes over the partitions there are: all that was committed before this start is known.
+  func startPartitions() {
+    countGroupPartitions()
+    for name in controller.state.names {
+      guard let topic = controller.state.topic(named: name) else { continue }
+      for index in 0..<topic.partitionsCount {
+        guard let membership = controller.state.membership(of: topic.id, index) else { continue }
+        make(
+          PartitionToMake(
+            topic: name, id: topic.id, index: index, membership: membership,
+            options: controller.config(of: topic).logOptions, isOld: true))
       }
-      if let offsets = wholeOffsetsTopic {
-        loadGroups(offsets)
-        groupsAreLoaded = true
-      }
-      deleteOrphans()
-      tellFailures()
-      // Or the next start would find whole and empty what was made in place of a missing log.
-      if store.mayMissLogs { store.startCheckpoint() }
-    } catch {
-      throw .metadata("\(error)")
     }
-    if controller.state.clusterId == nil { submit(.identifyCluster(freshUUID()), 0, nil) }
+    deleteOrphans()
+    tellFailures()
+    // Or the next start would find whole and empty what was made in place of a missing log.
+    if store.mayMissLogs { store.startCheckpoint() }
   }
 
   /// A group's partition is computed from their number, which the topic has for ever, whoever made
@@ -42,28 +33,6 @@ extension Node {
     else { return }
     options.groups.partitionCount = offsets.partitionsCount
     groups = GroupCoordinator(options: options.groups)
-  }
-
-  private func loadMetadata() throws(LogError) {
-    var problem: MetadataError?
-    var parts = MetadataSnapshotParts()
-    try readAll(metadataLog) { record throws(LogError) in
-      do throws(MetadataError) {
-        if let key = record.key {
-          guard let state = try parts.take(key: key, value: record.value ?? []) else { return }
-          controller.load(snapshot: state)
-          for decision in state.records { note(decision) }
-        } else {
-          parts.interrupt()
-          let decision = try MetadataRecord(decoding: record.value ?? [])
-          try controller.load(decision)
-          note(decision)
-        }
-      } catch {
-        problem = problem ?? error
-      }
-    }
-    if let problem { throw LogError.logFailed("\(problem)") }
   }
 
   /// The requests that the controller answers.
@@ -80,34 +49,49 @@ extension Node {
     let submission = Controller.Submission(
       body, version: version, token: token,
       freshIds: (0..<controller.freshIdsCount(body, version: version)).map { _ in freshUUID() },
-      cluster: clusterView)
+      cluster: clusterView, quorum: quorum)
     step(.request(submission))
   }
 
-  private func step(_ input: Controller.Input) {
+  func step(_ input: Controller.Input) {
     var effects: [Controller.Effect] = []
     controller.step(input, into: &effects)
     for effect in effects { perform(effect) }
   }
 
   private func perform(_ effect: Controller.Effect) {
+    if !hasStarted {
+      switch effect {
+      // All there is will be taken over.
+      case .createPartition, .deletePartition, .configChanged, .brokerConfigChanged: return
+      case .membershipChanged(let group, _): if group != .metadata { return }
+      default: break
+      }
+    }
     switch effect {
     case .append(let records, _):
       // Decided on top of what was refused: it goes the same way.
       guard metadataLoss == nil else { return }
       let number = freshNumber()
-      metadataAppends[number] = records
+      metadataAppends.insert(number)
       append(
         records.map { LogRecord(key: nil, value: $0.encoded()) }, to: metadataLog,
         .metadata(number), makesSpace: records.allSatisfy(\.makesSpace))
     case .reply(let token, let response): reply(token, response)
     case .askAgain(let token, let request, let version): submit(request, version, token)
-    case .createPartition(let topic, let id, let index, _, let options):
-      make(PartitionToMake(topic: topic, id: id, index: index, options: options))
+    case .createPartition(let topic, let id, let index, _, let options, let membership):
+      if topic == Self.offsetsTopic, index == 0 { countGroupPartitions() }
+      make(
+        PartitionToMake(
+          topic: topic, id: id, index: index, membership: membership, options: options))
     case .deletePartition(let topic, let id, let index): delete(topic, id, index)
     case .configChanged(let name, _): reconfigure(name)
     case .brokerConfigChanged:
       for name in controller.state.names { reconfigure(name) }
+    case .nodeRegistered: break
+    case .membershipChanged(let group, let membership): membershipChanged(group, membership)
+    case .transferLeadership(let group, let node): transfer(GroupID(group), to: node)
+    case .notice(let text): tell(text)
     }
   }
 
@@ -117,13 +101,8 @@ extension Node {
   /// will be in the log, so the controller must hear of them first: told that all is lost, it would
   /// decide the same things again, and the log would then contradict itself at the next start.
   func metadataDecided(_ number: UInt64, _ code: ErrorCode) {
-    guard let records = metadataAppends.removeValue(forKey: number) else { return }
-    if code == .none {
-      for record in records { note(record) }
-      step(.committed(records))
-    } else {
-      metadataLoss = metadataLoss ?? code
-    }
+    guard metadataAppends.remove(number) != nil else { return }
+    if code != .none { metadataLoss = metadataLoss ?? code }
     guard metadataAppends.isEmpty else { return }
     guard let loss = metadataLoss else {
       // A moment at which nothing is under way, which a tick may never meet.
@@ -135,31 +114,36 @@ extension Node {
   }
 
   /// What of a decision concerns every partition of this node.
-  private func note(_ record: MetadataRecord) {
+  func note(_ record: MetadataRecord) {
     guard case .producerFenced(_, let producer) = record else { return }
     fencedEpochs[producer.id] = producer.epoch
   }
 
   private func reply(_ token: ReplyToken, _ response: ControllerResponse) {
     if case .done(let code) = response {
-      loadGroupsIfMade()
-      // Made but not whole: the journal or the disk has no room for its logs yet.
-      if code != .none { answerCoordinators() }
+      // The journal or the disk has no room for it yet, or nobody leads.
+      if code != .none { timeOutCoordinators(all: true) }
       return
     }
-    guard let request = replies.removeValue(forKey: token) else { return }
+    if let request = replies.removeValue(forKey: token) { reply(request, response) }
+  }
+
+  func reply(_ request: Request, _ response: ControllerResponse) {
     switch response {
     case .metadata(let body): reply(request, body)
     case .describeCluster(let body): reply(request, body)
     case .describeConfigs(let body): reply(request, body)
-    case .createTopics(let body):
-      loadGroupsIfMade()
-      reply(request, body)
+    case .createTopics(let body): reply(request, body)
     case .deleteTopics(let body): reply(request, body)
     case .createPartitions(let body): reply(request, body)
     case .alterConfigs(let body): reply(request, body)
     case .incrementalAlterConfigs(let body): reply(request, body)
     case .initProducerId(let body): reply(request, body)
+    case .electLeaders(let body): reply(request, body)
+    case .alterPartitionReassignments(let body): reply(request, body)
+    case .listPartitionReassignments(let body): reply(request, body)
+    case .describeQuorum(let body): reply(request, body)
+    case .describeTopicPartitions(let body): reply(request, body)
     case .done: break
     }
   }
@@ -169,34 +153,31 @@ extension Node {
   /// The log of a partition is named after its topic's id: a topic made again has other logs.
   static func logName(_ topic: UUID16, _ index: Int32) -> String { "\(topic.base64url)-\(index)" }
 
-  private func make(_ partition: PartitionToMake) {
+  func make(_ partition: PartitionToMake) {
+    guard let state = controller.state.topic(partition.id) else { return }
+    if topics[partition.topic]?.id != partition.id {
+      topics[partition.topic] = NodeTopic(
+        name: partition.topic, id: partition.id, config: controller.config(of: state))
+    }
+    topics[partition.topic]?.register(partition.index)
+    topicNames[partition.id] = partition.topic
+    guard isMember(partition.membership),
+      replicasByGroup[GroupID(topic: partition.id, index: partition.index)] == nil
+    else { return }
     if !stuckPartitions.isEmpty || !tryToMake(partition) { stuckPartitions.append(partition) }
   }
 
   func advancePartitions() {
-    let before = stuckPartitions.count
     while let first = stuckPartitions.first, tryToMake(first) { stuckPartitions.removeFirst() }
-    if stuckPartitions.count < before { loadGroupsIfMade() }
   }
 
   /// False if the journal or the disk has no room.
   private func tryToMake(_ wanted: PartitionToMake) -> Bool {
-    guard let state = controller.state.topic(wanted.id) else { return true }
+    guard topicNames[wanted.id] != nil else { return true }
     do throws(LogError) {
       let name = Self.logName(wanted.id, wanted.index)
       let log: LogID
-      var epoch = LeaderEpoch(0)
       if let found = store.log(named: name) {
-        // A new leadership: this process is not the one that led before.
-        let last = try store.bounds(of: found).epoch
-        epoch = LeaderEpoch(last.rawValue + 1)
-        do throws(LogError) {
-          _ = try store.beginEpoch(found, epoch)
-        } catch .logFailed {
-          // It takes no epoch but is still read from; the client is told when it writes, and people
-          // are at the end of the start.
-          epoch = max(last, LeaderEpoch(0))
-        }
         log = found
       } else {
         log = try store.createLog(named: name, options: wanted.options)
@@ -205,12 +186,21 @@ extension Node {
             log, "its log is missing; the damaged part of the journal may have had it")
         }
       }
-      if topics[wanted.topic] == nil {
-        topics[wanted.topic] = NodeTopic(
-          name: wanted.topic, id: wanted.id, config: controller.config(of: state))
+      topics[wanted.topic]?.set(
+        Partition(log: log, epoch: try store.bounds(of: log).epoch), at: Int(wanted.index))
+      let replica = try makeReplica(
+        GroupID(topic: wanted.id, index: wanted.index), log,
+        .partition(topic: wanted.id, index: wanted.index),
+        Membership(wanted.membership),
+        // What it is a member since is not written down, and not later than this: what leaders say
+        // who do not know of it yet was for whoever was here before.
+        joinedVersion: wanted.membership.version)
+      let preferred = controller.state.topic(wanted.id)?.replicas(ofPartition: wanted.index).first
+      if preferred == options.id, !isSole(replica) {
+        // The first of the replicas is to lead, and the others may not have it yet.
+        replica.eagerUntil = now + Self.eagerMilliseconds
+        if replica.raft.leader == nil { step(replica, .campaign) }
       }
-      topics[wanted.topic]?.set(Partition(log: log, epoch: epoch), at: Int(wanted.index))
-      topicNames[wanted.id] = wanted.topic
       return true
     } catch .busy {
       return false
@@ -221,11 +211,17 @@ extension Node {
     }
   }
 
+  /// How long a new replica that is to lead asks for votes without waiting.
+  private static let eagerMilliseconds: Int64 = 1000
+
   private func delete(_ name: String, _ id: UUID16, _ index: Int32) {
     guard let topic = topics[name], topic.id == id else { return }
     if let log = topic.partition(index)?.log {
       fetches.wake(log)
       machineLogs[log] = nil
+      loadingGroups[log] = nil
+      failAppends(log, .unknownTopicOrPartition)
+      removeReplica(of: log)
       logsToDelete.append(log)
       deleteLogs()
     }
@@ -279,18 +275,33 @@ extension Node {
 
   // MARK: View
 
-  private var clusterView: ClusterView {
-    let node = options.id
-    let names = topicNames
-    let topics = topics
+  private var quorum: QuorumStatus? {
+    guard isController, let replica = replicas[metadataLog] else { return nil }
+    return QuorumStatus(
+      leader: options.id, epoch: replica.raft.epoch.rawValue,
+      highWatermark: replica.raft.committed.offset.rawValue,
+      voters: replica.raft.membership.voters.map {
+        .init(
+          NodeIncarnation(node: $0.rawValue, incarnation: 0),
+          logEnd: replica.raft.end.offset.rawValue)
+      })
+  }
+
+  var clusterView: ClusterView {
+    let alive = peers.connected.union([options.id])
+    let leaders = leaders
+    var brokers = controller.state.nodes.filter { $0.id != options.id }.map {
+      ClusterView.Broker($0, isAlive: alive.contains($0.id))
+    }
+    brokers.append(
+      ClusterView.Broker(id: options.id, host: options.host, port: Int32(options.port)))
     return ClusterView(
-      brokers: [.init(id: node, host: options.host, port: Int32(options.port))],
-      controllerId: node
+      brokers: brokers,
+      controllerId: leader(of: .metadata)?.leader ?? -1
     ) { id, index in
-      guard let partition = names[id].flatMap({ topics[$0] })?.partition(index) else {
-        return .none
-      }
-      return .init(leader: node, epoch: partition.epoch.rawValue, inSync: [node])
+      let known = leaders[GroupID(topic: id, index: index)]
+      let leader = known.flatMap { alive.contains($0.leader) ? $0.leader : nil }
+      return .init(leader: leader, epoch: known?.epoch.rawValue ?? -1, inSync: nil)
     }
   }
 

@@ -12,6 +12,8 @@ package struct NodeHostOptions: Sendable {
   package var advertised: SocketAddress?
   /// Where /health and /metrics are, if anywhere.
   package var http: SocketAddress?
+  /// All nodes of the cluster, this one among them; empty if it is alone.
+  package var cluster: [ClusterMember] = []
   /// Broker settings, by Kafka's names.
   package var settings: [(String, String)] = []
   /// What /metrics says of what else runs in the process, behind what it says of the node. Called
@@ -74,6 +76,9 @@ package final class HostedNode {
         disk, options: options.store, newID: UInt64.random(in: 1 ... .max), now: now.wall)
       var nodeOptions = NodeOptions()
       nodeOptions.id = options.nodeID
+      nodeOptions.cluster.members = options.cluster
+      // The clock stands for a number that is counted up with every start.
+      nodeOptions.cluster.boot = UInt64(max(0, now.wall))
       nodeOptions.apply(options.settings)
       let node = try Node(
         store: store, options: nodeOptions, file: options.settings,
@@ -86,6 +91,16 @@ package final class HostedNode {
       if let port, let listen = options.listen {
         let host = options.advertised?.host ?? Self.reachable(listen.host)
         node.advertise(host: host, port: options.advertised?.port ?? port)
+      }
+      if let own = options.cluster.first(where: { $0.id == options.nodeID }),
+        options.cluster.count > 1
+      {
+        let network = try PeerNetwork(
+          loop: loop, listen: own.peer,
+          peers: options.cluster.map { PeerAddress(node: $0.id, address: $0.peer) },
+          hello: node.peerHello,
+          log: log)
+        server.connect(network)
       }
       let pages = StatusPages.responder(
         for: node, through: loop.poster, and: options.metricsOfParts,

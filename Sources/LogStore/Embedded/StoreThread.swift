@@ -137,7 +137,7 @@ final class StoreOwner {
     if now - lastTick >= 100 || now < lastTick {
       lastTick = now
       store.tick(now: now)
-      try? store.enforceRetention(now: now)
+      try? store.enforceRetention(of: store.logIDs, now: now)
     }
     store.flush(now: now)
     for event in store.takeEvents() { take(event) }
@@ -195,7 +195,7 @@ final class StoreOwner {
       for log in appends.keys.sorted() { resumeAppends(log, .failure(.storeFailed(why))) }
       for log in readers.keys.sorted() { resumeReaders(log, all: true) }
       retryRefused(.storeFailed(why))
-    case .full(false), .checkpointed, .readAhead: break
+    case .full(false), .checkpointed, .readAhead, .voted: break
     }
   }
 
