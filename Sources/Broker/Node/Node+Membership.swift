@@ -120,8 +120,8 @@ extension Node {
       clientPort: options.port, state: [replicas[metadataLog] == nil && isFresh ? 1 : 0])
   }
 
-  /// Who is in the group of the metadata is in force as it is applied, also before the partitions are
-  /// made.
+  /// Who is in the group of the metadata is in force as it is applied, also before the partitions
+  /// are made.
   func adoptMetadataMembership() {
     guard let replica = replicas[metadataLog],
       let membership = controller.state.membership(of: .metadata),
