@@ -200,10 +200,8 @@ extension Node {
       _ = try store.beginEpoch(replica.log, epoch)
     } catch .logFailed {
       guard isSole(replica) else { throw .logFailed("it has failed before") }
-      // It takes no epoch but is still read from; the client is told when it writes, and people are
-      // at the end of the start.
-      let last = try store.bounds(of: replica.log).epoch
-      update(replica) { $0.epoch = max(last, LeaderEpoch(0)) }
+      // It takes no epoch but is still read from, under the one that clients are told; they are told
+      // of the failure when they write, and people at the end of the start.
     }
   }
 
