@@ -200,8 +200,8 @@ extension Node {
       _ = try store.beginEpoch(replica.log, epoch)
     } catch .logFailed {
       guard isSole(replica) else { throw .logFailed("it has failed before") }
-      // It takes no epoch but is still read from, under the one that clients are told; they are told
-      // of the failure when they write, and people at the end of the start.
+      // It takes no epoch but is still read from, under the one clients are told; they are told of
+      // the failure when they write, and people at the end of the start.
     }
   }
 
