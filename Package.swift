@@ -140,9 +140,15 @@ let package = Package(
     tests("YAMLTests", ["YAML"]),
     tests("TidyTests", []),
 
+    .target(
+      name: "BenchNodes", dependencies: ["Platform"], path: "bench/BenchNodes",
+      swiftSettings: production),
     bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform", "Records"]),
     bench("CaptureBench", ["Capture", "CLinux"]),
     bench("ClientBench", ["Broker", "CLinux", "Client", "Platform"]),
+    bench(
+      "FailoverBench",
+      ["BenchNodes", "Bytes", "CLinux", "Client", "KafkaWire", "Platform", "Records"]),
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
     bench("ProcessorBench", ["Platform", "Processors"]),
     bench("RecordsBench", ["Bytes", "Records"]),
