@@ -55,7 +55,8 @@ package final class BenchNodes {
   package var bootstrap: [String] { addresses.map(\.description) }
 
   package func start(_ index: Int) throws {
-    let binary = Console.executable.split(separator: "/", omittingEmptySubsequences: false)
+    let binary =
+      Console.executable.split(separator: "/", omittingEmptySubsequences: false)
       .dropLast().joined(separator: "/") + "/martlet"
     var words = [
       binary, "serve", "--data", "\(directory)/\(index + 1)", "--node", "\(index + 1)",

@@ -133,7 +133,9 @@ func round(
   end()
   let ended = MonotonicClock.nanoseconds()
   try patientRun(&prober, "service by the others") { prober in
-    prober.probes.allSatisfy { $0.acknowledgedAt > ended && $0.leader != victim && $0.leader != nil }
+    prober.probes.allSatisfy { probe in
+      probe.acknowledgedAt > ended && probe.leader != victim && probe.leader != nil
+    }
   }
   _ = try prober.run(milliseconds: 100) { _ in false }
   for (probe, leader) in zip(prober.probes, leaders) {
@@ -172,9 +174,8 @@ final class Load: Sendable {
         _ = producer.enqueue(
           records,
           acknowledged: { error in
-            state.withLock { state in
-              if error == nil { state.taken += records.count } else { state.failed += records.count }
-            }
+            let count = records.count
+            state.withLock { if error == nil { $0.taken += count } else { $0.failed += count } }
           })
         var pause = timespec(tv_sec: 0, tv_nsec: 5_000_000)
         unsafe nanosleep(&pause, nil)
