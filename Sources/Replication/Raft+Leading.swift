@@ -162,6 +162,7 @@ extension Raft {
     committed = reached
     effects.append(.committed(reached))
     if !isReady { becomeReady(into: &effects) }
+    handOver(into: &effects)
   }
 
   mutating func becomeReady(into effects: inout [Effect]) {

@@ -54,18 +54,21 @@ extension Raft {
   mutating func transfer(to wished: NodeID?, into effects: inout [Effect]) {
     guard isLeader else { return }
     let none = LogPosition(epoch: .none, offset: .zero)
-    let able = leadership.peers.filter { membership.voters.contains($0.peer) && $0.match != nil }
+    let able = leadership.peers.filter {
+      membership.voters.contains($0.peer) && $0.match != nil && !lostPeers.contains($0.peer)
+    }
     let target = wished ?? able.max { ($0.match ?? none) < ($1.match ?? none) }?.peer
     guard let target, able.contains(where: { $0.peer == target }) else { return }
     leadership.transfer = (target, 0, false)
     handOver(into: &effects)
   }
 
-  /// Asks the target to stand when it has everything.
+  /// Asks the target to stand when it has everything, and nothing is waited for: whoever drives
+  /// this appends nothing meanwhile.
   mutating func handOver(into effects: inout [Effect]) {
     guard let transfer = leadership.transfer, !transfer.isAsked,
       let index = leadership.index(of: transfer.target),
-      leadership.peers[index].match == end || plants(.transferBehind)
+      (leadership.peers[index].match == end && committed == end) || plants(.transferBehind)
     else { return }
     leadership.transfer?.isAsked = true
     // To go on while the target stands would leave it behind.

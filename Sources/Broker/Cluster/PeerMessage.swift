@@ -20,6 +20,8 @@ internal import Replication
 //   10 transfer            group, varint node: who leads the group is to hand over
 //   11 damaged             group, varlong version: the sender's replica is
 //   12 invitation          varlong version: the receiver is a learner of group 0 since then
+//   13 ask fenced          u64 token, varlong offset: is the metadata applied below it?
+//   14 fenced              u64 token, a count of varint node: yes, and who may lead what
 //
 // Integers and strings are as in the metadata log.
 
@@ -40,6 +42,10 @@ enum PeerMessage: Equatable {
   case transfer(GroupID, to: Int32)
   case damaged(GroupID, version: Int64)
   case invitation(version: Int64)
+  /// Is to be answered once the receiver has applied the metadata below the offset.
+  case askFenced(token: UInt64, applied: Offset)
+  /// It has; as far as it knows, these may lead groups that it is of.
+  case fenced(token: UInt64, mayLead: [Int32])
 
   static func == (a: PeerMessage, b: PeerMessage) -> Bool { a.encoded() == b.encoded() }
 }
@@ -103,6 +109,15 @@ extension PeerMessage {
     case .invitation(let version):
       fields.put(kind: 12)
       fields.put(version)
+    case .askFenced(let token, let applied):
+      fields.put(kind: 13)
+      fields.put(fixed: token)
+      fields.put(applied.rawValue)
+    case .fenced(let token, let mayLead):
+      fields.put(kind: 14)
+      fields.put(fixed: token)
+      fields.put(count: mayLead.count)
+      for node in mayLead { fields.put(node) }
     }
     return fields.bytes
   }
@@ -154,6 +169,14 @@ extension PeerMessage {
       let group = try fields.groupID()
       self = .damaged(group, version: try fields.varlong())
     case 12: self = .invitation(version: try fields.varlong())
+    case 13: self = .askFenced(token: try fields.uint64(), applied: Offset(try fields.varlong()))
+    case 14:
+      let token = try fields.uint64()
+      var mayLead: [Int32] = []
+      for _ in 0..<(try fields.count(ofSize: 1)) {
+        mayLead.append(try fields.varint(0 ... .max, "node"))
+      }
+      self = .fenced(token: token, mayLead: mayLead)
     default: throw .unknownRecord(type: kind, version: 0)
     }
   }

@@ -45,4 +45,8 @@ package struct PlantedNodeMistakes: OptionSet, Sendable {
   package static let answerMetadataEarly = Self(bit: 18)
   /// The ends of logs are told without asking a majority.
   package static let endWithoutQuorum = Self(bit: 19)
+  /// A producer's identity is answered before those it fences are refused everywhere.
+  package static let answerFencesEarly = Self(bit: 20)
+  /// Who is elected takes records without asking who was fenced meanwhile.
+  package static let serveBeforeFences = Self(bit: 21)
 }

@@ -34,6 +34,8 @@ final class Replica {
   var leads = false
   /// And its epoch's start is committed.
   var isReady = false
+  /// Which producers were fenced before it led is known here: it takes records of others.
+  var knowsFences = false
   /// What the controller was told last, and that there is something new to tell.
   var reported: GroupReport?
   var waitingSends: [WaitingSend] = []

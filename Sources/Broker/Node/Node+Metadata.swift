@@ -19,6 +19,8 @@ extension Node {
       tell("the cluster's metadata cannot be read (\(error)); restore this node's data directory")
     }
     adoptMetadataMembership()
+    settleFences()
+    answerFenceQuestions()
     answerForwards()
     metadataIsReady()
     passBarrier()
@@ -137,6 +139,7 @@ extension Node {
   }
 
   func committedAnswered(_ token: UInt64, _ offset: Offset?) {
+    if fencesAnswered(token, offset) { return }
     guard !hasStarted, token == barrierToken, let offset else { return }
     barrier = offset
     passBarrier()

@@ -125,6 +125,7 @@ extension Node {
 
   /// Goes on with what was stuck.
   func advanceProduces() {
+    advanceHeld()
     while let first = produces.stuck.first, advance(first) {
       produces.stuck.removeFirst()
       settle(first)
@@ -136,19 +137,7 @@ extension Node {
     while operation.topic < operation.body.topicData.count {
       let topic = operation.body.topicData[operation.topic]
       while operation.partition < topic.partitionData.count {
-        let part = topic.partitionData[operation.partition]
-        do throws(LogError) {
-          try append(part, topic.name, operation)
-        } catch .busy {
-          return false
-        } catch .tooLarge(let bytes, let bytesMax) {
-          operation.fail(
-            .messageTooLarge,
-            "the record batch is \(bytes) bytes, over the \(bytesMax) that this node's journal "
-              + "takes; send smaller batches, or start the node with a larger message.max.bytes")
-        } catch {
-          operation.fail(errorCode(for: error), "\(error)")
-        }
+        guard tryToAppend(operation) else { return false }
         operation.partition += 1
       }
       operation.partition = 0
@@ -157,8 +146,27 @@ extension Node {
     return true
   }
 
+  /// Appends the operation's next batch. False if the journal has no room for it.
+  func tryToAppend(_ operation: ProduceOperation, wasHeld: Bool = false) -> Bool {
+    let topic = operation.body.topicData[operation.topic]
+    do throws(LogError) {
+      try append(topic.partitionData[operation.partition], topic.name, operation, wasHeld: wasHeld)
+    } catch .busy {
+      return false
+    } catch .tooLarge(let bytes, let bytesMax) {
+      operation.fail(
+        .messageTooLarge,
+        "the record batch is \(bytes) bytes, over the \(bytesMax) that this node's journal "
+          + "takes; send smaller batches, or start the node with a larger message.max.bytes")
+    } catch {
+      operation.fail(errorCode(for: error), "\(error)")
+    }
+    return true
+  }
+
   private func append(
-    _ part: ProduceRequest.Partition, _ topicName: String, _ operation: ProduceOperation
+    _ part: ProduceRequest.Partition, _ topicName: String, _ operation: ProduceOperation,
+    wasHeld: Bool
   ) throws(LogError) {
     let partition: Partition
     switch access(topicName, part.index) {
@@ -194,6 +202,7 @@ extension Node {
       operation.fail(.transactionalIdAuthorizationFailed)
       return
     }
+    if !wasHeld, mustHold(batch.header, replica) { return hold(operation, replica.log) }
     if batch.header.hasProducer, try !accepts(batch, partition, operation) { return }
     // Behind what its group has ordered and the journal has no room for.
     guard !replica.isStuck else { throw .busy }
@@ -209,7 +218,7 @@ extension Node {
   }
 
   /// Says who leads the partition, if it is known (KIP-951).
-  private func failElsewhere(_ topic: String, _ index: Int32, _ operation: ProduceOperation) {
+  func failElsewhere(_ topic: String, _ index: Int32, _ operation: ProduceOperation) {
     operation.fail(.notLeaderOrFollower)
     guard operation.request.version >= 10, let id = topics[topic]?.id,
       let known = leader(of: GroupID(topic: id, index: index)), let node = broker(known.leader)
@@ -347,6 +356,7 @@ extension Node {
     produces.stuck.removeAll { $0.deadline < now }
     // Whoever was behind the first of them has waited for nothing else, perhaps.
     if isStuck { advanceProduces() }
+    timeOutHeld()
     for operation in produces.open where operation.deadline < now {
       for (_, waiting) in appends.sorted(by: { $0.key < $1.key }) {
         for append in waiting {

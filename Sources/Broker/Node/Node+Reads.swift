@@ -33,6 +33,7 @@ extension Node {
 
   /// What a group's machine says of a read: nil if it cannot tell.
   func readAnswered(_ token: UInt64, _ offset: Offset?) {
+    if fencesAnswered(token, offset) { return }
     if let (peer, token) = peerReads.removeValue(forKey: token) {
       peers.send(.committed(token: token, offset), to: peer)
     } else if let read = confirmedReads.removeValue(forKey: token) {

@@ -45,6 +45,8 @@ extension Node {
 
   func removeReplica(of log: LogID) {
     guard let replica = replicas.removeValue(forKey: log) else { return }
+    forgetFences(replica)
+    advanceHeld()
     replicasByGroup[replica.group] = nil
     leaders[replica.group] = nil
     stuckReplicas.remove(log)
@@ -244,6 +246,7 @@ extension Node {
       $0.epoch = epoch
       $0.leads = true
     }
+    if replica.kind != .metadata { learnFences(replica) }
   }
 
   private func ready(_ replica: Replica) {
@@ -278,6 +281,7 @@ extension Node {
       $0.isReady = false
     }
     replica.waitingSends = []
+    forgetFences(replica)
     fetches.wake(replica.log)
     switch replica.kind {
     case .metadata: metadataIsLost()
@@ -325,6 +329,8 @@ extension Node {
 
   /// Whoever waited for a leader looks again.
   private func leadersChanged() {
+    askForFences()
+    advanceHeld()
     advanceForwards()
     answerCoordinators()
   }
@@ -357,6 +363,9 @@ extension Node {
       if replica.eagerUntil > now, replica.raft.leader == nil { step(replica, .campaign) }
     }
     timeOutForwards()
+    advanceFences()
+    askForFences()
+    advanceHeld()
     askForBarrier()
     return pause
   }

@@ -51,7 +51,7 @@ extension Node {
     replica.waitingSends.removeAll(where: \.reads.isEmpty)
     for send in ready where send.epoch == replica.raft.epoch && replica.raft.isLeader {
       replicate(
-        replica, to: send.to, after: send.after, bytesMax: send.bytesMax, )
+        replica, to: send.to, after: send.after, bytesMax: send.bytesMax)
     }
   }
 
@@ -117,6 +117,9 @@ extension Node {
       guard isController else { return }
       step(Controller.Input.replicaDamaged(GroupKey(group), node: peer, version: version))
     case .invitation(let version): joinMetadata(invitedAt: version)
+    case .askFenced(let token, let applied):
+      askedFenced(FenceQuestion(peer: peer, token: token, applied: applied))
+    case .fenced(let token, let mayLead): fenceConfirmed(token, by: peer, mayLead: mayLead)
     }
   }
 

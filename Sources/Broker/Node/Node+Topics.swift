@@ -138,7 +138,7 @@ extension Node {
     case .createPartitions(let body): reply(request, body)
     case .alterConfigs(let body): reply(request, body)
     case .incrementalAlterConfigs(let body): reply(request, body)
-    case .initProducerId(let body): reply(request, body)
+    case .initProducerId(let body): replyFenced(request, body)
     case .electLeaders(let body): reply(request, body)
     case .alterPartitionReassignments(let body): reply(request, body)
     case .listPartitionReassignments(let body): reply(request, body)

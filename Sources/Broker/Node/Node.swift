@@ -176,6 +176,13 @@ package final class Node {
   var peerReads: [UInt64: (Int32, UInt64)] = [:]
   /// Reads of this node's own clients, by the tokens that their groups were asked with.
   var confirmedReads: [UInt64: ConfirmedRead] = [:]
+  /// Of transactional ids, whose fences are not in force everywhere, by their tokens.
+  var fenceInquiries: [UInt64: FenceInquiry] = [:]
+  var fenceQuestions: [FenceQuestion] = []
+  var fenceKnowledge = FenceKnowledge()
+  /// What waits for its partition to be open, by log, in order.
+  var heldBatches: [LogID: [HeldBatch]] = [:]
+  var isAdvancingHeld = false
   var lastReplicaTick: Int64
   /// Everything of the metadata below is in force here.
   var metadataApplied = Offset.zero

@@ -33,8 +33,12 @@ final class ClusterHarness {
   private var cuts: Set<[Int32]> = []
   private var held: Set<[Int32]> = []
   private let settings: [(String, String)]
+  private let planted: PlantedNodeMistakes
 
-  init(count: Int = 3, settings: [(String, String)] = []) throws {
+  init(
+    count: Int = 3, settings: [(String, String)] = [], planted: PlantedNodeMistakes = []
+  ) throws {
+    self.planted = planted
     members = (1...count).map { Member(id: Int32($0)) }
     self.settings =
       settings + [
@@ -74,6 +78,7 @@ final class ClusterHarness {
     options.id = id
     options.port = 9000 + UInt16(id)
     options.host = "here"
+    options.cluster.planted = planted
     options.cluster.boot = UInt64(member.starts)
     options.cluster.members = members.map {
       ClusterMember(

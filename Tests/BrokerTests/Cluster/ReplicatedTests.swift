@@ -59,6 +59,23 @@ import Testing
     #expect(try cluster.values("orders", at: last) == ["a", "b", "c"])
   }
 
+  @Test func `what comes while a partition is handed over waits to be told who leads it`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    cluster.wait(500)
+    #expect(try cluster.produce("orders", ["a"]) == 0)
+    let leader = try #require(try cluster.leader("orders"))
+    try cluster.node(leader).giveLeadershipsAway(now: cluster.time)
+    let request = try Requests.produce("orders", ["b"])
+    let refused = try cluster.call(request, version: 10, to: leader)
+    let part = refused.responses[0].partitionResponses[0]
+    #expect(part.errorCode == .notLeaderOrFollower)
+    let next = part.currentLeader.leaderId
+    #expect(next != leader && next > 0)
+    #expect(try cluster.produce("orders", ["b"], to: next) == 1)
+    #expect(try cluster.values("orders", at: next) == ["a", "b"])
+  }
+
   @Test func `one node alone acknowledges nothing`() throws {
     let cluster = try ClusterHarness()
     #expect(try cluster.createTopic("orders") == .none)
