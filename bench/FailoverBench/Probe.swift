@@ -19,7 +19,9 @@ final class Probe {
   private(set) var acknowledgedAt: UInt64 = 0
   /// The longest time between two acknowledgements since `begin`, in nanoseconds.
   private(set) var gap: UInt64 = 0
-  private(set) var refusals = 0
+  /// The longest between an acknowledgement of one node and the next of another.
+  private(set) var handover: UInt64 = 0
+  private var acknowledgedBy: Int?
 
   init(topic: String, partition: Int32, _ addresses: [SocketAddress]) throws {
     links = try addresses.map(Link.init)
@@ -49,7 +51,7 @@ final class Probe {
 
   func begin() {
     gap = 0
-    refusals = 0
+    handover = 0
   }
 
   /// Asks whoever is due.
@@ -74,12 +76,15 @@ final class Probe {
     let response = try ProduceResponse.decode(answer.body, version: Self.produceVersion)
     guard let partition = response.responses.first?.partitionResponses.first else { return }
     guard partition.errorCode == .none else {
-      refusals += 1
       if leader == index { leader = nil }
       return
     }
-    if acknowledgedAt > 0 { gap = max(gap, now - acknowledgedAt) }
+    if acknowledgedAt > 0 {
+      gap = max(gap, now - acknowledgedAt)
+      if acknowledgedBy != index { handover = max(handover, now - acknowledgedAt) }
+    }
     acknowledgedAt = now
+    acknowledgedBy = index
     leader = index
     due[index] = now + Self.pace
   }

@@ -102,13 +102,15 @@ struct Gaps {
   var led = LatencySketch()
   var others = LatencySketch()
   var returns = LatencySketch()
+  var meanwhile = LatencySketch()
   var rounds = 0
 
   func show(_ what: String) {
     print("\(what), \(rounds) times:")
     print("  partitions that the node led:     \(quantiles(led))")
     print("  partitions that others led:       \(quantiles(others))")
-    print("  leaderships given back to it:     \(quantiles(returns))")
+    print("  partitions given back to it:      \(quantiles(returns))")
+    print("  all, while it starts and returns: \(quantiles(meanwhile))")
   }
 }
 
@@ -149,8 +151,9 @@ func round(
   prober.forget()
   try patientRun(&prober, "the node's return") { $0.isBalanced }
   for (probe, leader) in zip(prober.probes, before) where probe.leader != leader {
-    gaps.returns.add(Int64(probe.gap / 1000))
+    gaps.returns.add(Int64(probe.handover / 1000))
   }
+  for probe in prober.probes { gaps.meanwhile.add(Int64(probe.gap / 1000)) }
 }
 
 /// A producer of `rate` records of 1 KiB a second, over all partitions, on a thread of its own.
