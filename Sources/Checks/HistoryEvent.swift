@@ -90,7 +90,8 @@ package struct HistoryEvent: Equatable, Sendable {
   package enum Outcome: Int, Sendable { case ok, failed, unknown }
 
   package enum ProduceOutcome: Equatable, Sendable {
-    /// At this offset the first, the others behind it. Epoch and node are -1 if not known.
+    /// At this offset the first, the others behind it. What is not known is -1; the offset, where a
+    /// client takes records for written because later ones were (librdkafka, idempotent).
     case ok(Offset, LeaderEpoch, node: Int32)
     /// For certain: it has had no effect and will have none.
     case failed

@@ -220,7 +220,7 @@ package struct HistoryReader {
     switch try outcome() {
     case .ok:
       .ok(
-        try offset(.offset), LeaderEpoch(try integer(.epoch, or: -1)),
+        try offset(.offset, or: -1), LeaderEpoch(try integer(.epoch, or: -1)),
         node: try integer(.node, or: -1))
     case .failed: .failed
     case .unknown: .unknown

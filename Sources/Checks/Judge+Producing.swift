@@ -80,6 +80,7 @@ extension Judge {
       report.recordsAcknowledged += records.count
       gapEnded(partition)
       if node >= 0, epoch.rawValue >= 0 { led(partition, epoch, node) }
+      guard base.rawValue >= 0 else { return settle(records, .acknowledged) }
       acknowledged(partition, records, base.rawValue, epoch.rawValue)
       if let producer, let first = records.first {
         acknowledgedInOrder(partition, first.value, records.count, base.rawValue)

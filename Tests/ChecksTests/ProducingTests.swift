@@ -84,6 +84,18 @@ import Testing
     #expect(script.judged().violated == [1, 4])
   }
 
+  @Test func `C4: what was acknowledged without an offset is to be there, somewhere`() {
+    for isThere in [true, false] {
+      var script = HistoryScript()
+      script.write(1, 11, at: 0)
+      let later = script.begin(1, 12, as: .unsaid)
+      script.by(
+        1, .produceAnswered(operation: later, .ok(Offset(-1), LeaderEpoch(-1), node: -1)))
+      script.end(isThere ? [11, 12] : [11])
+      #expect(script.judged().violated == (isThere ? [] : [4]))
+    }
+  }
+
   @Test func `C4: nor with other bytes`() {
     var script = HistoryScript()
     script.write(1, 11, at: 0)
