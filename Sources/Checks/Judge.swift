@@ -81,7 +81,7 @@ package final class Judge {
       isOne(start) && isOne(end) && start.rawValue >= 0 && start <= end
     }
     return switch what {
-    case .produceAnswered(_, .ok(let offset, _, _)): isOne(offset) && offset.rawValue >= 0
+    case .produceAnswered(_, .ok(let offset, _, _)): isOne(offset)
     case .positioned(_, let offset), .commitInvoked(_, _, _, _, let offset): isOne(offset)
     case .endAnswered(_, let offset?), .offsetFetchAnswered(_, let offset?): isOne(offset)
     case .watermarks(_, let marks): isOne(marks.high) && isOne(marks.stable) && isOne(marks.start)
