@@ -80,4 +80,13 @@ extension Raft {
         || leadership.peers.first { $0.peer == voter }?.match.map { $0 >= committed } ?? false
     }
   }
+
+  /// How far that many voters have this leader's log on their disks; nil if there are not as many.
+  package func durable(onReplicas count: Int) -> LogPosition? {
+    guard isLeader, count > 0 else { return nil }
+    let ends = membership.voters.compactMap { voter in
+      voter == id ? durable : leadership.peers.first { $0.peer == voter }?.match
+    }
+    return ends.count < count ? nil : ends.sorted(by: >)[count - 1]
+  }
 }

@@ -266,8 +266,8 @@ extension Node {
     for log in replicas.keys.sorted() {
       guard let replica = replicas[log], replica.isReady,
         case .partition(let topic, let index) = replica.kind,
-        let preferred = controller.state.topic(topic)?.replicas(ofPartition: index).first,
-        preferred != options.id
+        case let key = GroupKey(topic: topic, partition: index),
+        let preferred = controller.state.preferredLeader(of: key), preferred != options.id
       else { continue }
       candidates.append(
         LeaderBalance.Candidate(

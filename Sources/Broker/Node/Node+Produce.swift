@@ -202,6 +202,12 @@ extension Node {
       operation.fail(.transactionalIdAuthorizationFailed)
       return
     }
+    if let least = replicasBeyondMajority(replica), operation.body.acks == -1 {
+      let present = replica.raft.membership.voters.count {
+        $0.rawValue == options.id || peers.connected.contains($0.rawValue)
+      }
+      guard present >= least else { return operation.fail(.notEnoughReplicas) }
+    }
     if !wasHeld, mustHold(batch.header, replica) { return hold(operation, replica.log) }
     if batch.header.hasProducer, try !accepts(batch, partition, operation) { return }
     // Behind what its group has ordered and the journal has no room for.

@@ -224,6 +224,9 @@ extension Node {
       applyMetadata()
       mark = min(mark, metadataApplied)
     }
+    if let least = replicasBeyondMajority(replica) {
+      mark = min(mark, replica.raft.durable(onReplicas: least)?.offset ?? .zero)
+    }
     let durableFrames = store.frames.durable
     let done = waiting.prefix {
       $0.position.offset <= mark && ($0.frame ?? 0) <= durableFrames
@@ -235,6 +238,16 @@ extension Node {
       if append.since > 0 { metrics.appendLatency.add(Int64((time - append.since) / 1000)) }
       decided(append, nil)
     }
+  }
+
+  /// How many replicas are to have what is acknowledged, if a majority is not enough
+  /// (`min.insync.replicas`).
+  func replicasBeyondMajority(_ replica: Replica) -> Int? {
+    guard case .partition(let topic, _) = replica.kind, let name = topicNames[topic],
+      let least = topics[name]?.config.minInsyncReplicas,
+      least > replica.raft.membership.voters.count / 2 + 1
+    else { return nil }
+    return least
   }
 
   // MARK: Leadership

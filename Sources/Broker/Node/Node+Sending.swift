@@ -143,6 +143,9 @@ extension Node {
     default: break
     }
     step(replica, .received(message))
+    if case .appended = message.body, replicasBeyondMajority(replica) != nil {
+      settle(appendsOf: replica)
+    }
   }
 
   /// Whether the entries follow one another and hold what their sender wrote.

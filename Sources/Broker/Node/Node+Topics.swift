@@ -195,7 +195,8 @@ extension Node {
         // What it is a member since is not written down, and not later than this: what leaders say
         // who do not know of it yet was for whoever was here before.
         joinedVersion: wanted.membership.version)
-      let preferred = controller.state.topic(wanted.id)?.replicas(ofPartition: wanted.index).first
+      let key = GroupKey(topic: wanted.id, partition: wanted.index)
+      let preferred = controller.state.preferredLeader(of: key)
       if preferred == options.id, !isSole(replica) {
         // The first of the replicas is to lead, and the others may not have it yet.
         replica.eagerUntil = now + Self.eagerMilliseconds
@@ -216,6 +217,7 @@ extension Node {
 
   private func delete(_ name: String, _ id: UUID16, _ index: Int32) {
     guard let topic = topics[name], topic.id == id else { return }
+    store.forgetSetAside(named: Self.logName(id, index))
     if let log = topic.partition(index)?.log {
       fetches.wake(log)
       machineLogs[log] = nil

@@ -265,6 +265,8 @@ package final class Node {
       throw .log(error)
     }
     if let metadataProblem { throw .metadata(metadataProblem) }
+    let others = controller.state.nodes.map(\.id).filter { $0 != options.id }
+    if options.cluster.isAlone, !others.isEmpty { throw .ofCluster([options.id] + others) }
   }
 
   static let metadataLogName = "@metadata"
@@ -505,6 +507,8 @@ package enum NodeStartError: Error, Equatable, Sendable, CustomStringConvertible
   case configuration(String)
   case log(LogError)
   case metadata(String)
+  /// Of these nodes, this one first, and it was to start alone.
+  case ofCluster([Int32])
 
   package var description: String {
     switch self {
@@ -512,6 +516,10 @@ package enum NodeStartError: Error, Equatable, Sendable, CustomStringConvertible
     case .log(let error): "\(error)"
     case .metadata(let why):
       "The cluster's metadata cannot be read: \(why). Restore the data directory from a backup."
+    case .ofCluster(let nodes):
+      "The data is of node \(nodes[0]) of a cluster with the nodes "
+        + "\(nodes.sorted().map(String.init).joined(separator: ", ")); start it with --cluster, "
+        + "which names them all, or with martlet cluster."
     }
   }
 }

@@ -1,6 +1,7 @@
 import Broker
 import Bytes
 import KafkaWire
+import LogStore
 import Testing
 
 /// Three nodes: what one acknowledges, the others have.
@@ -74,6 +75,42 @@ import Testing
     #expect(next != leader && next > 0)
     #expect(try cluster.produce("orders", ["b"], to: next) == 1)
     #expect(try cluster.values("orders", at: next) == ["a", "b"])
+  }
+
+  @Test func `min.insync.replicas beyond the majority is kept`() throws {
+    let cluster = try ClusterHarness(settings: [("min.insync.replicas", "3")])
+    #expect(try cluster.createTopic("orders") == .none)
+    cluster.wait(500)
+    #expect(try cluster.produce("orders", ["a"]) == 0)
+    let leader = try #require(try cluster.leader("orders"))
+    let others = (1...3).filter { $0 != leader }
+    // One of the others hears nothing more, which nobody is told of.
+    cluster.hold(leader, others[0])
+    cluster.hold(others[1], others[0])
+    let origin = try cluster.send(Requests.produce("orders", ["b"]), version: 9, to: leader)
+    cluster.wait(200)
+    #expect(
+      try cluster.response(to: origin, of: leader, ProduceRequest.self, version: 9) == nil)
+    cluster.heal()
+    cluster.wait(1000)
+    let answer = try cluster.response(to: origin, of: leader, ProduceRequest.self, version: 9)
+    #expect(answer?.responses[0].partitionResponses[0].errorCode == ErrorCode.none)
+    cluster.kill(others[0])
+    #expect(throws: ErrorCode.notEnoughReplicas) { try cluster.produce("orders", ["c"]) }
+  }
+
+  @Test func `a cluster's node does not start alone`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    cluster.kill(2)
+    let store = try LogStore.open(
+      cluster[2].disk, options: NodeHarness.storeOptions, newID: 7, now: cluster.time.wall)
+    var options = NodeOptions()
+    options.id = 2
+    #expect(throws: NodeStartError.ofCluster([2, 1, 3])) {
+      _ = try Node(
+        store: store, options: options, random: SeededGenerator(seed: 1), now: cluster.time)
+    }
   }
 
   @Test func `one node alone acknowledges nothing`() throws {
