@@ -44,6 +44,7 @@ def arguments():
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--rate", type=int, default=400, help="records per second of each of three producers")
+    parser.add_argument("--pace", type=float, default=1, help="times as many faults")
     parser.add_argument("--gap", type=int, default=None, help="milliseconds without an acknowledgement that are blamed")
     parser.add_argument("--binaries", type=pathlib.Path, default=ROOT / ".build" / "release")
     parser.add_argument("--keep", type=pathlib.Path, default=ROOT / ".build" / "chaos", help="where bad histories go")
@@ -193,7 +194,7 @@ print(topic_id({self.cluster.servers!r}, {self.options.partitions}, {self.option
             raise RuntimeError("no fault that is possible here")
         print(f"seed {self.options.seed}: {', '.join(names)}", flush=True)
         self.cluster.wait = self.wait
-        self.rotation = faults.Trouble(self.cluster, names, self.options.seed, self.history)
+        self.rotation = faults.Trouble(self.cluster, names, self.options.seed, self.history, self.options.pace)
         end = time.monotonic() + self.options.minutes * 60
         while time.monotonic() < end:
             self.rotation.turn(self.wait)

@@ -260,15 +260,20 @@ USUAL = [name for name in ALL if name != "rollback"]
 class Trouble:
     """A random few of the faults, other ones every few seconds, and a quarter of the time none."""
 
-    def __init__(self, cluster, names, seed, history):
+    def __init__(self, cluster, names, seed, history, pace):
         self.cluster = cluster
         self.history = history
+        self.pace = pace
         self.dice = random.Random(seed)
         self.kinds = [ALL[name] for name in names]
         self.number = 0
 
-    def turn(self, wait):
-        """`wait(seconds)` passes the time."""
+    def turn(self, pass_time):
+        """`pass_time(seconds)` passes the time."""
+
+        def wait(seconds):
+            pass_time(seconds / self.pace)
+
         faults = []
         if self.dice.random() >= 0.25:
             for _ in range(self.dice.choice([1, 1, 2])):

@@ -35,7 +35,7 @@ struct FenceInquiry {
   /// No group, given by its voters, can have a leader that does not know the fence.
   ///
   /// A leader without it was elected before the fence was committed, or is to learn of it (2). Then
-  /// a majority voted for it before, and one of them is in any majority that has confirmed: that one
+  /// a majority voted for it before, and one of them is in any majority that has confirmed: it
   /// names it, unless it knows of a later leader. Of a partition without copies nobody else can
   /// tell: where its node is out of reach it is for clients, too.
   func isInForce(groups: [[Int32]], isReachable: (Int32) -> Bool) -> Bool {
