@@ -52,7 +52,7 @@ extension LogStore {
 
   /// Whether the batches from the last index entry at or before `first` up to `end` are what was
   /// written: each with its CRC, following the one before, of the epoch the log knows.
-  private func isWhole(
+  func isWhole(
     _ slot: Int, _ index: Int, from first: Int64, to end: Int64, _ source: SegmentSource
   ) throws(DiskError) -> Bool {
     let segment = logs[slot].segments[index]

@@ -64,6 +64,12 @@ extension Node {
 
   private func tell(_ failed: FailedLog) {
     guard failuresTold.insert(failed.log).inserted else { return }
+    if let replica = replicas[failed.log], !isSole(replica) {
+      tell(
+        "a log of this node has failed: \(failed.text); it is set aside in quarantine, and copied "
+          + "from the other nodes")
+      return
+    }
     var lost = ""
     if let bounds = try? store.bounds(of: failed.log), bounds.isCutShort {
       lost = "what was acknowledged from offset \(bounds.end.rawValue) on is missing, and "

@@ -152,6 +152,11 @@ extension Node {
     reportDamage(replica)
   }
 
+  /// The disk does not give what is in the log; others have it.
+  func unreadable(_ replica: Replica, _ why: String) {
+    damaged(replica, "it cannot be read: \(why)")
+  }
+
   /// The log, in words.
   func place(of replica: Replica) -> String {
     switch replica.kind {

@@ -200,6 +200,8 @@ package final class Node {
   var balance = LeaderBalance()
   var lastBalance: Int64 = 0
 
+  var scrub = Scrub()
+
   private var notices: [String] = []
   /// Logs whose failure people were told of, and those that could not be read.
   var failuresTold: Set<LogID> = []
@@ -353,6 +355,7 @@ package final class Node {
       deleteLogs()
       shortenMachineLogs()
       if now - lastRetention >= retentionPause { retain() }
+      scrubLogs()
       timeOutCoordinators()
     }
     let tickPause = tickReplicas()

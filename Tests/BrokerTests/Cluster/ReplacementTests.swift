@@ -2,6 +2,7 @@ import Broker
 import Bytes
 import KafkaWire
 import LogStore
+import Platform
 import Simulation
 import Testing
 
@@ -84,6 +85,39 @@ import Testing
     #expect(try cluster.produce("orders", ["c"]) == 2)
     cluster.wait(500)
     #expect(try store.bounds(of: fresh).end == Offset(3))
+  }
+
+  @Test func `damage that nobody has read is found and mended`() throws {
+    let cluster = try ClusterHarness(settings: [("log.segment.bytes", "1048576")])
+    #expect(try cluster.createTopic("orders") == .none)
+    let value = String(repeating: "x", count: 40_000)
+    for number in 0..<60 {
+      #expect(try cluster.produce("orders", [value]) == Int64(number))
+    }
+    cluster.wait(2000)
+    let leader = try #require(try cluster.leader("orders"))
+    let other = leader % 3 + 1
+    // All is in files, and after a start nothing is in memory.
+    cluster.kill(other)
+    let disk = cluster[other].disk
+    let segments = try disk.names(in: "logs").flatMap { log in
+      try disk.names(in: "logs/\(log)").filter { $0.hasSuffix(".log") }.map { "logs/\(log)/\($0)" }
+    }
+    let first = try #require(
+      segments.filter { $0.hasSuffix("00000000000000000000.log") }.max {
+        disk.contents(of: $0)?.count ?? 0 < disk.contents(of: $1)?.count ?? 0
+      })
+    disk.flip(first, byte: 500_000, mask: 4)
+    try cluster.start(other)
+    cluster.wait(20_000)
+    #expect(cluster[other].node?.isVoter("orders", 0) == true, "\(cluster.text)")
+    #expect(cluster[other].notices.contains { $0.contains("is damaged near byte") })
+    let log = try #require(cluster.node(other).log("orders", 0), "\(cluster.text)")
+    #expect(try cluster[other].store?.failure(of: log) == .some(nil))
+    cluster.kill(leader)
+    cluster.wait(1000)
+    let now = try #require(try cluster.leader("orders"), "\(cluster.text)")
+    #expect(try cluster.values("orders", at: now) == Array(repeating: value, count: 60))
   }
 
   @Test func `a node that was stopped does not answer as the leader it was`() throws {
