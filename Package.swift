@@ -145,7 +145,7 @@ let package = Package(
       swiftSettings: production),
     bench("CeilingBroker", ["Broker", "Bytes", "KafkaWire", "Platform", "Records"]),
     bench("CaptureBench", ["Capture", "CLinux"]),
-    bench("ClientBench", ["Broker", "CLinux", "Client", "Platform"]),
+    bench("ClientBench", ["BenchNodes", "Broker", "CLinux", "Client", "Platform"]),
     bench(
       "FailoverBench",
       ["BenchNodes", "Bytes", "CLinux", "Client", "KafkaWire", "Platform", "Records"]),

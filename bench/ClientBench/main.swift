@@ -1,44 +1,26 @@
-// A node in this process, and its client over TCP: the latency of single records at a rate, and how
-// fast a backlog is read. Writes at most 3 GB into a temporary folder, which is deleted.
+// A node in this process, or three in processes of their own, and a client over TCP: the latency of
+// single records at a rate, and how fast a backlog is read. Writes at most 3 GB for each node into a
+// temporary folder, which is deleted.
 //
-//   swift run -c release ClientBench [--seconds 75] [--rate 10000] [--backlog-megabytes 1500]
+//   swift build -c release --product martlet --product ClientBench
+//   .build/release/ClientBench [--nodes 3] [--seconds 75] [--rate 10000] [--backlog-megabytes 1500]
 //
 // A record's latency counts from the moment it was due, not from when it was sent: who waits for a
 // slow one is slow too (coordinated omission).
+internal import BenchNodes
 internal import Broker
 internal import CLinux
 import Client
 internal import Glibc
 internal import Platform
 
-struct BenchError: Error, CustomStringConvertible {
-  let description: String
-}
-
-func option(_ name: String, _ standard: Int) -> Int {
-  let words = CommandLine.arguments
-  guard let index = words.firstIndex(of: "--\(name)"), index + 1 < words.count,
-    let value = Int(words[index + 1])
-  else { return standard }
-  return value
-}
-
-func milliseconds(_ microseconds: Int64?) -> String {
-  guard let microseconds else { return "-" }
-  return "\(microseconds / 1000).\(String(1000 + microseconds % 1000).dropFirst())"
-}
-
-func quantiles(_ sketch: LatencySketch) -> String {
-  let shares = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)]
-  return shares.map { "\($0.0) \(milliseconds(sketch.quantile($0.1)))" }.joined(separator: ", ")
-    + " ms"
-}
+let partitions = option("nodes", 1) == 1 ? 6 : 12
 
 /// What the disk itself needs for 4 KiB, written in place and synced.
 func diskSync(in directory: String) throws -> LatencySketch {
   let path = "\(directory)/sync"
   let file = unsafe open(path, O_RDWR | O_CREAT, 0o600)
-  guard file >= 0 else { throw BenchError(description: "\(path) cannot be made") }
+  guard file >= 0 else { throw BenchError("\(path) cannot be made") }
   defer {
     close(file)
     unsafe unlink(path)
@@ -50,7 +32,7 @@ func diskSync(in directory: String) throws -> LatencySketch {
     let start = MonotonicClock.nanoseconds()
     guard unsafe pwrite(file, page, page.count, off_t(round % 64 * 4096)) == page.count,
       fdatasync(file) == 0
-    else { throw BenchError(description: "the disk does not sync") }
+    else { throw BenchError("the disk does not sync") }
     // The first round allocates the blocks.
     if round >= 64 { sketch.add(Int64((MonotonicClock.nanoseconds() - start) / 1000)) }
   }
@@ -104,7 +86,7 @@ func latency(_ client: Client, seconds: Int, rate: Int) throws -> LatencySketch 
       unsafe nanosleep(&pause, nil)
     }
     let record = ProducerRecord(
-      topic: "latency", partition: Int32(number % 6), key: nil, value: payloads[number % 256])
+      topic: "latency", partition: Int32(number % partitions), key: nil, value: payloads[number % 256])
     found.withLock { $0.open += 1 }
     let isTaken = producer.enqueue(
       [record],
@@ -117,7 +99,7 @@ func latency(_ client: Client, seconds: Int, rate: Int) throws -> LatencySketch 
         }
         found.signal()
       })
-    guard isTaken else { throw BenchError(description: "the producer's buffer is full") }
+    guard isTaken else { throw BenchError("the producer's buffer is full") }
   }
   found.wait(until: { $0.open == 0 }) { _ in }
   producer.closeBlocking()
@@ -135,7 +117,7 @@ func drain(_ client: Client, megabytes: Int) throws -> (produce: Double, consume
   while sent < count {
     let records = (0..<100).map { index in
       ProducerRecord(
-        topic: "backlog", partition: Int32((sent / 100 + index) % 6), key: nil, value: value)
+        topic: "backlog", partition: Int32((sent / 100 + index) % partitions), key: nil, value: value)
     }
     while !producer.enqueue(
       records,
@@ -159,7 +141,7 @@ func drain(_ client: Client, megabytes: Int) throws -> (produce: Double, consume
   var options = Consumer.Options()
   options.autoOffsetReset = .earliest
   let consumer = try Consumer(client, options)
-  consumer.assign((0..<6).map { TopicPartition("backlog", Int32($0)) })
+  consumer.assign((0..<partitions).map { TopicPartition("backlog", Int32($0)) })
   var bytes = 0
   var records = 0
   let start = MonotonicClock.nanoseconds()
@@ -178,10 +160,19 @@ func drain(_ client: Client, megabytes: Int) throws -> (produce: Double, consume
 let directory = try TemporaryDirectory("martlet-bench")
 defer { directory.remove() }
 let started = MonotonicClock.nanoseconds()
-var options = NodeHostOptions(directory: try directory.makeDirectory("data"))
-options.listen = SocketAddress(host: "127.0.0.1", port: 0)
-let node = try NodeHost(options)
-let client = try Client(bootstrap: ["127.0.0.1:\(node.port ?? 0)"])
+/// A node in this process, or a cluster beside it.
+let node: NodeHost?
+let nodes: BenchNodes?
+if option("nodes", 1) == 1 {
+  var options = NodeHostOptions(directory: try directory.makeDirectory("1"))
+  options.listen = SocketAddress(host: "127.0.0.1", port: 0)
+  node = try NodeHost(options)
+  nodes = nil
+} else {
+  node = nil
+  nodes = try BenchNodes(option("nodes", 1), in: directory.path)
+}
+let client = try Client(bootstrap: nodes?.bootstrap ?? ["127.0.0.1:\(node?.port ?? 0)"])
 _ = try client.wait { client.createTopics([NewTopic("first", partitions: 1)], $0) }
 do {
   let producer = try Producer(blocking: client, Producer.Options())
@@ -197,7 +188,7 @@ do {
   producer.closeBlocking()
 }
 for topic in ["latency", "backlog"] {
-  _ = try client.wait { client.createTopics([NewTopic(topic, partitions: 6)], $0) }
+  _ = try client.wait { client.createTopics([NewTopic(topic, partitions: Int32(partitions))], $0) }
 }
 let rate = option("rate", 10_000)
 print("4 KiB written and synced:     \(quantiles(try diskSync(in: directory.path)))")
@@ -205,7 +196,8 @@ let single = try latency(client, seconds: option("seconds", 75), rate: rate)
 print("1 KiB at \(rate)/s, one by one: \(quantiles(single))")
 let backlog = try drain(client, megabytes: option("backlog-megabytes", 1500))
 print("1 KiB in batches, one producer: \(Int(backlog.produce)) MB/s written, then one consumer:")
-let read = Int(try diskRead(in: directory.path + "/data"))
+let read = Int(try diskRead(in: directory.path + "/1"))
 print("backlog read and decoded:     \(Int(backlog.consume)) MB/s; the disk itself: \(read) MB/s")
 client.close()
-node.stop()
+node?.stop()
+nodes?.stop()
