@@ -12,20 +12,23 @@ package struct FrameAssembler {
   private static let readBytes = 64 << 10
   private static let largeBytes = 16 << 10
 
-  private let pool: ArrayPool
-  private let sizeMax: Int
+  /// Memory of large frames to be used again.
+  package var pool: ArrayPool?
+  /// Larger frames are refused.
+  package var sizeMax: Int
   private var buffer: [UInt8] = []
   /// Of what has not been handed out yet.
   private var first = 0
 
-  /// Frames over `sizeMax` bytes are refused.
-  package init(_ pool: ArrayPool, sizeMax: Int = Frame.sizeMax) {
+  package init(_ pool: ArrayPool?, sizeMax: Int = Frame.sizeMax) {
     self.pool = pool
     self.sizeMax = sizeMax
   }
 
   /// Bytes read and not yet handed out.
   package var buffered: Int { buffer.count - first }
+  /// Bytes that are held for them.
+  package var capacity: Int { buffer.capacity }
 
   /// Lets `read` put bytes into memory, once; it tells how many those were.
   package mutating func receive<Outcome>(
@@ -53,7 +56,7 @@ package struct FrameAssembler {
     first += 4 + size
     guard size >= Self.largeBytes, first == buffer.count else { return Array(buffer[range])[...] }
     // All of the buffer but the part before it: hand it over instead of copying.
-    if buffer.capacity > Self.readBytes { pool.lend(buffer) }
+    if buffer.capacity > Self.readBytes { pool?.lend(buffer) }
     let frame = buffer[range]
     buffer = []
     first = 0
@@ -68,7 +71,7 @@ package struct FrameAssembler {
       buffer.reserveCapacity(buffer.count + Self.readBytes)
       return Self.readBytes
     }
-    if buffer.capacity < 4 + size, 4 * buffered >= size, var larger = pool.take(room: 4 + size) {
+    if buffer.capacity < 4 + size, 4 * buffered >= size, var larger = pool?.take(room: 4 + size) {
       larger += buffer
       buffer = larger
     }
