@@ -25,6 +25,13 @@ package struct EncodedFrame: Equatable, Sendable {
   /// The first error in the message, or none: what a metric counts it as.
   package let error: ErrorCode
 
+  /// A message without holes that somebody else has encoded, size prefix included.
+  package init(whole bytes: [UInt8]) {
+    self.bytes = bytes
+    holes = []
+    error = .none
+  }
+
   /// Everything that goes over the connection.
   package var size: Int { holes.reduce(bytes.count) { $0 + $1.size } }
 

@@ -131,6 +131,10 @@ package struct Raft: Sendable {
     case .membership(let membership): adopt(membership, into: &effects)
     case .startAdvanced(let offset): advanceStart(to: offset)
     case .fenced: fence(into: &effects)
+    case .began: begin(into: &effects)
+    case .campaign:
+      if !isLeader { campaign(into: &effects) }
+    case .announce: beat(into: &effects)
     }
   }
 

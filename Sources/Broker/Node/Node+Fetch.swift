@@ -2,6 +2,7 @@ internal import Bytes
 internal import KafkaWire
 internal import LogStore
 internal import Records
+internal import Replication
 
 /// A fetch that waits for records, or for its time to be over.
 final class FetchOperation {
@@ -254,10 +255,26 @@ extension Node {
     var id: UUID16
   }
 
-  /// The partition, or why there is none.
   private func find(_ key: FetchKey, _ version: Int16) -> Partition? {
-    let name = version >= 13 ? topicNames[key.topicID] : key.topic
-    return name.flatMap { topics[$0] }?.partition(key.partition)
+    topics[name(of: key, version)]?.partition(key.partition)
+  }
+
+  /// Empty if the topic is not known.
+  private func name(of key: FetchKey, _ version: Int16) -> String {
+    version >= 13 ? topicNames[key.topicID] ?? "" : key.topic
+  }
+
+  /// Says who leads the partition, if it is known (KIP-951).
+  private func tellLeader(
+    _ key: FetchKey, _ version: Int16, _ answer: inout FetchResponse.Partition,
+    _ result: inout FetchResult
+  ) {
+    guard version >= 12, let id = topics[name(of: key, version)]?.id,
+      let known = leader(of: GroupID(topic: id, index: key.partition)),
+      let node = broker(known.leader)
+    else { return }
+    answer.currentLeader.set(known)
+    if version >= 16 { result.response.nodeEndpoints.add(node) }
   }
 
   private func read(
@@ -278,9 +295,21 @@ extension Node {
       return answer
     }
     let version = operation.request.version
-    guard let partition = find(fetched.key, version) else {
+    let partition: Partition
+    switch access(name(of: fetched.key, version), fetched.key.partition) {
+    case .here(let found): partition = found
+    case .elsewhere:
+      tellLeader(fetched.key, version, &answer, &result)
+      return failed(.notLeaderOrFollower)
+    case .unknown:
       answer.abortedTransactions = []
       return failed(version >= 13 ? .unknownTopicId : .unknownTopicOrPartition)
+    }
+    guard partition.isReady else {
+      // Elected a moment ago: it waits until all that is committed is known to be.
+      let wasUrgent = result.isUrgent
+      defer { result.isUrgent = wasUrgent }
+      return failed(.offsetNotAvailable)
     }
     guard let bounds = try? store.bounds(of: partition.log) else {
       return failed(.kafkaStorageError)

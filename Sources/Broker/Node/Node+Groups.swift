@@ -46,7 +46,7 @@ extension Node {
     let asked = body.topics
     for index in body.topics.indices {
       let topic = topics[body.topics[index].name]
-      body.topics[index].partitions.removeAll { topic?.partition($0.partitionIndex) == nil }
+      body.topics[index].partitions.removeAll { topic?.has($0.partitionIndex) != true }
     }
     body.topics.removeAll { $0.partitions.isEmpty }
     let count = asked.reduce(0) { $0 + $1.partitions.count }
@@ -88,7 +88,7 @@ extension Node {
     let asked = body.topics
     for index in body.topics.indices {
       let topic = topics[body.topics[index].name]
-      body.topics[index].partitions.removeAll { topic?.partition($0.partitionIndex) == nil }
+      body.topics[index].partitions.removeAll { topic?.has($0.partitionIndex) != true }
     }
     body.topics.removeAll { $0.partitions.isEmpty }
     let isWhole = zip(asked, body.topics).allSatisfy { $0.partitions.count == $1.partitions.count }
@@ -183,32 +183,53 @@ extension Node {
     }
   }
 
-  /// Reads the coordinator's partitions, so that it can answer for its groups. One that cannot be
-  /// read stays loading: its groups are told to try again (COORDINATOR_LOAD_IN_PROGRESS), because
-  /// an answer without its offsets would make consumers begin elsewhere.
-  func loadGroups(_ topic: NodeTopic) {
+  /// This node leads the partition: until its groups are loaded, they are told to wait.
+  func loadGroups(_ index: Int32) {
+    guard let partition = topics[Self.offsetsTopic]?.partition(index),
+      let replica = replicas[partition.log]
+    else { return }
+    loadingGroups[partition.log] = LoadingGroups(
+      partition: index, end: replica.raft.committed.offset)
+    step(GroupCoordinator.Input.elected(partition: index))
+    loadGroups(of: partition.log)
+  }
+
+  /// Reads a partition of the coordinator, once all that was committed before is on this node's
+  /// disk. One that cannot be read stays loading: its groups are told to try again
+  /// (COORDINATOR_LOAD_IN_PROGRESS), because an answer without its offsets would make consumers
+  /// begin elsewhere.
+  func loadGroups(of log: LogID) {
+    guard let loading = loadingGroups[log], let bounds = try? store.bounds(of: log),
+      bounds.readable >= loading.end
+    else { return }
+    loadingGroups[log] = nil
     let unreadableBefore = groups.unreadableRecordCount
     defer {
       let count = groups.unreadableRecordCount - unreadableBefore
-      if count > 0 { tell("passed over \(count) records of \(topic.name) that cannot be read") }
-    }
-    for (index, partition) in topic.partitions.enumerated() {
-      guard let log = partition?.log else { continue }
-      let partition = Int32(index)
-      machineLogs[log] = MachineLog(kind: .offsets(partition: partition))
-      step(.elected(partition: partition))
-      do throws(LogError) {
-        try readAll(log) { record throws(LogError) in
-          step(.load(partition: partition, key: record.key ?? [], value: record.value))
-        }
-        step(.loaded(partition: partition))
-      } catch {
-        // Nothing of what was read may be taken for all there is.
-        step(.elected(partition: partition))
-        tell(
-          "\(topic.name) partition \(index) cannot be read (\(error)); its groups have no "
-            + "coordinator until the node is started with the partition restored")
+      if count > 0 {
+        tell("passed over \(count) records of \(Self.offsetsTopic) that cannot be read")
       }
     }
+    let partition = loading.partition
+    machineLogs[log] = MachineLog(kind: .offsets(partition: partition))
+    do throws(LogError) {
+      try readAll(log) { record throws(LogError) in
+        step(.load(partition: partition, key: record.key ?? [], value: record.value))
+      }
+      step(.loaded(partition: partition))
+    } catch {
+      // Nothing of what was read may be taken for all there is.
+      step(.elected(partition: partition))
+      tell(
+        "\(Self.offsetsTopic) partition \(partition) cannot be read (\(error)); its groups have no "
+          + "coordinator until the node is started with the partition restored")
+    }
   }
+}
+
+/// A partition of the offsets that is led here and not read yet.
+struct LoadingGroups {
+  let partition: Int32
+  /// What was committed when this node came to lead it.
+  let end: Offset
 }

@@ -2,6 +2,7 @@ internal import Bytes
 internal import KafkaWire
 internal import LogStore
 internal import Records
+internal import Replication
 
 /// ListOffsets' special timestamps.
 private enum SpecialTimestamp {
@@ -131,8 +132,13 @@ extension Node {
   private func mustWait(_ body: ListOffsetsRequest) -> Bool {
     body.topics.contains { topic in
       topic.partitions.contains { asked in
+        guard case .here(let partition) = access(topic.name, asked.partitionIndex) else {
+          return false
+        }
+        // Elected a moment ago: what is committed is not known yet.
+        guard partition.isReady else { return true }
+        let log = partition.log
         guard asked.timestamp >= 0 || asked.timestamp == SpecialTimestamp.largest,
-          let log = topics[topic.name]?.partition(asked.partitionIndex)?.log,
           let bounds = try? store.bounds(of: log), (try? store.failure(of: log)) == .some(nil)
         else { return false }
         return bounds.readable < bounds.highWatermark && failure == nil && !store.isFullOfRecords
@@ -159,7 +165,13 @@ extension Node {
     _ topic: String, _ asked: ListOffsetsRequest.Partition, _ version: Int16,
     _ part: inout ListOffsetsResponse.Partition
   ) {
-    guard let partition = topics[topic]?.partition(asked.partitionIndex) else {
+    let partition: Partition
+    switch access(topic, asked.partitionIndex) {
+    case .here(let found): partition = found
+    case .elsewhere:
+      part.errorCode = .notLeaderOrFollower
+      return
+    case .unknown:
       part.errorCode = .unknownTopicOrPartition
       return
     }
@@ -219,7 +231,10 @@ extension Node {
       for asked in topic.partitions {
         var part = OffsetForLeaderEpochResponse.Partition()
         part.partition = asked.partition
-        if let partition = topics[topic.topic]?.partition(asked.partition) {
+        switch access(topic.topic, asked.partition) {
+        case .unknown: part.errorCode = .unknownTopicOrPartition
+        case .elsewhere: part.errorCode = .notLeaderOrFollower
+        case .here(let partition):
           if let error = epochError(asked.currentLeaderEpoch, partition) {
             part.errorCode = error
           } else if isLost(LeaderEpoch(asked.leaderEpoch), partition.log) {
@@ -231,8 +246,6 @@ extension Node {
             part.leaderEpoch = end.epoch.rawValue
             part.endOffset = end.offset.rawValue
           }
-        } else {
-          part.errorCode = .unknownTopicOrPartition
         }
         answered.partitions.append(part)
       }
@@ -297,8 +310,12 @@ extension Node {
     _ name: String, _ asked: DeleteRecordsRequest.Partition, _ operation: DeleteRecordsOperation,
     _ topicNumber: Int, _ index: Int, _ part: inout DeleteRecordsResponse.Partition
   ) -> ErrorCode {
-    guard let topic = topics[name], let partition = topic.partition(asked.partitionIndex)
-    else { return .unknownTopicOrPartition }
+    guard let topic = topics[name], topic.has(asked.partitionIndex) else {
+      return .unknownTopicOrPartition
+    }
+    guard let partition = topic.partition(asked.partitionIndex), partition.isReady,
+      let replica = replicas[partition.log]
+    else { return .notLeaderOrFollower }
     guard !topic.isInternal else { return .invalidTopicException }
     guard topic.config.isDeleted else { return .policyViolation }
     do throws(LogError) {
@@ -308,6 +325,7 @@ extension Node {
       part.lowWatermark = max(offset, bounds.start).rawValue
       guard offset > bounds.start else { return .none }
       try store.advanceStart(partition.log, to: offset)
+      step(replica, .startAdvanced(offset))
       operation.outstanding += 1
       // The log's end stays where it was: an earlier group may say that it is durable.
       appends[partition.log, default: []].append(

@@ -2,6 +2,7 @@ internal import Bytes
 internal import KafkaWire
 internal import LogStore
 internal import Records
+internal import Replication
 
 /// A produce request on its way: its batches are appended one partition after another, and it is
 /// answered when the last of them is durable.
@@ -159,10 +160,13 @@ extension Node {
   private func append(
     _ part: ProduceRequest.Partition, _ topicName: String, _ operation: ProduceOperation
   ) throws(LogError) {
-    guard let topic = topics[topicName], let partition = topic.partition(part.index) else {
-      operation.fail(.unknownTopicOrPartition)
-      return
+    let partition: Partition
+    switch access(topicName, part.index) {
+    case .here(let found): partition = found
+    case .elsewhere: return failElsewhere(topicName, part.index, operation)
+    case .unknown: return operation.fail(.unknownTopicOrPartition)
     }
+    guard let topic = topics[topicName], let replica = replicas[partition.log] else { return }
     guard !topic.isInternal || operation.request.clientId == "__admin_client" else {
       operation.fail(.invalidTopicException, "Clients may not write to the topic \(topicName).")
       return
@@ -191,6 +195,8 @@ extension Node {
       return
     }
     if batch.header.hasProducer, try !accepts(batch, partition, operation) { return }
+    // Behind what its group has ordered and the journal has no room for.
+    guard !replica.isStuck else { throw .busy }
     let appended = try store.append(
       partition.log, batch.bytes, epoch: partition.epoch, patch: batch.timestampPatch)
     metrics.appended(topicName, batch.header.recordsCount, batch.bytes.count)
@@ -199,6 +205,17 @@ extension Node {
       $0.logAppendTimeMs = batch.logAppendTime.rawValue
     }
     wait(operation, partition.log, appended.position)
+    step(replica, .appended(appended.position))
+  }
+
+  /// Says who leads the partition, if it is known (KIP-951).
+  private func failElsewhere(_ topic: String, _ index: Int32, _ operation: ProduceOperation) {
+    operation.fail(.notLeaderOrFollower)
+    guard operation.request.version >= 10, let id = topics[topic]?.id,
+      let known = leader(of: GroupID(topic: id, index: index)), let node = broker(known.leader)
+    else { return }
+    operation.set { $0.currentLeader.set(known) }
+    operation.response.nodeEndpoints.add(node)
   }
 
   /// Answers for records that cannot be appended. As in Kafka: what is no batch at all is the

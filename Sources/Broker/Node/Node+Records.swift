@@ -2,6 +2,7 @@ internal import Bytes
 internal import KafkaWire
 internal import LogStore
 internal import Records
+internal import Replication
 
 /// A key and a value.
 struct LogRecord {
@@ -64,12 +65,17 @@ extension Node {
   /// False if the journal has no room.
   private func tryToAppend(_ append: RecordsAppend) -> Bool {
     do throws(LogError) {
-      let epoch = try max(LeaderEpoch(0), store.bounds(of: append.log).epoch)
+      guard let replica = replicas[append.log], replica.leads else {
+        decided(append.owner, .notLeaderOrFollower)
+        return true
+      }
+      guard !replica.isStuck else { return false }
       let appended = try store.append(
-        append.log, append.batch[...], epoch: epoch, makesSpace: append.makesSpace)
+        append.log, append.batch[...], epoch: replica.raft.epoch, makesSpace: append.makesSpace)
       noteGrowth(append.log, append.batch.count)
       appends[append.log, default: []].append(
         AppendInFlight(position: appended.position, owner: .records(append)))
+      step(replica, .appended(appended.position))
       return true
     } catch .busy {
       return false

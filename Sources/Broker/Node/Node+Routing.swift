@@ -1,5 +1,6 @@
 internal import KafkaWire
 internal import LogStore
+internal import Replication
 
 /// Which request goes where.
 extension Node {
@@ -8,7 +9,7 @@ extension Node {
     time = now
     let request: Request
     do throws(WireError) {
-      request = Request(origin: origin, frame: try RequestFrame(frame))
+      request = Request(origin: origin, frame: try RequestFrame(frame), bytes: frame)
     } catch {
       answers.append(NodeAnswer(origin: origin, api: nil, content: .close("\(error)")))
       return
@@ -29,7 +30,7 @@ extension Node {
     }
   }
 
-  private func route(_ request: Request) throws(WireError) {
+  func route(_ request: Request) throws(WireError) {
     switch request.frame.api {
     case .produce: try produce(request)
     case .fetch: try fetch(request)
@@ -53,24 +54,39 @@ extension Node {
   }
 
   private func routeToController(_ request: Request) throws(WireError) {
+    guard let body = try controllerRequest(request) else {
+      answer(request, .close("\(request.frame.api) is not served here"))
+      return
+    }
+    guard isController || !isForController(body, request.version) else { return forward(request) }
+    ask(body, request)
+  }
+
+  /// What the leader of the metadata decides; the rest any node answers from what it has applied.
+  private func isForController(_ body: ControllerRequest, _ version: Int16) -> Bool {
+    switch body {
+    case .describeCluster, .describeConfigs: false
+    // Topics that are not there may have to be made.
+    case .metadata: controller.freshIdsCount(body, version: version) > 0
+    default: true
+    }
+  }
+
+  func controllerRequest(_ request: Request) throws(WireError) -> ControllerRequest? {
     let frame = request.frame
     switch frame.api {
-    case .metadata: ask(.metadata(try frame.decode(MetadataRequest.self)), request)
-    case .describeCluster:
-      ask(.describeCluster(try frame.decode(DescribeClusterRequest.self)), request)
-    case .describeConfigs:
-      ask(.describeConfigs(try frame.decode(DescribeConfigsRequest.self)), request)
-    case .createTopics: ask(.createTopics(try frame.decode(CreateTopicsRequest.self)), request)
-    case .deleteTopics: ask(.deleteTopics(try frame.decode(DeleteTopicsRequest.self)), request)
+    case .metadata: return .metadata(try frame.decode(MetadataRequest.self))
+    case .describeCluster: return .describeCluster(try frame.decode(DescribeClusterRequest.self))
+    case .describeConfigs: return .describeConfigs(try frame.decode(DescribeConfigsRequest.self))
+    case .createTopics: return .createTopics(try frame.decode(CreateTopicsRequest.self))
+    case .deleteTopics: return .deleteTopics(try frame.decode(DeleteTopicsRequest.self))
     case .createPartitions:
-      ask(.createPartitions(try frame.decode(CreatePartitionsRequest.self)), request)
-    case .alterConfigs: ask(.alterConfigs(try frame.decode(AlterConfigsRequest.self)), request)
+      return .createPartitions(try frame.decode(CreatePartitionsRequest.self))
+    case .alterConfigs: return .alterConfigs(try frame.decode(AlterConfigsRequest.self))
     case .incrementalAlterConfigs:
-      ask(
-        .incrementalAlterConfigs(try frame.decode(IncrementalAlterConfigsRequest.self)), request)
-    case .initProducerId:
-      ask(.initProducerId(try frame.decode(InitProducerIdRequest.self)), request)
-    default: answer(request, .close("\(frame.api) is not served here"))
+      return .incrementalAlterConfigs(try frame.decode(IncrementalAlterConfigsRequest.self))
+    case .initProducerId: return .initProducerId(try frame.decode(InitProducerIdRequest.self))
+    default: return nil
     }
   }
 
@@ -102,78 +118,6 @@ extension Node {
         return partition
       }
       return topic
-    }
-    reply(request, response)
-  }
-
-  // MARK: Coordinators
-
-  /// This node coordinates every group, once the topic of their offsets is there, and every
-  /// transactional id: their producers ask for a coordinator before they ask for their epoch.
-  private func findCoordinator(_ request: Request) throws(WireError) {
-    // Before it waits: what cannot be read closes the connection now.
-    let body = try request.frame.decode(FindCoordinatorRequest.self)
-    guard body.keyType == 0, !groupsAreLoaded else {
-      answerCoordinator(request)
-      return
-    }
-    waitingForOffsetsTopic.append(request)
-    if waitingForOffsetsTopic.count == 1 {
-      submit(.ensureInternalTopic(Self.offsetsTopic), 0, nil)
-    }
-  }
-
-  /// The topic of the offsets, once the logs of all its partitions are there.
-  var wholeOffsetsTopic: NodeTopic? {
-    guard let topic = topics[Self.offsetsTopic],
-      let state = controller.state.topic(named: Self.offsetsTopic),
-      topic.partitions.count == Int(state.partitionsCount),
-      topic.partitions.allSatisfy({ $0 != nil })
-    else { return nil }
-    return topic
-  }
-
-  func loadGroupsIfMade() {
-    guard !groupsAreLoaded, let topic = wholeOffsetsTopic else { return }
-    countGroupPartitions()
-    loadGroups(topic)
-    groupsAreLoaded = true
-    answerCoordinators()
-  }
-
-  func answerCoordinators() {
-    let waiting = waitingForOffsetsTopic
-    waitingForOffsetsTopic = []
-    for request in waiting { answerCoordinator(request) }
-  }
-
-  private func answerCoordinator(_ request: Request) {
-    guard let body = try? request.frame.decode(FindCoordinatorRequest.self) else { return }
-    let code: ErrorCode
-    switch body.keyType {
-    case 0: code = groupsAreLoaded ? .none : .coordinatorNotAvailable
-    case 1: code = .none
-    // Share groups have no coordinator here yet.
-    case 2: code = .coordinatorNotAvailable
-    default: code = .invalidRequest
-    }
-    let isThere = code == .none
-    var response = FindCoordinatorResponse()
-    if request.version < 4 {
-      response.errorCode = code
-      response.nodeId = isThere ? options.id : -1
-      response.host = isThere ? options.host : ""
-      response.port = isThere ? Int32(options.port) : -1
-    } else {
-      response.coordinators = body.coordinatorKeys.map { key in
-        var coordinator = FindCoordinatorResponse.Coordinator()
-        coordinator.key = key
-        coordinator.errorCode = code
-        coordinator.nodeId = isThere ? options.id : -1
-        coordinator.host = isThere ? options.host : ""
-        coordinator.port = isThere ? Int32(options.port) : -1
-        return coordinator
-      }
     }
     reply(request, response)
   }

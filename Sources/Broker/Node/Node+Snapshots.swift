@@ -2,6 +2,7 @@ internal import Bytes
 internal import KafkaWire
 internal import LogStore
 internal import Records
+internal import Replication
 
 /// A log that a machine of this node writes for itself: how long it has grown.
 ///
@@ -77,7 +78,9 @@ extension Node {
   }
 
   func shorten(_ log: LogID) {
-    guard let machine = machineLogs[log] else { return }
+    guard let machine = machineLogs[log], let replica = replicas[log], replica.isReady,
+      log != metadataLog || isController
+    else { return }
     switch machine.state {
     case .writing: break
     case .advancing(let start): advance(log, to: start)
@@ -159,6 +162,7 @@ extension Node {
   private func advance(_ log: LogID, to start: Offset) {
     do throws(LogError) {
       try store.advanceStart(log, to: start)
+      if let replica = replicas[log] { step(replica, .startAdvanced(start)) }
       machineLogs[log]?.state = .growing
     } catch .busy {
       // The snapshot stays; its turn comes with the next tick.

@@ -2,36 +2,33 @@ internal import Bytes
 internal import KafkaWire
 internal import LogStore
 internal import Records
+internal import Replication
 
 /// Topics and configurations: requests go to the controller, whose effects are carried out here.
 extension Node {
-  /// Loads the machines from their logs and takes over the partitions there are.
-  func start() throws(NodeStartError) {
-    do throws(LogError) {
-      machineLogs[metadataLog] = MachineLog(kind: .metadata)
-      try loadMetadata()
-      countGroupPartitions()
-      for name in controller.state.names {
-        guard let topic = controller.state.topic(named: name) else { continue }
-        for index in 0..<topic.partitionsCount {
-          make(
-            PartitionToMake(
-              topic: name, id: topic.id, index: index,
-              options: controller.config(of: topic).logOptions, isOld: true))
-        }
+  /// Who has the metadata.
+  var metadataMembership: Membership {
+    let nodes = options.cluster.isAlone ? [options.id] : options.cluster.members.map(\.id)
+    return Membership(version: 1, voters: nodes.map { NodeID($0) })
+  }
+
+  /// Takes over the partitions there are: all that was committed before this start is known.
+  func startPartitions() {
+    countGroupPartitions()
+    for name in controller.state.names {
+      guard let topic = controller.state.topic(named: name) else { continue }
+      for index in 0..<topic.partitionsCount {
+        make(
+          PartitionToMake(
+            topic: name, id: topic.id, index: index,
+            replicas: Array(topic.replicas(ofPartition: index)),
+            options: controller.config(of: topic).logOptions, isOld: true))
       }
-      if let offsets = wholeOffsetsTopic {
-        loadGroups(offsets)
-        groupsAreLoaded = true
-      }
-      deleteOrphans()
-      tellFailures()
-      // Or the next start would find whole and empty what was made in place of a missing log.
-      if store.mayMissLogs { store.startCheckpoint() }
-    } catch {
-      throw .metadata("\(error)")
     }
-    if controller.state.clusterId == nil { submit(.identifyCluster(freshUUID()), 0, nil) }
+    deleteOrphans()
+    tellFailures()
+    // Or the next start would find whole and empty what was made in place of a missing log.
+    if store.mayMissLogs { store.startCheckpoint() }
   }
 
   /// A group's partition is computed from their number, which the topic has for ever, whoever made
@@ -42,28 +39,6 @@ extension Node {
     else { return }
     options.groups.partitionCount = offsets.partitionsCount
     groups = GroupCoordinator(options: options.groups)
-  }
-
-  private func loadMetadata() throws(LogError) {
-    var problem: MetadataError?
-    var parts = MetadataSnapshotParts()
-    try readAll(metadataLog) { record throws(LogError) in
-      do throws(MetadataError) {
-        if let key = record.key {
-          guard let state = try parts.take(key: key, value: record.value ?? []) else { return }
-          controller.load(snapshot: state)
-          for decision in state.records { note(decision) }
-        } else {
-          parts.interrupt()
-          let decision = try MetadataRecord(decoding: record.value ?? [])
-          try controller.load(decision)
-          note(decision)
-        }
-      } catch {
-        problem = problem ?? error
-      }
-    }
-    if let problem { throw LogError.logFailed("\(problem)") }
   }
 
   /// The requests that the controller answers.
@@ -96,14 +71,17 @@ extension Node {
       // Decided on top of what was refused: it goes the same way.
       guard metadataLoss == nil else { return }
       let number = freshNumber()
-      metadataAppends[number] = records
+      metadataAppends.insert(number)
       append(
         records.map { LogRecord(key: nil, value: $0.encoded()) }, to: metadataLog,
         .metadata(number), makesSpace: records.allSatisfy(\.makesSpace))
     case .reply(let token, let response): reply(token, response)
     case .askAgain(let token, let request, let version): submit(request, version, token)
-    case .createPartition(let topic, let id, let index, _, let options):
-      make(PartitionToMake(topic: topic, id: id, index: index, options: options))
+    case .createPartition(let topic, let id, let index, let replicas, let options):
+      if topic == Self.offsetsTopic, index == 0 { countGroupPartitions() }
+      make(
+        PartitionToMake(
+          topic: topic, id: id, index: index, replicas: replicas, options: options))
     case .deletePartition(let topic, let id, let index): delete(topic, id, index)
     case .configChanged(let name, _): reconfigure(name)
     case .brokerConfigChanged:
@@ -117,13 +95,8 @@ extension Node {
   /// will be in the log, so the controller must hear of them first: told that all is lost, it would
   /// decide the same things again, and the log would then contradict itself at the next start.
   func metadataDecided(_ number: UInt64, _ code: ErrorCode) {
-    guard let records = metadataAppends.removeValue(forKey: number) else { return }
-    if code == .none {
-      for record in records { note(record) }
-      step(.committed(records))
-    } else {
-      metadataLoss = metadataLoss ?? code
-    }
+    guard metadataAppends.remove(number) != nil else { return }
+    if code != .none { metadataLoss = metadataLoss ?? code }
     guard metadataAppends.isEmpty else { return }
     guard let loss = metadataLoss else {
       // A moment at which nothing is under way, which a tick may never meet.
@@ -135,16 +108,15 @@ extension Node {
   }
 
   /// What of a decision concerns every partition of this node.
-  private func note(_ record: MetadataRecord) {
+  func note(_ record: MetadataRecord) {
     guard case .producerFenced(_, let producer) = record else { return }
     fencedEpochs[producer.id] = producer.epoch
   }
 
   private func reply(_ token: ReplyToken, _ response: ControllerResponse) {
     if case .done(let code) = response {
-      loadGroupsIfMade()
-      // Made but not whole: the journal or the disk has no room for its logs yet.
-      if code != .none { answerCoordinators() }
+      // The journal or the disk has no room for it yet, or nobody leads.
+      if code != .none { timeOutCoordinators(all: true) }
       return
     }
     guard let request = replies.removeValue(forKey: token) else { return }
@@ -152,9 +124,7 @@ extension Node {
     case .metadata(let body): reply(request, body)
     case .describeCluster(let body): reply(request, body)
     case .describeConfigs(let body): reply(request, body)
-    case .createTopics(let body):
-      loadGroupsIfMade()
-      reply(request, body)
+    case .createTopics(let body): reply(request, body)
     case .deleteTopics(let body): reply(request, body)
     case .createPartitions(let body): reply(request, body)
     case .alterConfigs(let body): reply(request, body)
@@ -170,33 +140,28 @@ extension Node {
   static func logName(_ topic: UUID16, _ index: Int32) -> String { "\(topic.base64url)-\(index)" }
 
   private func make(_ partition: PartitionToMake) {
+    guard let state = controller.state.topic(partition.id) else { return }
+    if topics[partition.topic]?.id != partition.id {
+      topics[partition.topic] = NodeTopic(
+        name: partition.topic, id: partition.id, config: controller.config(of: state))
+    }
+    topics[partition.topic]?.register(partition.index)
+    topicNames[partition.id] = partition.topic
+    guard partition.replicas.contains(options.id) else { return }
     if !stuckPartitions.isEmpty || !tryToMake(partition) { stuckPartitions.append(partition) }
   }
 
   func advancePartitions() {
-    let before = stuckPartitions.count
     while let first = stuckPartitions.first, tryToMake(first) { stuckPartitions.removeFirst() }
-    if stuckPartitions.count < before { loadGroupsIfMade() }
   }
 
   /// False if the journal or the disk has no room.
   private func tryToMake(_ wanted: PartitionToMake) -> Bool {
-    guard let state = controller.state.topic(wanted.id) else { return true }
+    guard topicNames[wanted.id] != nil else { return true }
     do throws(LogError) {
       let name = Self.logName(wanted.id, wanted.index)
       let log: LogID
-      var epoch = LeaderEpoch(0)
       if let found = store.log(named: name) {
-        // A new leadership: this process is not the one that led before.
-        let last = try store.bounds(of: found).epoch
-        epoch = LeaderEpoch(last.rawValue + 1)
-        do throws(LogError) {
-          _ = try store.beginEpoch(found, epoch)
-        } catch .logFailed {
-          // It takes no epoch but is still read from; the client is told when it writes, and people
-          // are at the end of the start.
-          epoch = max(last, LeaderEpoch(0))
-        }
         log = found
       } else {
         log = try store.createLog(named: name, options: wanted.options)
@@ -205,12 +170,17 @@ extension Node {
             log, "its log is missing; the damaged part of the journal may have had it")
         }
       }
-      if topics[wanted.topic] == nil {
-        topics[wanted.topic] = NodeTopic(
-          name: wanted.topic, id: wanted.id, config: controller.config(of: state))
+      topics[wanted.topic]?.set(
+        Partition(log: log, epoch: try store.bounds(of: log).epoch), at: Int(wanted.index))
+      let replica = try makeReplica(
+        GroupID(topic: wanted.id, index: wanted.index), log,
+        .partition(topic: wanted.id, index: wanted.index),
+        Membership(version: 1, voters: wanted.replicas.map { NodeID($0) }))
+      if wanted.replicas.first == options.id, !isSole(replica) {
+        // The first of the replicas is to lead, and the others may not have it yet.
+        replica.eagerUntil = now + Self.eagerMilliseconds
+        if replica.raft.leader == nil { step(replica, .campaign) }
       }
-      topics[wanted.topic]?.set(Partition(log: log, epoch: epoch), at: Int(wanted.index))
-      topicNames[wanted.id] = wanted.topic
       return true
     } catch .busy {
       return false
@@ -221,11 +191,17 @@ extension Node {
     }
   }
 
+  /// How long a new replica that is to lead asks for votes without waiting.
+  private static let eagerMilliseconds: Int64 = 1000
+
   private func delete(_ name: String, _ id: UUID16, _ index: Int32) {
     guard let topic = topics[name], topic.id == id else { return }
     if let log = topic.partition(index)?.log {
       fetches.wake(log)
       machineLogs[log] = nil
+      loadingGroups[log] = nil
+      failAppends(log, .unknownTopicOrPartition)
+      removeReplica(of: log)
       logsToDelete.append(log)
       deleteLogs()
     }
@@ -279,18 +255,22 @@ extension Node {
 
   // MARK: View
 
-  private var clusterView: ClusterView {
-    let node = options.id
-    let names = topicNames
-    let topics = topics
+  var clusterView: ClusterView {
+    let nodes = options.cluster.isAlone ? [options.id] : options.cluster.members.map(\.id)
+    let alive = peers.connected.union([options.id])
+    let leaders = leaders
+    let state = controller.state
     return ClusterView(
-      brokers: [.init(id: node, host: options.host, port: Int32(options.port))],
-      controllerId: node
+      brokers: nodes.filter(alive.contains).compactMap { broker($0) },
+      controllerId: leader(of: .metadata)?.leader ?? -1
     ) { id, index in
-      guard let partition = names[id].flatMap({ topics[$0] })?.partition(index) else {
-        return .none
-      }
-      return .init(leader: node, epoch: partition.epoch.rawValue, inSync: [node])
+      let known = leaders[GroupID(topic: id, index: index)]
+      let leader = known.flatMap { alive.contains($0.leader) ? $0.leader : nil }
+      let topic = state.topic(id)
+      let replicas = topic.map { Array($0.replicas(ofPartition: index)) } ?? []
+      return .init(
+        leader: leader, epoch: known?.epoch.rawValue ?? -1,
+        inSync: replicas.filter(alive.contains), offline: replicas.filter { !alive.contains($0) })
     }
   }
 

@@ -3,6 +3,7 @@ package import KafkaWire
 package import LogStore
 package import Platform
 internal import Records
+internal import Replication
 
 /// Where a request came from and which of its connection's requests it is.
 package struct RequestOrigin: Hashable, Sendable {
@@ -10,6 +11,8 @@ package struct RequestOrigin: Hashable, Sendable {
   /// Counted per connection; answers leave in this order.
   package var sequence: UInt64
   package var clientHost: String
+  /// The node whose client it is of, if not this one's; `sequence` is that node's number for it.
+  var forwardedBy: Int32?
 
   package init(connection: ConnectionID, sequence: UInt64, clientHost: String) {
     self.connection = connection
@@ -39,6 +42,8 @@ package struct NodeAnswer {
 struct Request {
   let origin: RequestOrigin
   let frame: RequestFrame
+  /// All of it. Shares its storage with the frame.
+  let bytes: ArraySlice<UInt8>
   var version: Int16 { frame.version }
   var clientId: String { frame.header.clientId ?? "" }
 }
@@ -47,6 +52,20 @@ struct Request {
 struct Partition {
   let log: LogID
   var epoch: LeaderEpoch
+  /// This node leads it: it takes records.
+  var leads = false
+  /// And has all that was ever committed: it is read from.
+  var isReady = false
+}
+
+/// What a request finds of a partition at this node.
+enum PartitionAccess {
+  /// Led here.
+  case here(Partition)
+  /// There is one, and another node leads it, or nobody.
+  case elsewhere
+  /// There is none.
+  case unknown
 }
 
 /// A topic as this node has it.
@@ -54,14 +73,27 @@ struct NodeTopic {
   let name: String
   let id: UUID16
   var config: TopicConfig
-  /// By partition; nil while the log is not made yet.
+  /// By partition; nil where the log is on other nodes, or is not made yet.
   var partitions: [Partition?] = []
 
   var isInternal: Bool { TopicName.isInternal(name) }
 
+  /// There is such a partition, here or elsewhere.
+  func has(_ index: Int32) -> Bool { partitions.indices.contains(Int(index)) }
+
+  mutating func register(_ index: Int32) {
+    while partitions.count <= Int(index) { partitions.append(nil) }
+  }
+
   mutating func set(_ partition: Partition, at index: Int) {
-    while partitions.count <= index { partitions.append(nil) }
+    register(Int32(index))
     partitions[index] = partition
+  }
+
+  mutating func update(_ index: Int32, _ change: (inout Partition) -> Void) {
+    guard var partition = partition(index) else { return }
+    change(&partition)
+    partitions[Int(index)] = partition
   }
 
   func partition(_ index: Int32) -> Partition? {
@@ -72,10 +104,11 @@ struct NodeTopic {
 /// A node without its sockets: frames and disk completions in, answers out.
 ///
 /// A core: it has no thread and no clock. It owns the store and the machines whose state is in it:
-/// the controller (topics, configurations, producer ids) and the group coordinator. A node of one:
-/// what is on its disk is committed, and it leads every partition.
+/// the controller (topics, configurations, producer ids) and the group coordinator. Every log is a
+/// replica of a Raft group; alone, a node is the only voter of all, and what is on its disk is
+/// committed.
 ///
-/// (1) Nothing is acknowledged before it is on the disk.
+/// (1) Nothing is acknowledged before it is on the disks of a majority.
 /// (2) Whatever waits for the journal to have room waits in the order in which it came.
 package final class Node {
   let store: LogStore
@@ -102,28 +135,54 @@ package final class Node {
   var partialCommits: [ReplyToken: [OffsetCommitRequest.Topic]] = [:]
   /// The same of deletions of offsets.
   var partialDeletions: [ReplyToken: [OffsetDeleteRequest.Topic]] = [:]
-  /// FindCoordinator requests that wait for the topic of the offsets to be made.
-  var waitingForOffsetsTopic: [Request] = []
+  /// FindCoordinator requests that wait for the topic of the offsets to be made and to be led.
+  var waitingForCoordinators: [WaitingForCoordinator] = []
   /// ListOffsets requests whose search would miss what is on its way to the files.
   var waitingForFiles: [OffsetSearch] = []
   /// Those that wait for bytes to be read into memory.
   var waitingForReads: [OffsetSearch] = []
-  /// All partitions of the offsets are made, and the coordinator knows what is in them.
-  var groupsAreLoaded = false
-  /// What waits for its log to be durable, in order.
+  /// Partitions of the offsets that are led here and not read yet, by their logs.
+  var loadingGroups: [LogID: LoadingGroups] = [:]
+  /// What waits for its log to be committed, in order.
   var appends: [LogID: [AppendInFlight]] = [:]
   /// Records of the machines, for which the journal had no room.
   var stuckRecords: [RecordsAppend] = []
   /// Partitions whose logs the journal had no room for.
   var stuckPartitions: [PartitionToMake] = []
-  /// Records on their way into the metadata log, in order.
-  var metadataAppends: [UInt64: [MetadataRecord]] = [:]
+  /// Records on their way into the metadata log: who waits for them.
+  var metadataAppends: Set<UInt64> = []
   /// Records of the metadata log were refused while earlier ones were on their way.
   var metadataLoss: ErrorCode?
   /// The logs of the machines, by how long they have grown.
   var machineLogs: [LogID: MachineLog] = [:]
   /// Logs without a topic, whose deletion the store had no room for, in order.
   var logsToDelete: [LogID] = []
+  // MARK: Of the cluster
+  var replicas: [LogID: Replica] = [:]
+  var replicasByGroup: [GroupID: Replica] = [:]
+  /// Replicas that wait for room.
+  var stuckReplicas: Set<LogID> = []
+  var peers: Peers
+  /// Who leads which group, as far as this node has heard.
+  var leaders: [GroupID: KnownLeader] = [:]
+  var forwards: [UInt64: Forward] = [:]
+  /// Reads of the metadata's commit that other nodes have asked for: who, and their token.
+  var peerReads: [UInt64: (Int32, UInt64)] = [:]
+  var lastReplicaTick: Int64
+  /// Everything of the metadata below is in force here.
+  var metadataApplied = Offset.zero
+  var isApplyingMetadata = false
+  var metadataParts = MetadataSnapshotParts()
+  var metadataNeedsSnapshot = false
+  var metadataProblem: String?
+  /// The epoch in which this node leads the metadata and has applied all of it.
+  var controllerEpoch: LeaderEpoch?
+  /// The partitions' replicas are made: what was committed before this start is known.
+  package internal(set) var hasStarted = false
+  var barrier: Offset?
+  var barrierToken: UInt64 = 0
+  var barrierAskedAt: Int64 = 0
+
   private var notices: [String] = []
   /// Logs whose failure people were told of, and those that could not be read.
   var failuresTold: Set<LogID> = []
@@ -146,6 +205,7 @@ package final class Node {
     var topic: String
     var id: UUID16
     var index: Int32
+    var replicas: [Int32]
     var options: LogOptions
     /// It was decided before this start: its log is there, or was.
     var isOld = false
@@ -160,9 +220,11 @@ package final class Node {
     self.store = store
     self.options = options
     sessions = FetchSessions(sessionsMax: options.fetchSessionsMax)
+    peers = Peers(nodes: options.cluster.members.map(\.id).filter { $0 != options.id })
     self.random = random
     time = now
     lastTick = now.steady
+    lastReplicaTick = now.steady
     lastRetention = now.steady
     groups = GroupCoordinator(options: options.groups)
     do throws(ConfigFault) {
@@ -171,10 +233,6 @@ package final class Node {
       throw .configuration("\(error)")
     }
     do throws(LogError) {
-      for log in store.logIDs {
-        let end = try store.bounds(of: log).end
-        try store.commit(log, through: end)
-      }
       if let found = store.log(named: Self.metadataLogName) {
         metadataLog = found
         // A store that is full or failed is told when it is opened the next time.
@@ -183,10 +241,13 @@ package final class Node {
         metadataLog = try store.createLog(
           named: Self.metadataLogName, options: Self.metadataLogOptions)
       }
+      machineLogs[metadataLog] = MachineLog(kind: .metadata)
+      try makeReplica(.metadata, metadataLog, .metadata, metadataMembership)
     } catch {
       throw .log(error)
     }
-    try start()
+    applyMetadata()
+    if let metadataProblem { throw .metadata(metadataProblem) }
   }
 
   static let metadataLogName = "@metadata"
@@ -197,6 +258,13 @@ package final class Node {
     options.retentionMilliseconds = nil
     options.segmentBytes = 16 << 20
     return options
+  }
+
+  /// The partition, as a request that its leader answers finds it.
+  func access(_ topic: String, _ index: Int32) -> PartitionAccess {
+    guard let topic = topics[topic], topic.has(index) else { return .unknown }
+    guard let partition = topic.partition(index), partition.leads else { return .elsewhere }
+    return .here(partition)
   }
 
   /// A number that was not handed out before.
@@ -232,6 +300,7 @@ package final class Node {
   }
 
   func answer(_ request: Request, _ content: NodeAnswer.Content) {
+    if let peer = request.origin.forwardedBy { return answerForwarded(request, to: peer, content) }
     answers.append(NodeAnswer(origin: request.origin, api: request.frame.api, content: content))
   }
 
@@ -258,7 +327,9 @@ package final class Node {
       deleteLogs()
       shortenMachineLogs()
       if now - lastRetention >= retentionPause { retain() }
+      timeOutCoordinators()
     }
+    let tickPause = tickReplicas()
     if fetchIsOver { timeOutFetches() }
     repeat {
       store.flush(now: wallNow)
@@ -266,7 +337,7 @@ package final class Node {
       advanceFetches()
       advanceSearches()
     } while store.hasEvents
-    return min(fetches.nextDeadline.map { max(0, $0 - now) } ?? 100, 100)
+    return min(fetches.nextDeadline.map { max(0, $0 - now) } ?? 100, tickPause)
   }
 
   /// Begins the end: answers fetches with what there is and writes a checkpoint.
@@ -305,15 +376,31 @@ package final class Node {
 
   private func retain() {
     lastRetention = now
-    try? store.enforceRetention(now: wallNow)
+    for log in replicas.keys.sorted() {
+      guard let replica = replicas[log], replica.isReady,
+        let start = try? store.retentionStart(of: log, now: wallNow),
+        let bounds = try? store.bounds(of: log), start > bounds.start,
+        (try? store.advanceStart(log, to: start)) != nil
+      else { continue }
+      step(replica, .startAdvanced(start))
+    }
     store.evictProducers(idleSince: wallNow - options.producerExpirationMilliseconds)
   }
 
   private func take(_ event: LogStoreEvent) {
     switch event {
     case .durable(let log, let position): durable(log, position)
-    case .readable(let log, _): fetches.wake(log)
+    case .voted(let log, let vote):
+      if let replica = replicas[log] { step(replica, .voted(vote)) }
+    case .readable(let log, _):
+      fetches.wake(log)
+      if log == metadataLog, let replica = replicas[log] {
+        applyMetadata()
+        settle(appendsOf: replica)
+      }
+      if loadingGroups[log] != nil { loadGroups(of: log) }
     case .room:
+      advanceReplicas()
       deleteLogs()
       advancePartitions()
       advanceRecords()
@@ -321,12 +408,17 @@ package final class Node {
     case .logFailed(let log, _):
       tellFailure(of: log)
       failAppends(log, .kafkaStorageError)
+      if let replica = replicas[log], !isSole(replica) { step(replica, .fenced) }
     case .storeFailed:
+      for log in replicas.keys.sorted() {
+        if let replica = replicas[log], !isSole(replica) { step(replica, .fenced) }
+      }
       for log in appends.keys.sorted() { failAppends(log, .kafkaStorageError) }
       advanceRecords()
       advanceProduces()
     case .full:
       tellSpace()
+      advanceReplicas()
       // When it begins, too: what waits for room is refused, or its clients would wait for a disk
       // that may stay full.
       advancePartitions()
@@ -335,26 +427,19 @@ package final class Node {
     case .readAhead(let read):
       fetches.wake(read)
       wakeSearches(read)
+      wakeSends(read)
     case .deleted, .checkpointed: break
     }
   }
 
   private func durable(_ log: LogID, _ position: LogPosition) {
-    try? store.commit(log, through: position.offset)
-    guard let waiting = appends[log] else { return }
-    let durableFrames = store.frames.durable
-    let done = waiting.prefix {
-      $0.position.offset <= position.offset && ($0.frame ?? 0) <= durableFrames
-    }
-    appends[log] = done.count == waiting.count ? nil : Array(waiting.dropFirst(done.count))
-    let time = nanoseconds?() ?? 0
-    for append in done {
-      if append.since > 0 { metrics.appendLatency.add(Int64((time - append.since) / 1000)) }
-      decided(append, nil)
-    }
+    guard let replica = replicas[log] else { return }
+    step(replica, .durable(position))
+    // Where the log's end has not moved, but its start.
+    settle(appendsOf: replica)
   }
 
-  private func failAppends(_ log: LogID, _ code: ErrorCode) {
+  func failAppends(_ log: LogID, _ code: ErrorCode) {
     guard let waiting = appends.removeValue(forKey: log) else { return }
     for append in waiting { decided(append, code) }
   }

@@ -15,6 +15,8 @@ package struct NodeMetrics: Sendable {
 
   package var topics: [String: Topic] = [:]
   package var bytesOut: UInt64 = 0
+  /// Elections that this node has won.
+  package var elections: UInt64 = 0
   /// Fetches that waited until what they are to get was read into memory.
   package var coldFetches: UInt64 = 0
   /// From when a batch was appended until it was durable.

@@ -5,6 +5,7 @@ package struct NodeOptions: Sendable {
   package var host = "127.0.0.1"
   package var port: UInt16 = 9092
   package var groups = GroupOptions()
+  package var cluster = ClusterOptions()
   /// Idle producers are forgotten after this (producer.id.expiration.ms).
   package var producerExpirationMilliseconds: Int64 = 86_400_000
   /// Between two looks at what may be deleted (log.retention.check.interval.ms).

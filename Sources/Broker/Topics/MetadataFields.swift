@@ -10,6 +10,8 @@ struct MetadataFields {
     bytes.append(MetadataRecord.version)
   }
 
+  mutating func put(byte: UInt8) { bytes.append(byte) }
+
   mutating func put(_ id: UUID16) {
     put(fixed: id.high)
     put(fixed: id.low)

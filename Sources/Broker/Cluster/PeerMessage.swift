@@ -1,0 +1,141 @@
+internal import Bytes
+internal import KafkaWire
+internal import Replication
+
+// What nodes say to each other besides hello and heartbeats.
+//
+//   frame      u8 kind, fields
+//
+//   kind                   fields
+//   1  replication         a `ReplicationFrame`: messages of many groups
+//   2  forward             u64 token, string client's host, request frame
+//   3  forwarded           u64 token, varlong offset, response frame without its size
+//   4  not the controller  u64 token
+//   5  leaders             a count of (u64, u64, varint: group; varint leader; varint epoch)
+//   6  ask what is committed in group 0    u64 token
+//   7  committed           u64 token, varlong offset (-1: this node cannot tell)
+//   8  internal topic      string name: is to be made, unless it is there
+//
+// Integers and strings are as in the metadata log.
+
+/// A message between nodes.
+enum PeerMessage: Equatable {
+  case replication([(GroupID, Message)])
+  /// A client's request, for the leader of the metadata.
+  case forward(token: UInt64, clientHost: String, ArraySlice<UInt8>)
+  /// The answer to it, which is to be given once the metadata is applied below the offset.
+  case forwarded(token: UInt64, applied: Offset, ArraySlice<UInt8>)
+  case notController(token: UInt64)
+  case leaders([KnownLeader])
+  case askCommitted(token: UInt64)
+  case committed(token: UInt64, Offset?)
+  case internalTopic(String)
+
+  static func == (a: PeerMessage, b: PeerMessage) -> Bool { a.encoded() == b.encoded() }
+}
+
+/// Who leads a group, as somebody knows it.
+struct KnownLeader: Equatable {
+  var group: GroupID
+  var leader: Int32
+  var epoch: LeaderEpoch
+}
+
+extension PeerMessage {
+  func encoded() -> [UInt8] {
+    var fields = MetadataFields()
+    switch self {
+    case .replication(let messages):
+      return [1] + ReplicationFrame.encode(messages)
+    case .forward(let token, let host, let frame):
+      fields.put(kind: 2)
+      fields.put(fixed: token)
+      fields.put(host)
+      fields.put(Array(frame))
+    case .forwarded(let token, let applied, let frame):
+      fields.put(kind: 3)
+      fields.put(fixed: token)
+      fields.put(applied.rawValue)
+      fields.put(Array(frame))
+    case .notController(let token):
+      fields.put(kind: 4)
+      fields.put(fixed: token)
+    case .leaders(let leaders):
+      fields.put(kind: 5)
+      fields.put(count: leaders.count)
+      for known in leaders {
+        fields.put(known.group)
+        fields.put(known.leader)
+        fields.put(known.epoch.rawValue)
+      }
+    case .askCommitted(let token):
+      fields.put(kind: 6)
+      fields.put(fixed: token)
+    case .committed(let token, let offset):
+      fields.put(kind: 7)
+      fields.put(fixed: token)
+      fields.put(offset?.rawValue ?? -1)
+    case .internalTopic(let name):
+      fields.put(kind: 8)
+      fields.put(name)
+    }
+    return fields.bytes
+  }
+
+  init(decoding bytes: ArraySlice<UInt8>) throws(MetadataError) {
+    guard let kind = bytes.first else { throw .malformed(.truncated(at: 0, needed: 1)) }
+    var fields = MetadataFieldReader(bytes.dropFirst())
+    switch kind {
+    case 1:
+      do throws(ByteError) {
+        self = .replication(try ReplicationFrame.decode(bytes.dropFirst()))
+      } catch {
+        throw .malformed(error)
+      }
+    case 2:
+      let token = try fields.uint64()
+      let host = String(decoding: try fields.text(), as: UTF8.self)
+      self = .forward(
+        token: token, clientHost: host, try fields.slice(try fields.count(ofSize: 1)))
+    case 3:
+      let token = try fields.uint64()
+      let applied = Offset(try fields.varlong())
+      self = .forwarded(
+        token: token, applied: applied, try fields.slice(try fields.count(ofSize: 1)))
+    case 4: self = .notController(token: try fields.uint64())
+    case 5:
+      var leaders: [KnownLeader] = []
+      for _ in 0..<(try fields.count(ofSize: 19)) {
+        let group = try fields.group()
+        let leader = try fields.varint(0 ... .max, "leader")
+        let epoch = LeaderEpoch(try fields.varint(0 ... .max, "epoch"))
+        leaders.append(KnownLeader(group: group, leader: leader, epoch: epoch))
+      }
+      self = .leaders(leaders)
+    case 6: self = .askCommitted(token: try fields.uint64())
+    case 7:
+      let token = try fields.uint64()
+      let offset = try fields.varlong()
+      self = .committed(token: token, offset < 0 ? nil : Offset(offset))
+    case 8: self = .internalTopic(String(decoding: try fields.text(), as: UTF8.self))
+    default: throw .unknownRecord(type: kind, version: 0)
+    }
+  }
+}
+
+extension MetadataFields {
+  fileprivate mutating func put(kind: UInt8) { put(byte: kind) }
+
+  fileprivate mutating func put(_ group: GroupID) {
+    put(fixed: group.high)
+    put(fixed: group.low)
+    put(group.partition)
+  }
+}
+
+extension MetadataFieldReader {
+  fileprivate mutating func group() throws(MetadataError) -> GroupID {
+    GroupID(
+      high: try uint64(), low: try uint64(), partition: try varint(0 ... .max, "partition"))
+  }
+}

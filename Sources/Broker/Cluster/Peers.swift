@@ -1,0 +1,69 @@
+internal import Bytes
+internal import Replication
+
+/// A frame for another node.
+package struct PeerFrame: Equatable, Sendable {
+  package var to: Int32
+  /// Not to wait behind bytes of records.
+  package var isUrgent: Bool
+  package var bytes: [UInt8]
+}
+
+/// The other nodes as this one knows them, and what it has for them.
+struct Peers {
+  /// What is on its way to one of them, in this turn.
+  private struct Outbox {
+    var urgent: [(GroupID, Message)] = []
+    var bulk: [(GroupID, Message)] = []
+  }
+
+  /// Ascending.
+  let nodes: [Int32]
+  private(set) var connected: Set<Int32> = []
+  private var outboxes: [Int32: Outbox] = [:]
+  private var frames: [PeerFrame] = []
+
+  init(nodes: [Int32]) { self.nodes = nodes.sorted() }
+
+  mutating func found(_ peer: Int32) { connected.insert(peer) }
+
+  mutating func lost(_ peer: Int32) {
+    connected.remove(peer)
+    outboxes[peer] = nil
+    frames.removeAll { $0.to == peer }
+  }
+
+  /// To somebody who is not connected: it will ask again, or be asked.
+  mutating func send(_ message: Message, of group: GroupID) {
+    let peer = message.to.rawValue
+    guard connected.contains(peer) else { return }
+    switch message.body {
+    case .append, .appended, .reset: outboxes[peer, default: Outbox()].bulk.append((group, message))
+    case .voteRequest, .voteResponse, .heartbeat, .heartbeatAnswer, .takeOver:
+      outboxes[peer, default: Outbox()].urgent.append((group, message))
+    }
+  }
+
+  mutating func send(_ message: PeerMessage, to peer: Int32) {
+    guard connected.contains(peer) else { return }
+    frames.append(PeerFrame(to: peer, isUrgent: false, bytes: message.encoded()))
+  }
+
+  mutating func takeFrames() -> [PeerFrame] {
+    for peer in nodes {
+      guard let outbox = outboxes[peer] else { continue }
+      if !outbox.urgent.isEmpty {
+        let bytes = PeerMessage.replication(outbox.urgent).encoded()
+        frames.append(PeerFrame(to: peer, isUrgent: true, bytes: bytes))
+      }
+      if !outbox.bulk.isEmpty {
+        let bytes = PeerMessage.replication(outbox.bulk).encoded()
+        frames.append(PeerFrame(to: peer, isUrgent: false, bytes: bytes))
+      }
+      outboxes[peer]?.urgent.removeAll(keepingCapacity: true)
+      outboxes[peer]?.bulk.removeAll(keepingCapacity: true)
+    }
+    defer { frames = [] }
+    return frames
+  }
+}

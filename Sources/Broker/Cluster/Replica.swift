@@ -1,0 +1,74 @@
+internal import Bytes
+internal import KafkaWire
+internal import LogStore
+internal import Replication
+
+/// One log of this node and its part in the group that replicates it.
+///
+/// `raft` decides; the node does what it says, in order (`todo`). What the journal has no room for
+/// stays at the front, and what was ordered after it behind it.
+final class Replica {
+  enum Kind: Equatable {
+    case metadata
+    case partition(topic: UUID16, index: Int32)
+  }
+
+  /// A `.replicate` whose bytes are being read into memory.
+  struct WaitingSend {
+    var to: NodeID
+    var after: LogPosition
+    var bytesMax: Int
+    var epoch: LeaderEpoch
+    var reads: Set<ReadAheadID>
+    var rounds: Int
+  }
+
+  let group: GroupID
+  let log: LogID
+  let kind: Kind
+  var raft: Raft
+  /// Not done yet, oldest first; what is before `first` is done.
+  private var todo: [Effect] = []
+  private var first = 0
+  var isPerforming = false
+  /// This node was elected.
+  var leads = false
+  /// And its epoch's start is committed.
+  var isReady = false
+  var waitingSends: [WaitingSend] = []
+  /// Milliseconds of the steady clock: until then this replica, which is to lead, asks for votes at
+  /// every tick.
+  var eagerUntil: Int64 = 0
+
+  init(group: GroupID, log: LogID, kind: Kind, raft: Raft) {
+    self.group = group
+    self.log = log
+    self.kind = kind
+    self.raft = raft
+  }
+
+  /// Something the journal has no room for; what is asked meanwhile is refused.
+  var isStuck: Bool { !isPerforming && first < todo.count }
+
+  func add(_ effects: [Effect]) { todo += effects }
+
+  func next() -> Effect? { first < todo.count ? todo[first] : nil }
+
+  func done() {
+    first += 1
+    guard first == todo.count else { return }
+    todo.removeAll(keepingCapacity: true)
+    first = 0
+  }
+
+  /// The first thing to do is done as far as there was room; this is left of it.
+  func replaceFirst(_ effect: Effect) { todo[first] = effect }
+}
+
+extension GroupID {
+  init(topic: UUID16, index: Int32) {
+    self.init(high: topic.high, low: topic.low, partition: index)
+  }
+
+  var topic: UUID16 { UUID16(high: high, low: low) }
+}

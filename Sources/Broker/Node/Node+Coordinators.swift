@@ -1,0 +1,132 @@
+internal import Bytes
+internal import KafkaWire
+internal import LogStore
+internal import Replication
+
+/// A FindCoordinator request whose answer is not known yet.
+struct WaitingForCoordinator {
+  let request: Request
+  /// Milliseconds of the steady clock.
+  let deadline: Int64
+}
+
+/// Who coordinates which group: the leader of the partition of `__consumer_offsets` that the group's
+/// offsets are in. Every node is a coordinator of transactional ids, whose producers ask for one
+/// before they ask for their epoch, which is passed on to the leader of the metadata.
+extension Node {
+  /// How long a group's coordinator is waited for.
+  private static let coordinatorMilliseconds: Int64 = 3000
+  private static let waitingForCoordinatorsMax = 1000
+
+  func findCoordinator(_ request: Request) throws(WireError) {
+    // Before it waits: what cannot be read closes the connection now.
+    let body = try request.frame.decode(FindCoordinatorRequest.self)
+    guard body.keyType == 0, !hasCoordinators(body, request.version),
+      waitingForCoordinators.count < Self.waitingForCoordinatorsMax
+    else {
+      answerCoordinator(request)
+      return
+    }
+    waitingForCoordinators.append(
+      WaitingForCoordinator(request: request, deadline: now + Self.coordinatorMilliseconds))
+    if waitingForCoordinators.count == 1 { wantOffsetsTopic() }
+  }
+
+  private func wantOffsetsTopic() {
+    guard controller.state.topic(named: Self.offsetsTopic) == nil else { return }
+    if isController {
+      submit(.ensureInternalTopic(Self.offsetsTopic), 0, nil)
+    } else if let leader = leader(of: .metadata)?.leader {
+      peers.send(.internalTopic(Self.offsetsTopic), to: leader)
+    }
+  }
+
+  /// All groups that are asked for have a coordinator.
+  private func hasCoordinators(_ body: FindCoordinatorRequest, _ version: Int16) -> Bool {
+    let keys = version < 4 ? [body.key] : body.coordinatorKeys
+    return keys.allSatisfy { coordinator(ofGroup: $0) != nil }
+  }
+
+  /// The node that coordinates the group; nil if nobody does at the moment.
+  private func coordinator(ofGroup id: String) -> ClusterView.Broker? {
+    guard let topic = controller.state.topic(named: Self.offsetsTopic) else { return nil }
+    let index = ExactString(id).coordinatorPartition(of: topic.partitionsCount)
+    guard let leader = leader(of: GroupID(topic: topic.id, index: index))?.leader else {
+      return nil
+    }
+    if leader == options.id, topics[Self.offsetsTopic]?.partition(index)?.isReady != true {
+      return nil
+    }
+    return broker(leader)
+  }
+
+  /// Where clients reach a node.
+  func broker(_ id: Int32) -> ClusterView.Broker? {
+    if id == options.id {
+      return ClusterView.Broker(id: id, host: options.host, port: Int32(options.port))
+    }
+    return options.cluster.members.first { $0.id == id }.map {
+      ClusterView.Broker(id: id, host: $0.client.host, port: Int32($0.client.port))
+    }
+  }
+
+  /// Somebody leads something: those who wait look again.
+  func answerCoordinators() {
+    guard !waitingForCoordinators.isEmpty else { return }
+    let waiting = waitingForCoordinators
+    waitingForCoordinators = []
+    for one in waiting {
+      guard let body = try? one.request.frame.decode(FindCoordinatorRequest.self) else { continue }
+      if hasCoordinators(body, one.request.version) {
+        answerCoordinator(one.request)
+      } else {
+        waitingForCoordinators.append(one)
+      }
+    }
+  }
+
+  /// Their clients are told to try again: the topic is not made, or not led, for too long. With
+  /// `all`, also those who have time.
+  func timeOutCoordinators(all: Bool = false) {
+    let late = waitingForCoordinators.filter { all || $0.deadline <= now }
+    waitingForCoordinators.removeAll { all || $0.deadline <= now }
+    for one in late { answerCoordinator(one.request) }
+    if !waitingForCoordinators.isEmpty { wantOffsetsTopic() }
+  }
+
+  private func answerCoordinator(_ request: Request) {
+    guard let body = try? request.frame.decode(FindCoordinatorRequest.self) else { return }
+    var response = FindCoordinatorResponse()
+    if request.version < 4 {
+      let (code, node) = coordinator(of: body.key, type: body.keyType)
+      response.errorCode = code
+      response.nodeId = node?.id ?? -1
+      response.host = node?.host ?? ""
+      response.port = node?.port ?? -1
+    } else {
+      response.coordinators = body.coordinatorKeys.map { key in
+        let (code, node) = coordinator(of: key, type: body.keyType)
+        var coordinator = FindCoordinatorResponse.Coordinator()
+        coordinator.key = key
+        coordinator.errorCode = code
+        coordinator.nodeId = node?.id ?? -1
+        coordinator.host = node?.host ?? ""
+        coordinator.port = node?.port ?? -1
+        return coordinator
+      }
+    }
+    reply(request, response)
+  }
+
+  private func coordinator(of key: String, type: Int8) -> (ErrorCode, ClusterView.Broker?) {
+    switch type {
+    case 0:
+      guard let node = coordinator(ofGroup: key) else { return (.coordinatorNotAvailable, nil) }
+      return (.none, node)
+    case 1: return (.none, broker(options.id))
+    // Share groups have no coordinator here yet.
+    case 2: return (.coordinatorNotAvailable, nil)
+    default: return (.invalidRequest, nil)
+    }
+  }
+}

@@ -1,0 +1,311 @@
+internal import Bytes
+internal import KafkaWire
+internal import LogStore
+internal import Records
+internal import Replication
+
+/// Replicas: what their groups' machines say is done to the logs of the store, and what becomes of
+/// that is told to them.
+extension Node {
+  /// Makes this node's replica of a group, on its log, and begins.
+  @discardableResult
+  func makeReplica(
+    _ group: GroupID, _ log: LogID, _ kind: Replica.Kind, _ membership: Membership
+  ) throws(LogError) -> Replica {
+    let bounds = try store.bounds(of: log)
+    var stored = Raft.Stored()
+    stored.vote = try store.vote(of: log)
+    stored.history = try store.epochs(of: log)
+    stored.start = bounds.start
+    stored.end = LogPosition(epoch: bounds.epoch, offset: bounds.end)
+    stored.committed = bounds.highWatermark
+    var timing = Raft.Options()
+    timing.electionTicks = options.cluster.electionTicks
+    timing.heartbeatTicks = options.cluster.heartbeatTicks
+    let raft = Raft(
+      id: NodeID(options.id), membership: membership, stored: stored, options: timing,
+      seed: random.next())
+    let replica = Replica(group: group, log: log, kind: kind, raft: raft)
+    replicas[log] = replica
+    replicasByGroup[group] = replica
+    if !isSole(replica), (try store.failure(of: log)) != nil { step(replica, .fenced) }
+    step(replica, .began)
+    return replica
+  }
+
+  func removeReplica(of log: LogID) {
+    guard let replica = replicas.removeValue(forKey: log) else { return }
+    replicasByGroup[replica.group] = nil
+    leaders[replica.group] = nil
+    stuckReplicas.remove(log)
+  }
+
+  /// Nobody else has the log: what is here is all there is, and it is read also when it has failed.
+  func isSole(_ replica: Replica) -> Bool {
+    let membership = replica.raft.membership
+    return membership.voters == [NodeID(options.id)] && membership.learners.isEmpty
+  }
+
+  // MARK: Stepping
+
+  func step(_ replica: Replica, _ input: Input) {
+    var effects: [Effect] = []
+    replica.raft.step(input, into: &effects)
+    guard !effects.isEmpty else { return }
+    replica.add(effects)
+    perform(replica)
+  }
+
+  /// Does what is to be done, as far as there is room.
+  private func perform(_ replica: Replica) {
+    guard !replica.isPerforming else { return }
+    replica.isPerforming = true
+    defer { replica.isPerforming = false }
+    while let effect = replica.next() {
+      guard perform(effect, replica) else {
+        stuckReplicas.insert(replica.log)
+        return
+      }
+      replica.done()
+    }
+  }
+
+  /// There is room again.
+  func advanceReplicas() {
+    let stuck = stuckReplicas.sorted()
+    stuckReplicas = []
+    for log in stuck {
+      if let replica = replicas[log] { perform(replica) }
+    }
+  }
+
+  /// False if the journal or the disk has no room for it.
+  private func perform(_ effect: Effect, _ replica: Replica) -> Bool {
+    do throws(LogError) {
+      switch effect {
+      case .send(let message): peers.send(message, of: replica.group)
+      case .recordVote(let vote): try store.recordVote(replica.log, vote)
+      case .truncate(let position): _ = try store.truncate(replica.log, to: position)
+      case .write(let entries, let from): try write(entries, from: from, replica)
+      case .beginEpoch(let epoch): try begin(epoch, replica)
+      case .reset(let request): try reset(replica, request)
+      case .replicate(let peer, let after, let bytesMax):
+        replicate(replica, to: peer, after: after, bytesMax: bytesMax, rounds: 0)
+      case .sendReset(let peer, let position): try sendReset(replica, to: peer, position)
+      case .committed(let position): committed(position, replica)
+      case .advanceStart(let offset): try store.advanceStart(replica.log, to: offset)
+      case .elected(let epoch): elected(replica, epoch)
+      case .ready: ready(replica)
+      case .leaderChanged(let leader, let epoch): leaderChanged(replica, leader, epoch)
+      case .answerRead(let token, let offset): readAnswered(token, offset)
+      case .damaged(let why): damaged(replica, why)
+      }
+      return true
+    } catch .busy {
+      return false
+    } catch .diskFull {
+      return false
+    } catch {
+      damaged(replica, "\(error)")
+      return true
+    }
+  }
+
+  /// What was asked of the log cannot be done: it is not what the group takes it for.
+  private func damaged(_ replica: Replica, _ why: String) {
+    guard !replica.raft.isFenced, !isSole(replica) else { return }
+    if failure == nil {
+      tell("\(place(of: replica)): this node's copy is not used any more: \(why)")
+    }
+    step(replica, .fenced)
+  }
+
+  /// The log, in words.
+  func place(of replica: Replica) -> String {
+    switch replica.kind {
+    case .metadata: "the cluster's metadata"
+    case .partition(let topic, let index):
+      "topic '\(topicNames[topic] ?? topic.base64url)', partition \(index)"
+    }
+  }
+
+  // MARK: Effects
+
+  /// Appends what of the entries is not there yet. Some may be when there was no room for all.
+  private func write(
+    _ entries: [Entry], from: Offset, _ replica: Replica
+  ) throws(LogError) {
+    for (index, entry) in entries.enumerated() {
+      do throws(LogError) {
+        let bounds = try store.bounds(of: replica.log)
+        guard !entry.bytes.isEmpty else {
+          if entry.epoch > bounds.epoch { _ = try store.beginEpoch(replica.log, entry.epoch) }
+          continue
+        }
+        let rest = Self.batches(of: entry, from: max(from, bounds.end))
+        guard !rest.isEmpty else { continue }
+        _ = try store.replicate(replica.log, rest)
+        noteGrowth(replica.log, rest.count)
+      } catch {
+        replica.replaceFirst(.write(Array(entries[index...]), from: from))
+        throw error
+      }
+    }
+  }
+
+  /// The batches of an entry that begin at or above an offset.
+  private static func batches(of entry: Entry, from: Offset) -> ArraySlice<UInt8> {
+    var batches = RecordBatches(entry.bytes)
+    var skipped = 0
+    while let header = try? batches.nextHeader(), header.baseOffset < from {
+      skipped = batches.position
+    }
+    return entry.bytes.dropFirst(skipped)
+  }
+
+  private func begin(_ epoch: LeaderEpoch, _ replica: Replica) throws(LogError) {
+    do throws(LogError) {
+      _ = try store.beginEpoch(replica.log, epoch)
+    } catch .logFailed {
+      guard isSole(replica) else { throw .logFailed("it has failed before") }
+      // It takes no epoch but is still read from; the client is told when it writes, and people are
+      // at the end of the start.
+      let last = try store.bounds(of: replica.log).epoch
+      update(replica) { $0.epoch = max(last, LeaderEpoch(0)) }
+    }
+  }
+
+  private func committed(_ position: LogPosition, _ replica: Replica) {
+    try? store.commit(replica.log, through: position.offset)
+    settle(appendsOf: replica)
+    guard replica.kind == .metadata, replica.raft.isLeader else { return }
+    // The others are to act on it now and not with the next heartbeat.
+    step(replica, .announce)
+  }
+
+  /// Lets those go on who wait for what is committed now.
+  func settle(appendsOf replica: Replica) {
+    guard let waiting = appends[replica.log] else { return }
+    var mark = replica.raft.committed.offset
+    if replica.kind == .metadata {
+      applyMetadata()
+      mark = min(mark, metadataApplied)
+    }
+    let durableFrames = store.frames.durable
+    let done = waiting.prefix {
+      $0.position.offset <= mark && ($0.frame ?? 0) <= durableFrames
+    }
+    guard !done.isEmpty else { return }
+    appends[replica.log] = done.count == waiting.count ? nil : Array(waiting.dropFirst(done.count))
+    let time = nanoseconds?() ?? 0
+    for append in done {
+      if append.since > 0 { metrics.appendLatency.add(Int64((time - append.since) / 1000)) }
+      decided(append, nil)
+    }
+  }
+
+  // MARK: Leadership
+
+  private func elected(_ replica: Replica, _ epoch: LeaderEpoch) {
+    metrics.elections += 1
+    replica.leads = true
+    update(replica) {
+      $0.epoch = epoch
+      $0.leads = true
+    }
+  }
+
+  private func ready(_ replica: Replica) {
+    replica.isReady = true
+    update(replica) { $0.isReady = true }
+    fetches.wake(replica.log)
+    switch replica.kind {
+    case .metadata: metadataIsReady()
+    case .partition(let topic, let index):
+      let known = KnownLeader(
+        group: replica.group, leader: options.id, epoch: replica.raft.epoch)
+      for peer in peers.nodes { peers.send(.leaders([known]), to: peer) }
+      if topicNames[topic] == Self.offsetsTopic { loadGroups(index) }
+    }
+    leadersChanged()
+  }
+
+  private func leaderChanged(_ replica: Replica, _ leader: NodeID?, _ epoch: LeaderEpoch) {
+    note(KnownLeader(group: replica.group, leader: leader?.rawValue ?? -1, epoch: epoch))
+    if replica.leads, leader?.rawValue != options.id { lostLeadership(replica) }
+    leadersChanged()
+  }
+
+  /// What was appended may be committed yet, or not: nobody is told that it was not.
+  private func lostLeadership(_ replica: Replica) {
+    replica.leads = false
+    replica.isReady = false
+    update(replica) {
+      $0.leads = false
+      $0.isReady = false
+    }
+    replica.waitingSends = []
+    fetches.wake(replica.log)
+    switch replica.kind {
+    case .metadata: metadataIsLost()
+    case .partition(let topic, let index):
+      if topicNames[topic] == Self.offsetsTopic { step(GroupCoordinator.Input.resigned(index)) }
+    }
+    failAppends(replica.log, .notLeaderOrFollower)
+  }
+
+  /// The partition as requests find it.
+  private func update(_ replica: Replica, _ change: (inout Partition) -> Void) {
+    guard case .partition(let topic, let index) = replica.kind, let name = topicNames[topic]
+    else { return }
+    topics[name]?.update(index, change)
+  }
+
+  /// Whoever leads in the highest epoch does.
+  func note(_ known: KnownLeader) {
+    if let before = leaders[known.group] {
+      guard known.epoch >= before.epoch else { return }
+      // Who has lost sight of a leader says nothing of what others see.
+      if known.leader < 0, known.epoch == before.epoch, before.leader != options.id,
+        peers.connected.contains(before.leader)
+      {
+        return
+      }
+    }
+    leaders[known.group] = known
+  }
+
+  /// Who leads the group, as far as this node knows, and if it can be reached.
+  func leader(of group: GroupID) -> KnownLeader? {
+    guard let known = leaders[group], known.leader >= 0,
+      known.leader == options.id || peers.connected.contains(known.leader)
+    else { return nil }
+    return known
+  }
+
+  /// Whoever waited for a leader looks again.
+  private func leadersChanged() {
+    advanceForwards()
+    answerCoordinators()
+  }
+
+  // MARK: Time
+
+  /// Milliseconds until the replicas' next tick.
+  func tickReplicas() -> Int64 {
+    guard !options.cluster.isAlone else { return 100 }
+    let pause = options.cluster.tickMilliseconds
+    guard now - lastReplicaTick >= pause else { return pause - (now - lastReplicaTick) }
+    // One, however late: this node may have been stopped, and the others' messages wait.
+    lastReplicaTick = now
+    for log in replicas.keys.sorted() {
+      guard let replica = replicas[log], !isSole(replica) else { continue }
+      step(replica, .tick)
+      retrySends(replica)
+      if replica.eagerUntil > now, replica.raft.leader == nil { step(replica, .campaign) }
+    }
+    timeOutForwards()
+    askForBarrier()
+    return pause
+  }
+}

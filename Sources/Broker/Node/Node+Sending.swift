@@ -1,0 +1,202 @@
+internal import Bytes
+internal import LogStore
+internal import Records
+internal import Replication
+
+/// A leader's log on its way to its followers, and what arrives of one.
+extension Node {
+  /// Rounds of reading after which bytes are read where they are asked for: memory may have gone to
+  /// others before its turn came.
+  private static let readRoundsMax = 4
+
+  func replicate(
+    _ replica: Replica, to peer: NodeID, after: LogPosition, bytesMax: Int, rounds: Int
+  ) {
+    func wait(_ reads: Set<ReadAheadID>, rounds: Int) {
+      replica.waitingSends.append(
+        Replica.WaitingSend(
+          to: peer, after: after, bytesMax: bytesMax, epoch: replica.raft.epoch, reads: reads,
+          rounds: rounds))
+    }
+    do throws(LogError) {
+      let found = try store.entries(
+        of: replica.log, after: after, bytesMax: bytesMax, mayWait: rounds < Self.readRoundsMax)
+      switch found {
+      case .waiting(let reads): wait(Set(reads), rounds: rounds + 1)
+      case .entries(let entries):
+        let entries = entries.map { Entry(epoch: $0.epoch, end: $0.end, bytes: $0.bytes) }
+        peers.send(replica.raft.append(to: peer, after: after, entries), of: replica.group)
+        step(
+          replica,
+          .sent(
+            Sent(
+              to: peer, epoch: replica.raft.epoch, after: after,
+              through: entries.last?.position ?? after,
+              bytes: entries.reduce(0) { $0 + $1.bytes.count })))
+      }
+    } catch {
+      // Its failure, if it is one, is told by the store; the next tick tries again.
+      wait([], rounds: 0)
+    }
+  }
+
+  /// Bytes are in memory, or cannot be read.
+  func wakeSends(_ read: ReadAheadID) {
+    for log in replicas.keys.sorted() {
+      guard let replica = replicas[log],
+        replica.waitingSends.contains(where: { $0.reads.contains(read) })
+      else { continue }
+      for index in replica.waitingSends.indices { replica.waitingSends[index].reads.remove(read) }
+      retrySends(replica)
+    }
+  }
+
+  /// Sends what waits for nothing any more.
+  func retrySends(_ replica: Replica) {
+    guard replica.waitingSends.contains(where: \.reads.isEmpty) else { return }
+    let ready = replica.waitingSends.filter(\.reads.isEmpty)
+    replica.waitingSends.removeAll(where: \.reads.isEmpty)
+    for send in ready where send.epoch == replica.raft.epoch && replica.raft.isLeader {
+      replicate(
+        replica, to: send.to, after: send.after, bytesMax: send.bytesMax, rounds: send.rounds)
+    }
+  }
+
+  /// The follower is behind where this log starts.
+  func sendReset(
+    _ replica: Replica, to peer: NodeID, _ start: LogPosition
+  ) throws(LogError) {
+    let producers = try store.producerSnapshot(of: replica.log)
+    var history = replica.raft.history
+    history.truncate(to: start)
+    var state = MetadataFields()
+    state.put(fixed: UInt64(bitPattern: producers.through.rawValue))
+    let request = ResetRequest(
+      start: start, history: history, state: (state.bytes + producers.bytes)[...])
+    peers.send(
+      Message(
+        from: NodeID(options.id), to: peer, version: replica.raft.membership.version,
+        epoch: replica.raft.epoch, body: .reset(request)), of: replica.group)
+  }
+
+  func reset(_ replica: Replica, _ request: ResetRequest) throws(LogError) {
+    var state = MetadataFieldReader(request.state)
+    let through = (try? state.uint64()).map { Offset(Int64(bitPattern: $0)) }
+    let producers = request.state.dropFirst(through == nil ? request.state.count : 8)
+    try store.reset(
+      replica.log, to: request.start, history: request.history, producers: producers,
+      producersThrough: through ?? request.start.offset)
+    if replica.kind == .metadata { metadataWasReset(to: request.start.offset) }
+  }
+
+  // MARK: In
+
+  /// Takes in a frame of another node.
+  package func receive(_ frame: ArraySlice<UInt8>, from peer: Int32, now: NodeTime) {
+    time = now
+    let message: PeerMessage
+    do throws(MetadataError) {
+      message = try PeerMessage(decoding: frame)
+    } catch {
+      tell("passed over a message of node \(peer) that cannot be read: \(error)")
+      return
+    }
+    switch message {
+    case .replication(let messages):
+      for (group, message) in messages { receive(message, of: group, from: peer) }
+    case .forward(let token, let host, let frame): forwarded(token, host, frame, from: peer)
+    case .forwarded(let token, let applied, let frame): forwardAnswered(token, applied, frame)
+    case .notController(let token): forwardRefused(token)
+    case .leaders(let known):
+      for leader in known { note(leader) }
+      advanceForwards()
+      answerCoordinators()
+    case .askCommitted(let token): askedCommitted(token, by: peer)
+    case .committed(let token, let offset): committedAnswered(token, offset)
+    case .internalTopic(let name):
+      guard isController else { return }
+      submit(.ensureInternalTopic(name), 0, nil)
+    }
+  }
+
+  private func receive(_ message: Message, of group: GroupID, from peer: Int32) {
+    guard message.from.rawValue == peer, message.to.rawValue == options.id,
+      let replica = replicasByGroup[group]
+    else { return }
+    switch message.body {
+    case .append(let request):
+      // Sent again when it was not answered.
+      guard !replica.isStuck else { return }
+      guard Self.isWhole(request) else {
+        tell(
+          "\(place(of: replica)): refused record batches of node \(peer) that are not whole; they "
+            + "are sent again")
+        return
+      }
+    case .reset:
+      guard !replica.isStuck else { return }
+    default: break
+    }
+    step(replica, .received(message))
+  }
+
+  /// Whether the entries follow one another and hold what their sender wrote.
+  private static func isWhole(_ request: AppendRequest) -> Bool {
+    var next = request.previous.offset
+    for entry in request.entries where !entry.bytes.isEmpty {
+      var batches = RecordBatches(entry.bytes)
+      do throws(RecordError) {
+        while let batch = try batches.next() {
+          guard batch.header.baseOffset == next, batch.header.partitionLeaderEpoch == entry.epoch,
+            batch.header.lastOffsetDelta >= 0
+          else { return false }
+          try batch.checkCRC()
+          next = batch.header.nextOffset
+        }
+      } catch {
+        return false
+      }
+      guard batches.truncatedSize == 0, next == entry.end else { return false }
+    }
+    return true
+  }
+
+  // MARK: Connections
+
+  /// The other node can be reached.
+  package func connected(to peer: Int32, now: NodeTime) {
+    time = now
+    guard peers.nodes.contains(peer) else { return }
+    peers.found(peer)
+    let known = replicas.values.filter(\.isReady).map {
+      KnownLeader(group: $0.group, leader: options.id, epoch: $0.raft.epoch)
+    }.sorted { $0.group < $1.group }
+    if !known.isEmpty { peers.send(.leaders(known), to: peer) }
+    let isFirst = ([options.id] + peers.connected).min() == options.id
+    let isMajority = (peers.connected.count + 1) * 2 > options.cluster.members.count
+    if isFirst, isMajority, let metadata = replicas[metadataLog], metadata.raft.leader == nil {
+      step(metadata, .campaign)
+    }
+    leadersMayBeReached()
+  }
+
+  /// The other node cannot be reached any more, or does not do its work.
+  package func lost(_ peer: Int32, now: NodeTime) {
+    time = now
+    guard peers.connected.contains(peer) else { return }
+    peers.lost(peer)
+    for log in replicas.keys.sorted() {
+      if let replica = replicas[log] { step(replica, .peerLost(NodeID(peer))) }
+    }
+    forwardsLost(to: peer)
+    leadersMayBeReached()
+  }
+
+  private func leadersMayBeReached() {
+    advanceForwards()
+    answerCoordinators()
+  }
+
+  /// What is to be sent to other nodes, since the last call.
+  package func takePeerFrames() -> [PeerFrame] { peers.takeFrames() }
+}
