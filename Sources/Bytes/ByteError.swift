@@ -11,6 +11,8 @@ public enum ByteError: Error, Equatable, Sendable {
   case countExceedsInput(at: Int, count: Int)
   /// The bytes of a string are not UTF-8.
   case notUTF8(at: Int)
+  /// The value is none that may stand there.
+  case unexpected(at: Int, value: Int64)
 }
 
 extension ByteError: CustomStringConvertible {
@@ -23,6 +25,7 @@ extension ByteError: CustomStringConvertible {
     case .countExceedsInput(let at, let count):
       "count \(count) at byte \(at) is larger than the rest of the input"
     case .notUTF8(let at): "string at byte \(at) is not UTF-8"
+    case .unexpected(let at, let value): "the value \(value) may not stand at byte \(at)"
     }
   }
 }

@@ -35,7 +35,7 @@ package struct Message: Equatable, Sendable {
 }
 
 package struct VoteRequest: Equatable, Sendable {
-  package enum Kind: Equatable, Sendable {
+  package enum Kind: UInt8, Sendable {
     /// Would you vote for me (Ongaro, dissertation, 9.6)? Changes nothing at either side.
     case preVote
     case vote
