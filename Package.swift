@@ -62,7 +62,7 @@ let package = Package(
     module("JSON", []),
     module("ConnectData", ["JSON"]),
     module("Postgres", ["CLibpq", "Platform"]),
-    module("Broker", ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
+    module("Broker", ["Replication", "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
     module("Client", ["Bytes", "Records", "KafkaWire", "Platform"]),
     module(
       "Capture",

@@ -71,7 +71,10 @@ extension Log {
     epochs.truncate(to: target)
     isDirty = true
     resolveDoubts(outside: .zero..<max(.zero, target.offset))
-    guard target.offset < end else { return [] }
+    guard target.offset < end else {
+      noteTruncated(to: endPlace)
+      return []
+    }
     guard let place = truncationPlace(target.offset) else {
       fatalError("truncating to \(target.offset), where no uncommitted batch ends")
     }
@@ -113,7 +116,7 @@ extension Log {
     guard offset > logStart else { return [] }
     logStart = offset
     resolveDoubts(outside: offset..<Offset(.max))
-    epochs.dropBefore(offset)
+    epochs.trim(to: offset)
     isDirty = true
     var work: Work = []
     while segments.count > 1, segments[1].base <= offset {

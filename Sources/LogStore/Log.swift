@@ -13,7 +13,7 @@ internal import Records
 /// (1) `highWatermark` never falls. Nothing below it is ever truncated.
 /// (2) A reader is shown what is below both `highWatermark` and `readable`: committed, and durable
 ///     here. Whether it is in the segments' files yet does not matter.
-/// (3) `durable` is the position after the last durable frame. It may fall: after a truncation.
+/// (3) `durable` is on the disk and in the log: it falls at once when what it names is truncated.
 struct Log {
   /// The end of a batch, and where in the log's files it is.
   struct Place: Equatable {
@@ -39,7 +39,7 @@ struct Log {
   private(set) var committed: Place
   /// Everything before it is durable. While recovering: what has been found.
   private(set) var readable: Place
-  /// Counts truncations: what became durable of frames before one may be gone.
+  /// Counts truncations: what becomes durable of frames before one may be gone.
   private(set) var truncations = 0
   /// Ends of the batches above the high watermark.
   private var places: [Place] = []
@@ -93,17 +93,24 @@ struct Log {
   /// What readers may be shown: everything before it is committed and durable.
   var visible: Place { readable.end < committed.end ? readable : committed }
 
-  /// Everything up to `place` is durable, which was the log's end after so many truncations.
-  mutating func noteDurable(_ position: LogPosition, _ place: Place, truncations: Int) {
+  /// Everything up to `place` is durable, which was the log's end after so many truncations. False
+  /// if a truncation since has taken it back, or may have: its own frame says what is left.
+  mutating func noteDurable(
+    _ position: LogPosition, _ place: Place, truncations: Int
+  ) -> Bool {
+    guard truncations == self.truncations else { return false }
     durable = position
-    if truncations == self.truncations { readable = place }
+    readable = place
+    return true
   }
 
   /// While recovering: this is there.
   mutating func found(_ place: Place) { readable = place }
 
+  /// What was to become durable may be gone: also the start of an epoch, which has no place.
   mutating func noteTruncated(to place: Place) {
     truncations += 1
+    durable = min(durable, position)
     if readable.end > place.end { readable = place }
   }
 

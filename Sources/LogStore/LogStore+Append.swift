@@ -149,7 +149,7 @@ extension LogStore {
     return finish(slot, log, group, work)
   }
 
-  /// Makes a vote durable; it may be answered when `.durable` comes for this log.
+  /// Makes a vote durable; it may be answered when `.voted` says so.
   package func recordVote(_ log: LogID, _ vote: Vote) throws(LogError) {
     try checkUsable()
     let slot = try slot(of: log)
@@ -158,7 +158,7 @@ extension LogStore {
       $0.vote = vote
       $0.isDirty = true
     }
-    _ = finish(slot, log, group, [])
+    group.effects.append(.vote(slot: slot, log, vote))
   }
 
   /// Forgets the records below `offset`, which must be committed.

@@ -76,14 +76,15 @@ extension LogStore {
       case .work(let slot, _, _, let destroys):
         if destroys { gated.append(slot) }
       case .position(let slot, let log, let position, let place, let truncations):
-        guard logs[slot].id == log else { continue }
-        let readable = withLog(slot) { log in
-          let before = log.visible.end
-          log.noteDurable(position, place, truncations: truncations)
-          return log.visible.end > before ? log.visible.end : nil
-        }
+        guard slots[log] == slot else { continue }
+        let before = logs[slot].visible.end
+        guard withLog(slot, { $0.noteDurable(position, place, truncations: truncations) })
+        else { continue }
         emit(.durable(log, position))
-        if let readable { emit(.readable(log, readable)) }
+        let readable = logs[slot].visible.end
+        if readable > before { emit(.readable(log, readable)) }
+      case .vote(let slot, let log, let vote):
+        if slots[log] == slot { emit(.voted(log, vote)) }
       case .deleted:
         break
       }

@@ -169,9 +169,11 @@ package final class LogStore {
 
 /// What an owner of a store is told.
 package enum LogStoreEvent: Equatable, Sendable {
-  /// Everything up to this position of the log is on the disk; never taken back but by a
-  /// truncation that the owner asked for.
+  /// Everything up to this position is on the disk and in the log: what a truncation that was asked
+  /// for meanwhile has taken back is never named. May be below what was named before, after one.
   case durable(LogID, LogPosition)
+  /// The vote is on the disk.
+  case voted(LogID, Vote)
   /// Readers may be shown records below this offset.
   case readable(LogID, Offset)
   /// The log's deletion is durable; its files are gone, or going.
@@ -222,5 +224,6 @@ enum GroupEffect {
   case work(slot: Int, LogID, FileWork, destroys: Bool)
   /// The log's end after a frame, by epoch and by place, after so many truncations of it.
   case position(slot: Int, LogID, LogPosition, Log.Place, truncations: Int)
+  case vote(slot: Int, LogID, Vote)
   case deleted(slot: Int, LogID)
 }

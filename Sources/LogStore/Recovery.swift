@@ -155,7 +155,7 @@ struct Recovery {
       log.isDirty = false
       log.hasNewNames = false
       log.record = log.encodedRecord()
-      log.noteDurable(log.position, log.endPlace, truncations: log.truncations)
+      _ = log.noteDurable(log.position, log.endPlace, truncations: log.truncations)
       _ = store.insert(log)
     }
     store.hasReserve = try disk.names(in: ".").contains(LogStore.reservePath)

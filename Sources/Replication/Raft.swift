@@ -244,3 +244,16 @@ package struct Raft: Sendable {
     }
   }
 }
+
+extension Raft {
+  mutating func begin(into effects: inout [Effect]) {
+    guard membership.voters == [id], membership.learners.isEmpty, !isLeader else { return }
+    vote = Vote(epoch: LeaderEpoch(epoch.rawValue + 1), candidate: id.rawValue)
+    committed = end
+    effects.append(.committed(committed))
+    lead(into: &effects)
+    committed = end
+    durable = end
+    effects.append(.ready(epoch))
+  }
+}

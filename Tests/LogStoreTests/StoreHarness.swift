@@ -209,6 +209,13 @@ final class StoreHarness {
         if !history[...durable].contains(where: { $0[log]?.position == position }) {
           failures.append("\(log) reported durable at \(position), where it never durably was")
         }
+        if let now = state[log], !now.has(position) {
+          failures.append("\(log) reported durable at \(position), which was truncated")
+        }
+      case .voted(let log, let vote):
+        if !history[...durable].contains(where: { $0[log]?.vote == vote }) {
+          failures.append("\(log) reported \(vote), which is not durable")
+        }
       case .storeFailed(let why), .logFailed(_, let why): failures.append(why)
       default: break
       }
@@ -217,6 +224,13 @@ final class StoreHarness {
 }
 
 extension StoreHarness.LogState {
+  /// Whether the log has the prefix.
+  func has(_ position: LogPosition) -> Bool {
+    var known = EpochHistory()
+    for entry in epochs { known.begin(entry.epoch, at: entry.start) }
+    return known.contains(position, end: self.position)
+  }
+
   mutating func begin(_ epoch: Int32, at offset: Offset) {
     guard LeaderEpoch(epoch) > epochs.last?.epoch ?? .none else { return }
     epochs.append(EpochHistory.Entry(epoch: LeaderEpoch(epoch), start: offset))
@@ -225,7 +239,7 @@ extension StoreHarness.LogState {
   mutating func advanceStart(to offset: Int64) {
     start = offset
     batches.removeAll { StoreHarness.end(of: $0) <= offset }
-    if let keep = epochs.lastIndex(where: { $0.start.rawValue <= offset }) {
+    if let keep = epochs.lastIndex(where: { $0.start.rawValue < offset }) {
       epochs.removeFirst(keep)
       epochs[0].start = max(epochs[0].start, Offset(offset))
     }

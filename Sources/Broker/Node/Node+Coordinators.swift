@@ -1,6 +1,7 @@
 internal import Bytes
 internal import KafkaWire
 internal import LogStore
+internal import Platform
 internal import Replication
 
 /// A FindCoordinator request whose answer is not known yet.

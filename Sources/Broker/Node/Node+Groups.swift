@@ -2,6 +2,7 @@ internal import Bytes
 internal import KafkaWire
 internal import LogStore
 internal import Records
+internal import Replication
 
 /// The requests of consumer groups: handed to the coordinator, whose effects are carried out here.
 extension Node {

@@ -74,7 +74,7 @@ extension Node {
 
   private func apply(_ records: [MetadataRecord]) {
     guard !records.isEmpty else { return }
-    step(.committed(records))
+    step(Controller.Input.committed(records))
   }
 
   /// What is to be known of the metadata begins there anew: with a snapshot.

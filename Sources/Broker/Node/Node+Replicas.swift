@@ -1,6 +1,7 @@
 internal import Bytes
 internal import KafkaWire
 internal import LogStore
+internal import Platform
 internal import Records
 internal import Replication
 
@@ -249,7 +250,7 @@ extension Node {
     switch replica.kind {
     case .metadata: metadataIsLost()
     case .partition(let topic, let index):
-      if topicNames[topic] == Self.offsetsTopic { step(GroupCoordinator.Input.resigned(index)) }
+      if topicNames[topic] == Self.offsetsTopic { step(GroupCoordinator.Input.resigned(partition: index)) }
     }
     failAppends(replica.log, .notLeaderOrFollower)
   }

@@ -59,7 +59,7 @@ extension Node {
     step(.request(submission))
   }
 
-  private func step(_ input: Controller.Input) {
+  func step(_ input: Controller.Input) {
     var effects: [Controller.Effect] = []
     controller.step(input, into: &effects)
     for effect in effects { perform(effect) }
@@ -119,7 +119,10 @@ extension Node {
       if code != .none { timeOutCoordinators(all: true) }
       return
     }
-    guard let request = replies.removeValue(forKey: token) else { return }
+    if let request = replies.removeValue(forKey: token) { reply(request, response) }
+  }
+
+  func reply(_ request: Request, _ response: ControllerResponse) {
     switch response {
     case .metadata(let body): reply(request, body)
     case .describeCluster(let body): reply(request, body)

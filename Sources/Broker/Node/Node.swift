@@ -444,7 +444,7 @@ package final class Node {
     for append in waiting { decided(append, code) }
   }
 
-  private func decided(_ append: AppendInFlight, _ code: ErrorCode?) {
+  func decided(_ append: AppendInFlight, _ code: ErrorCode?) {
     switch append.owner {
     case .produce(let operation, let topic, let partition):
       produced(operation, topic, partition, code)

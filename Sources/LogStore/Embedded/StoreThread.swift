@@ -195,7 +195,7 @@ final class StoreOwner {
       for log in appends.keys.sorted() { resumeAppends(log, .failure(.storeFailed(why))) }
       for log in readers.keys.sorted() { resumeReaders(log, all: true) }
       retryRefused(.storeFailed(why))
-    case .full(false), .checkpointed, .readAhead: break
+    case .full(false), .checkpointed, .readAhead, .voted: break
     }
   }
 
