@@ -2,7 +2,7 @@ internal import Bytes
 internal import Replication
 
 /// A frame for another node.
-package struct PeerFrame: Equatable, Sendable {
+package struct NodeFrame: Equatable, Sendable {
   package var to: Int32
   /// Not to wait behind bytes of records.
   package var isUrgent: Bool
@@ -21,7 +21,7 @@ struct Peers {
   let nodes: [Int32]
   private(set) var connected: Set<Int32> = []
   private var outboxes: [Int32: Outbox] = [:]
-  private var frames: [PeerFrame] = []
+  private var frames: [NodeFrame] = []
 
   init(nodes: [Int32]) { self.nodes = nodes.sorted() }
 
@@ -46,19 +46,19 @@ struct Peers {
 
   mutating func send(_ message: PeerMessage, to peer: Int32) {
     guard connected.contains(peer) else { return }
-    frames.append(PeerFrame(to: peer, isUrgent: false, bytes: message.encoded()))
+    frames.append(NodeFrame(to: peer, isUrgent: false, bytes: message.encoded()))
   }
 
-  mutating func takeFrames() -> [PeerFrame] {
+  mutating func takeFrames() -> [NodeFrame] {
     for peer in nodes {
       guard let outbox = outboxes[peer] else { continue }
       if !outbox.urgent.isEmpty {
         let bytes = PeerMessage.replication(outbox.urgent).encoded()
-        frames.append(PeerFrame(to: peer, isUrgent: true, bytes: bytes))
+        frames.append(NodeFrame(to: peer, isUrgent: true, bytes: bytes))
       }
       if !outbox.bulk.isEmpty {
         let bytes = PeerMessage.replication(outbox.bulk).encoded()
-        frames.append(PeerFrame(to: peer, isUrgent: false, bytes: bytes))
+        frames.append(NodeFrame(to: peer, isUrgent: false, bytes: bytes))
       }
       outboxes[peer]?.urgent.removeAll(keepingCapacity: true)
       outboxes[peer]?.bulk.removeAll(keepingCapacity: true)

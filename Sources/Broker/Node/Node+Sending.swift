@@ -198,5 +198,5 @@ extension Node {
   }
 
   /// What is to be sent to other nodes, since the last call.
-  package func takePeerFrames() -> [PeerFrame] { peers.takeFrames() }
+  package func takePeerFrames() -> [NodeFrame] { peers.takeFrames() }
 }

@@ -242,6 +242,7 @@ package final class Node {
           named: Self.metadataLogName, options: Self.metadataLogOptions)
       }
       machineLogs[metadataLog] = MachineLog(kind: .metadata)
+      metadataWasReset(to: try store.bounds(of: metadataLog).start)
       try makeReplica(.metadata, metadataLog, .metadata, metadataMembership)
     } catch {
       throw .log(error)

@@ -1,0 +1,114 @@
+import Broker
+import Bytes
+import KafkaWire
+import Testing
+
+/// Three nodes: what one acknowledges, the others have.
+@Suite struct `A cluster of three` {
+  @Test func `a topic made at any node is led by one and known to all`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders", partitions: 3, at: 3) == .none)
+    let leaders = try (0..<3).map { try cluster.leader("orders", $0) }
+    // The first of its replicas leads each.
+    #expect(Set(leaders) == [1, 2, 3])
+  }
+
+  @Test func `records are on all nodes, and readable where the partition is led`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.produce("orders", ["a", "b"]) == 0)
+    #expect(try cluster.produce("orders", ["c"]) == 2)
+    let leader = try #require(try cluster.leader("orders"))
+    #expect(try cluster.values("orders", at: leader) == ["a", "b", "c"])
+    for id: Int32 in 1...3 where id != leader {
+      #expect(throws: ErrorCode.notLeaderOrFollower) { try cluster.values("orders", at: id) }
+    }
+  }
+
+  @Test func `who asks the wrong node is told the right one`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    let leader = try #require(try cluster.leader("orders"))
+    let other = leader % 3 + 1
+    let response = try cluster.call(
+      Requests.produce("orders", ["a"]), version: 10, to: other)
+    let part = response.responses[0].partitionResponses[0]
+    #expect(part.errorCode == .notLeaderOrFollower)
+    #expect(part.currentLeader.leaderId == leader)
+    #expect(response.nodeEndpoints.map(\.port) == [9000 + leader])
+  }
+
+  @Test func `when the leader dies another leads at once, with all that was acknowledged`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.produce("orders", ["a", "b"]) == 0)
+    let leader = try #require(try cluster.leader("orders"))
+    let before = cluster.steady
+    cluster.kill(leader)
+    let next = try #require(try cluster.leader("orders"))
+    #expect(next != leader)
+    // No timer: the broken connection was enough.
+    #expect(cluster.steady == before)
+    #expect(try cluster.produce("orders", ["c"]) == 2)
+    #expect(try cluster.values("orders", at: next) == ["a", "b", "c"])
+    try cluster.start(leader)
+    cluster.wait(1000)
+    cluster.kill(next)
+    cluster.wait(1000)
+    let last = try #require(try cluster.leader("orders"))
+    #expect(try cluster.values("orders", at: last) == ["a", "b", "c"])
+  }
+
+  @Test func `one node alone acknowledges nothing`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    let leader = try #require(try cluster.leader("orders"))
+    let others = (1...3).filter { $0 != leader }
+    for other in others { cluster.kill(Int32(other)) }
+    let origin = try cluster.send(
+      Requests.produce("orders", ["a"], timeout: 1500), version: 9, to: leader)
+    #expect(
+      try cluster.response(to: origin, of: leader, ProduceRequest.self, version: 9) == nil)
+    cluster.wait(3000)
+    let response = try #require(
+      try cluster.response(to: origin, of: leader, ProduceRequest.self, version: 9))
+    #expect(response.responses[0].partitionResponses[0].errorCode != .none)
+  }
+
+  @Test func `a power cut of all nodes loses nothing that was acknowledged`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.produce("orders", ["a", "b"]) == 0)
+    for id: Int32 in 1...3 { cluster.powerCut(id) }
+    for id: Int32 in 1...3 { try cluster.start(id) }
+    cluster.wait(2000)
+    let leader = try #require(try cluster.leader("orders"))
+    #expect(try cluster.values("orders", at: leader) == ["a", "b"])
+    #expect(try cluster.produce("orders", ["c"]) == 2)
+  }
+
+  @Test func `committed offsets outlive their coordinator`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.produce("orders", ["a", "b", "c"]) == 0)
+    func coordinator() throws -> Int32 {
+      for member in cluster.members where member.node != nil {
+        let found = try cluster.call(
+          Requests.findCoordinator("readers"), version: 3, to: member.id, milliseconds: 5000)
+        if found.errorCode == .none { return found.nodeId }
+      }
+      throw ErrorCode.coordinatorNotAvailable
+    }
+    let first = try coordinator()
+    let committed = try cluster.call(
+      Requests.commit("readers", "orders", 2), version: 7, to: first)
+    #expect(committed.topics[0].partitions[0].errorCode == .none)
+    cluster.kill(first)
+    let second = try coordinator()
+    #expect(second != first)
+    let fetched = try cluster.call(
+      Requests.offsetFetch("readers", "orders"), version: 7, to: second)
+    #expect(fetched.errorCode == .none)
+    #expect(fetched.topics[0].partitions[0].committedOffset == 2)
+  }
+}
