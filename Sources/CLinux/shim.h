@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -60,6 +62,16 @@ static inline void martlet_schedule_slice(uint64_t nanoseconds) {
   attributes.size = sizeof attributes;
   attributes.runtime = nanoseconds;
   syscall(SYS_sched_setattr, 0, &attributes, 0u);
+}
+// What the thread starts is ordinary again: SCHED_RESET_ON_FORK, which glibc hides.
+static inline int martlet_schedule_fifo(int priority) {
+  struct sched_param parameters = {.sched_priority = priority};
+  return sched_setscheduler(0, SCHED_FIFO | 0x40000000, &parameters);
+}
+static inline int martlet_schedule_nice(int nice) {
+  struct sched_param parameters = {.sched_priority = 0};
+  if (sched_setscheduler(0, SCHED_OTHER | 0x40000000, &parameters) != 0) return -1;
+  return setpriority(PRIO_PROCESS, 0, nice);
 }
 // The value is the kernel's (5.14), which glibc 2.36 does not name.
 static inline int martlet_populate(void *memory, size_t count) {

@@ -11,11 +11,19 @@ package final class Condition<Value>: @unchecked Sendable {
   /// Read and written with `mutex` held only.
   private var value: Value
 
-  package init(_ value: sending Value) {
+  /// With `inheritsPriority`, who holds the lock has the precedence of who waits for it: a realtime
+  /// thread must not wait until an ordinary one gets its turn.
+  package init(_ value: sending Value, inheritsPriority: Bool = false) {
     self.value = value
     unsafe mutex = .allocate(capacity: 1)
     unsafe condition = .allocate(capacity: 1)
-    unsafe pthread_mutex_init(mutex, nil)
+    var mutexAttributes = pthread_mutexattr_t()
+    unsafe pthread_mutexattr_init(&mutexAttributes)
+    if inheritsPriority {
+      unsafe pthread_mutexattr_setprotocol(&mutexAttributes, Int32(PTHREAD_PRIO_INHERIT))
+    }
+    unsafe pthread_mutex_init(mutex, &mutexAttributes)
+    unsafe pthread_mutexattr_destroy(&mutexAttributes)
     // Deadlines must not move when someone sets the wall clock.
     var attributes = pthread_condattr_t()
     unsafe pthread_condattr_init(&attributes)

@@ -19,7 +19,7 @@ package protocol ReadinessHandler: AnyObject {
 }
 
 /// One thread's wait for everything: descriptors (epoll), messages from other threads (an eventfd),
-/// and time. After each wait it runs the handlers that are ready, then `turn`.
+/// and time. After each wait it runs the handlers that are ready, then `turn`, then `afterTurn`.
 ///
 /// (1) Everything but `post` and `wake` is called on the loop's own thread.
 /// (2) A descriptor is level-triggered: a handler that does not read all is called again.
@@ -33,6 +33,8 @@ package final class EventLoop {
   private var stopping = false
   /// Called at the end of each turn; answers how long the next wait may be, in milliseconds.
   package var turn: () -> Int64 = { 1000 }
+  /// Called behind each `turn`: what it left to be sent is sent here, all at once.
+  package var afterTurn: [() -> Void] = []
 
   private struct Registration {
     let handler: any ReadinessHandler
@@ -73,7 +75,7 @@ package final class EventLoop {
   package func run() {
     Thread.preferPromptness()
     var events = unsafe [epoll_event](repeating: epoll_event(), count: Self.eventsMax)
-    var waitMilliseconds = turn()
+    var waitMilliseconds = takeTurn()
     while !stopping {
       let limit = Int32(clamping: max(0, waitMilliseconds))
       let count = unsafe epoll_wait(epoll, &events, Int32(Self.eventsMax), limit)
@@ -90,8 +92,14 @@ package final class EventLoop {
         }
       }
       for message in mailbox.take() { message() }
-      waitMilliseconds = turn()
+      waitMilliseconds = takeTurn()
     }
+  }
+
+  private func takeTurn() -> Int64 {
+    let wait = turn()
+    for finish in afterTurn { finish() }
+    return wait
   }
 
   private func watch(_ descriptor: Int32, _ operation: Int32, _ interest: Readiness) {

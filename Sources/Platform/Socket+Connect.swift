@@ -9,7 +9,18 @@ package struct ResolvedAddress: Hashable, Sendable {
   /// What a name stands for, in the order to try. Asks the system's resolver, which may take
   /// seconds: not for a loop's thread.
   package static func resolve(_ address: SocketAddress) throws(SocketError) -> [ResolvedAddress] {
-    let first = try unsafe Socket.resolve(address, passive: false)
+    try resolve(address, numeric: false)
+  }
+
+  /// The address itself, if it is not a name. Asks nobody.
+  package static func numeric(_ address: SocketAddress) -> ResolvedAddress? {
+    try? resolve(address, numeric: true).first
+  }
+
+  private static func resolve(
+    _ address: SocketAddress, numeric: Bool
+  ) throws(SocketError) -> [ResolvedAddress] {
+    let first = try unsafe Socket.resolve(address, passive: false, numeric: numeric)
     defer { unsafe freeaddrinfo(first) }
     var found: [ResolvedAddress] = []
     var next: UnsafeMutablePointer<addrinfo>? = unsafe first

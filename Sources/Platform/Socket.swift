@@ -131,6 +131,18 @@ package final class Socket {
     }
   }
 
+  /// Ends the connection now, whoever still holds the socket.
+  package func shutDown() { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+
+  /// Has the kernel find out by itself that the other side is gone: a quiet connection is tried
+  /// every second, and one of which nothing was confirmed for that long is broken.
+  package func noticeSilence(milliseconds: Int) {
+    set(SOL_SOCKET, SO_KEEPALIVE, 1)
+    set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, 1)
+    set(Int32(IPPROTO_TCP), TCP_KEEPINTVL, 1)
+    set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, Int32(clamping: milliseconds))
+  }
+
   /// Sends part of a file without its bytes passing through this process.
   package func send(file: Int32, position: Int64, count: Int) -> Transfer {
     var offset = off_t(position)
@@ -147,11 +159,11 @@ package final class Socket {
   }
 
   static func resolve(
-    _ address: SocketAddress, passive: Bool
+    _ address: SocketAddress, passive: Bool, numeric: Bool = false
   ) throws(SocketError) -> UnsafeMutablePointer<addrinfo> {
     var hints = unsafe addrinfo()
     unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-    unsafe hints.ai_flags = passive ? AI_PASSIVE : 0
+    unsafe hints.ai_flags = (passive ? AI_PASSIVE : 0) | (numeric ? AI_NUMERICHOST : 0)
     var found: UnsafeMutablePointer<addrinfo>?
     let result = unsafe getaddrinfo(address.host, String(address.port), &hints, &found)
     guard result == 0, let found = unsafe found else { throw .unknownHost(address.host) }
