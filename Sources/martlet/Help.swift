@@ -81,6 +81,7 @@ extension Help {
       rows: [
         ("--data DIR", "where the data is; needed here or in --config"),
         ("--config FILE", "martlet.yaml: the same in a file; the command line wins"),
+        ("--cluster NODES", "all nodes, as ID@HOST:PORT/PEERPORT,...; this one is --node"),
       ] + node),
     Help(
       command: "run", usage: "PIPELINE.yaml [OPTIONS]",

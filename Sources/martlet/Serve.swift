@@ -7,7 +7,7 @@ struct Serve {
   private let listen: SocketAddress
 
   init(_ arguments: Arguments) throws {
-    try arguments.allow(["config", "data", "node", "listen", "advertise", "http", "set"])
+    try arguments.allow(["config", "data", "node", "listen", "advertise", "http", "cluster", "set"])
     let config = try arguments.value("config").map { try ServeConfig(path: $0) } ?? ServeConfig()
     (options, listen) = try Self.options(arguments, config)
   }
@@ -27,10 +27,17 @@ struct Serve {
     options.advertised = try Self.address(arguments, "advertise") ?? config.advertise
     options.http = try Self.address(arguments, "http") ?? config.http
     options.nodeID = try Self.node(arguments) ?? config.node ?? 1
+    if let text = try arguments.value("cluster") ?? config.cluster {
+      options.cluster = try ClusterMembers.parse(text)
+      guard let own = options.cluster.first(where: { $0.id == options.nodeID }) else {
+        throw UsageError("--cluster does not name node \(options.nodeID), which this is.")
+      }
+      if try arguments.value("listen") == nil, config.listen == nil { options.listen = own.client }
+    }
     let settings = try Self.settings(arguments)
     options.settings =
       config.settings.filter { name, _ in !settings.contains { $0.0 == name } } + settings
-    return (options, listen)
+    return (options, options.listen ?? listen)
   }
 
   private static func node(_ arguments: Arguments) throws -> Int32? {

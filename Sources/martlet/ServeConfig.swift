@@ -10,6 +10,7 @@ internal import YAML
 /// listen: 127.0.0.1:9092
 /// advertise: kafka.example.org:9092
 /// http: 127.0.0.1:8080
+/// cluster: 1@127.0.0.1:9092/19092,2@127.0.0.1:9093/19093,3@127.0.0.1:9094/19094
 /// settings:            # broker settings, by Kafka's names
 ///   log.retention.hours: 24
 /// ```
@@ -19,9 +20,10 @@ struct ServeConfig {
   var listen: SocketAddress?
   var advertise: SocketAddress?
   var http: SocketAddress?
+  var cluster: String?
   var settings: [(String, String)] = []
 
-  static let keys = ["data", "node", "listen", "advertise", "http", "settings"]
+  static let keys = ["data", "node", "listen", "advertise", "http", "cluster", "settings"]
 
   init() {}
 
@@ -42,6 +44,7 @@ struct ServeConfig {
       case "listen": listen = try Self.address(entry)
       case "advertise": advertise = try Self.address(entry)
       case "http": http = try Self.address(entry)
+      case "cluster": cluster = try value.text(of: "cluster")
       default:
         settings = try value.entries(of: "settings").map(Self.setting)
       }

@@ -290,6 +290,17 @@ extension Node {
     answerCoordinators()
   }
 
+  /// This node is slow, or about to end: others are to lead.
+  package func giveLeadershipsAway(now: NodeTime) {
+    time = now
+    for log in replicas.keys.sorted() {
+      if let replica = replicas[log], replica.leads { step(replica, .transfer(nil)) }
+    }
+  }
+
+  /// Frames of the journal since the start: for whoever watches whether it moves.
+  package var journalFrames: (added: UInt64, durable: UInt64) { store.frames }
+
   // MARK: Time
 
   /// Milliseconds until the replicas' next tick.

@@ -12,6 +12,8 @@ package struct NodeHostOptions: Sendable {
   package var advertised: SocketAddress?
   /// Where /health and /metrics are, if anywhere.
   package var http: SocketAddress?
+  /// All nodes of the cluster, this one among them; empty if it is alone.
+  package var cluster: [ClusterMember] = []
   /// Broker settings, by Kafka's names.
   package var settings: [(String, String)] = []
   /// What /metrics says of what else runs in the process, behind what it says of the node. Called
@@ -74,6 +76,7 @@ package final class HostedNode {
         disk, options: options.store, newID: UInt64.random(in: 1 ... .max), now: now.wall)
       var nodeOptions = NodeOptions()
       nodeOptions.id = options.nodeID
+      nodeOptions.cluster.members = options.cluster
       nodeOptions.apply(options.settings)
       let node = try Node(
         store: store, options: nodeOptions, file: options.settings,
@@ -86,6 +89,19 @@ package final class HostedNode {
       if let port, let listen = options.listen {
         let host = options.advertised?.host ?? Self.reachable(listen.host)
         node.advertise(host: host, port: options.advertised?.port ?? port)
+      }
+      if let own = options.cluster.first(where: { $0.id == options.nodeID }),
+        options.cluster.count > 1
+      {
+        // The clock stands for a number that is counted up with every start.
+        let hello = PeerHello(
+          node: own.id, incarnation: store.id, boot: UInt64(now.wall),
+          clientHost: own.client.host, clientPort: own.client.port)
+        let network = try PeerNetwork(
+          loop: loop, listen: own.peer,
+          peers: options.cluster.map { PeerAddress(node: $0.id, address: $0.peer) }, hello: hello,
+          log: log)
+        server.connect(network, clientAddress: own.client)
       }
       let pages = StatusPages.responder(
         for: node, through: loop.poster, and: options.metricsOfParts,

@@ -49,6 +49,12 @@ package final class Server {
   private var withOutput: [ConnectionID] = []
   private(set) var isStopping = false
   private let log: (String) -> Void
+  /// The other nodes, if there are any.
+  private var network: PeerNetwork?
+  private var turns: UInt64 = 0
+  /// Clients are taken when the node knows what they may ask for; until then they wait in the
+  /// kernel's queue.
+  private var isOpen = false
 
   /// Serves `node`, whose files are on `disk`, from `loop`. `log` takes lines for people.
   package init(
@@ -69,8 +75,38 @@ package final class Server {
     let socket = try Socket.listen(address)
     let listener = Listener(socket: socket, server: self)
     listeners.append(listener)
-    loop.add(socket.descriptor, [.readable], listener)
+    if isOpen { loop.add(socket.descriptor, [.readable], listener) }
     return socket.localPort
+  }
+
+  /// Hands what the node and its peers have for each other to and fro.
+  package func connect(_ network: PeerNetwork, clientAddress: SocketAddress) {
+    self.network = network
+    let node = node
+    network.receive = { peer, frame in node.receive(frame, from: peer, now: NodeTime.read()) }
+    network.connected = { hello in node.connected(to: hello.node, now: NodeTime.read()) }
+    network.lost = { [log] peer, why in
+      log("node \(peer) is not reached: \(why)")
+      node.lost(peer, now: NodeTime.read())
+    }
+    network.ownStalled = { [log] isStalled in
+      guard isStalled else { return }
+      log("the disk does not answer; other nodes are asked to lead what this one leads")
+      node.giveLeadershipsAway(now: NodeTime.read())
+    }
+  }
+
+  private func open() {
+    guard !isOpen, node.hasStarted, !isStopping else { return }
+    isOpen = true
+    for listener in listeners { loop.add(listener.socket.descriptor, [.readable], listener) }
+  }
+
+  private func sendToPeers() {
+    guard let network else { return }
+    for frame in node.takePeerFrames() {
+      network.send(frame.bytes, to: frame.to, frame.isUrgent ? .urgent : .bulk)
+    }
   }
 
   /// Takes no more clients and requests, answers what it has, writes a checkpoint, and ends the
@@ -80,7 +116,9 @@ package final class Server {
     isStopping = true
     let now = NodeTime.read()
     stopDeadline = now.steady + Self.stopMilliseconds
-    for listener in listeners { loop.remove(listener.socket.descriptor) }
+    if isOpen {
+      for listener in listeners { loop.remove(listener.socket.descriptor) }
+    }
     listeners = []
     node.stop(now: now)
     for id in connections.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
@@ -182,6 +220,8 @@ package final class Server {
     takeLocal()
     for completion in disk.takeCompletions() { node.complete(completion) }
     let wait = node.turn(now: now)
+    sendToPeers()
+    open()
     while true {
       let answers = node.takeAnswers()
       for answer in answers { deliver(answer) }
@@ -191,6 +231,14 @@ package final class Server {
       // Sending may have made room for requests that were read already.
       if answers.isEmpty && ready.isEmpty { break }
       _ = node.turn(now: now)
+      sendToPeers()
+    }
+    turns += 1
+    if let network {
+      let frames = node.journalFrames
+      network.progressed(
+        loop: turns, journal: frames.durable, loopHasWork: false,
+        journalHasWork: frames.added > frames.durable)
     }
     for notice in node.takeNotices() { log(notice) }
     closeIdle()
@@ -210,6 +258,7 @@ package final class Server {
       }
     }
     guard connections.isEmpty else { return }
+    network?.stop()
     localLink.end()
     loop.stop()
   }
