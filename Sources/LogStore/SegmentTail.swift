@@ -124,7 +124,7 @@ extension SegmentTail {
     _ = unsafe beginning.withUnsafeBytes { unsafe chunk.add($0) }
     // What begins in both is read from the new one.
     if let old, !beginning.isEmpty, chunks.last === old {
-      old.cut(to: first)
+      old.cede(from: first)
       if old.start == first { chunks.removeLast() }
     }
     chunks.append(chunk)
@@ -147,8 +147,8 @@ extension SegmentTail {
   /// whole blocks, or `all`, and then the last one is filled with zeros.
   func takeWrite(all: Bool) -> (position: Int64, parts: [Part])? {
     let to = all ? end : blockStart(end)
-    if all { finishLast() }
     guard to > queued else { return nil }
+    if all { finishLast() }
     let from = blockStart(queued)
     var parts: [Part] = []
     for chunk in chunks where chunk.end > from && chunk.start < to {
@@ -157,7 +157,7 @@ extension SegmentTail {
       let padded = (last + pool.block - 1) / pool.block * pool.block
       if padded > last { chunk.pad(block: pool.block) }
       parts.append(Part(chunk: chunk, range: first..<padded))
-      chunk.leaves(all: chunk.isFinished && chunk.end <= to)
+      chunk.leaves(padded, all: chunk.isFinished && chunk.end <= to)
     }
     queued = to
     return (from, parts)

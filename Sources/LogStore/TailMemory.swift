@@ -129,9 +129,10 @@ final class TailMemory {
 
 /// A run of a segment's bytes in memory.
 ///
-/// (1) Bytes that were given to a write never change: a chunk that was written up to the middle of
-///     a block, or cut there, is finished, and the next one begins with a copy of that block's
-///     part.
+/// (1) Bytes that were given to a write never change: a chunk of which a write was given a part of
+///     a block, or what was cut off, is finished, and the next one begins with a copy of that
+///     block's part. One that no write was given of what was cut off goes on: nobody but it has
+///     what is left of that block.
 /// (2) Its memory goes only when the file has all its bytes and no write is outstanding. So a
 ///     reader who holds a chunk, and not its memory, finds the bytes in either (`LogSlice`), and
 ///     pins nothing.
@@ -148,6 +149,8 @@ final class TailChunk: MemoryRun {
   private(set) var written: Int64
   /// Writes that are under way or wait. They may be of more than what is left after a cut.
   private var outstanding = 0
+  /// Writes were given what is before.
+  private var given: Int64
   private(set) var state = State.filling
   private weak var tail: SegmentTail?
   private let pool: TailMemory
@@ -160,6 +163,7 @@ final class TailChunk: MemoryRun {
     capacity = memory.count
     end = start
     written = start
+    given = start
     super.init(start: start, memory: memory)
   }
 
@@ -197,16 +201,25 @@ final class TailChunk: MemoryRun {
       .initializeMemory(as: UInt8.self, repeating: 0)
   }
 
-  /// Ends at `position`, with the same bytes before it.
+  /// Takes away what is at and after `position`.
   func cut(to position: Int64) {
     end = position
-    isFinished = true
+    isFinished = position < given
     keepIfWritten()
   }
 
-  /// A part of it is on the way to the file; with that all, if `all`.
-  func leaves(all: Bool) {
+  /// What is at and after `position`, a block's beginning, was copied to the next one. A write was
+  /// given it: whoever holds this finds it in the file when the memory has gone.
+  func cede(from position: Int64) {
+    require(isFinished && given > position, "a block is ceded that no write was given")
+    end = position
+    keepIfWritten()
+  }
+
+  /// Its first `bytes` are on the way to the file, or there; with that all, if `all`.
+  func leaves(_ bytes: Int, all: Bool) {
     outstanding += 1
+    given = max(given, start + Int64(bytes))
     if all, state == .filling { move(to: .leaving) }
   }
 

@@ -62,7 +62,7 @@ import Testing
     #expect(harness.durable == harness.history.count - 1)
   }
 
-  @Test(arguments: 0..<12 as Range<UInt64>)
+  @Test(arguments: Array(0..<12) + [23, 41] as [UInt64])
   func `crashes anywhere in a long random script lose nothing durable`(seed: UInt64) throws {
     let disk = VirtualDisk()
     let harness = try StoreHarness(disk: disk, seed: seed)

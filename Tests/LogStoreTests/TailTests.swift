@@ -265,6 +265,35 @@ import Testing
   }
 
   @Test
+  func `a reader reads the same when what was behind it is truncated and written anew`() throws {
+    let harness = try StoreHarness(seed: 18)
+    let log = try harness.create("a")
+    let epoch = LeaderEpoch(0)
+    try harness.append(log, ["one"])
+    try harness.append(log, ["two"])
+    harness.settle()
+    try harness.store.commit(log, through: Offset(1))
+    let slice = try #require(try harness.store.slice(of: log, from: .zero, bytesMax: 1000))
+    let bytes = try harness.store.bytes(of: slice)
+    for round in 0..<3 {
+      // The file has nothing of the block that all of this is in.
+      try harness.truncate(log, to: LogPosition(epoch: epoch, offset: Offset(1)))
+      try harness.append(log, ["instead, and longer than it"], epoch: Int32(round + 1))
+      #expect(try harness.store.bytes(of: slice) == bytes)
+    }
+    harness.store.startCheckpoint()
+    harness.store.flush(now: harness.now)
+    // On its way to the file.
+    try harness.truncate(log, to: LogPosition(epoch: epoch, offset: Offset(1)))
+    #expect(try harness.store.bytes(of: slice) == bytes)
+    try harness.append(log, ["and again"], epoch: 9)
+    #expect(try harness.store.bytes(of: slice) == bytes)
+    harness.settle()
+    #expect(try harness.store.bytes(of: slice) == bytes)
+    #expect(try values(harness.store, log) == harness.state[log]?.batches)
+  }
+
+  @Test
   func `a closed segment's file has exactly its batches`() throws {
     let disk = VirtualDisk()
     let harness = try StoreHarness(disk: disk, seed: 9)
