@@ -19,6 +19,8 @@ public enum LogError: Error, Equatable, Sendable {
   case tooLarge(bytes: Int, bytesMax: Int)
   /// The offset is below the log's start or above its end.
   case outOfRange
+  /// The log does not have the prefix that a position names, or not any more.
+  case noSuchPrefix
   /// A file or directory of the store cannot be used.
   case disk(String)
 }
@@ -38,6 +40,7 @@ extension LogError: CustomStringConvertible {
     case .tooLarge(let bytes, let max):
       "A record batch of \(bytes) bytes is over the limit of \(max); send smaller batches."
     case .outOfRange: "The offset is not in the log."
+    case .noSuchPrefix: "The position is not one of the log."
     case .disk(let why): "The store's directory cannot be used: \(why)"
     }
   }

@@ -70,7 +70,7 @@ extension LogStore {
     return readAhead(range, end: end, slot, index, blocksMax, ahead: 0)
   }
 
-  private func readAhead(
+  func readAhead(
     _ range: Range<Int64>, end: Int64, _ slot: Int, _ index: Int, _ blocksMax: Int, ahead: Int
   ) -> [ReadAheadID]? {
     var range = range

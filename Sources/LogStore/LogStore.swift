@@ -61,6 +61,8 @@ package final class LogStore {
   let blocks: ReadMemory
   /// Reads into memory that are under way, oldest first; not more than there is memory for.
   var readsUnderWay: [ReadAheadID] = []
+  /// Followers' readers that were told to wait for such, oldest first.
+  var entryWaits: [EntryWait] = []
   /// Reads into memory that were begun since the store was opened.
   package internal(set) var readsAheadBegun: UInt64 = 0
 

@@ -46,6 +46,36 @@ struct SegmentSource {
     return bytes
   }
 
+  /// As `read`, copied once. All of the range must be there.
+  func copied(_ range: Range<Int64>) throws(DiskError) -> [UInt8] {
+    let pieces = try pieces(range)
+    var failure: DiskError?
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
+      let memory = UnsafeMutableRawBufferPointer(buffer)
+      do throws(DiskError) {
+        for piece in pieces {
+          let part = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[count...])
+          switch try piece.bytes(disk) {
+          case .memory(let memory, let range):
+            unsafe part.copyMemory(
+              from: UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
+          case .file(let file, let position, let size):
+            let read = try disk.read(file.id, position, size)
+            guard read.count == size else {
+              throw .failed("reading \(size) bytes at \(position) of a segment", errno: 5)
+            }
+            unsafe part.copyBytes(from: read)
+          }
+          count += piece.count
+        }
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
   /// The header at `position`, without reading ahead.
   func header(at position: Int64) throws(DiskError) -> RecordBatchHeader? {
     try? RecordBatchHeader(try read(position, RecordBatchHeader.size)[...])

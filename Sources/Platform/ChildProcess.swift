@@ -71,7 +71,10 @@ package final class ChildProcess {
     return value
   }
 
+  package var id: Int32 { process }
+
   package func interrupt() { signal(SIGINT) }
+  package func terminate() { signal(SIGTERM) }
   package func quit() { signal(SIGQUIT) }
   package func kill() { signal(SIGKILL) }
 

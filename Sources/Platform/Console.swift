@@ -22,6 +22,16 @@ package enum Console {
   /// Ends the process at once, while other threads are still at work.
   package static func abandon(_ status: Int32) -> Never { Glibc._exit(status) }
 
+  /// The program that runs, wherever it was found.
+  package static var executable: String {
+    var path = [UInt8](repeating: 0, count: 4096)
+    let count = unsafe path.withUnsafeMutableBytes { bytes in
+      guard let base = unsafe bytes.bindMemory(to: CChar.self).baseAddress else { return 0 }
+      return unsafe readlink("/proc/self/exe", base, bytes.count)
+    }
+    return count > 0 ? String(decoding: path[..<count], as: UTF8.self) : CommandLine.arguments[0]
+  }
+
   /// The time now in UTC, as in ISO 8601, to the second.
   package static func timestamp() -> String {
     var now = time_t()

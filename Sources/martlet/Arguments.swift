@@ -101,6 +101,7 @@ enum Usage {
     martlet: an event store that speaks Kafka's protocol
 
       martlet serve     one node
+      martlet cluster   the nodes of a cluster on this host
       martlet capture   changes of a Postgres database into topics
       martlet process   processors: tables and topics that follow captured ones
       martlet run       capture and processors as a file names them, with a node if it says so

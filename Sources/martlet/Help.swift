@@ -84,6 +84,16 @@ extension Help {
         ("--cluster NODES", "all nodes, as ID@HOST:PORT/PEERPORT,...; this one is --node"),
       ] + node),
     Help(
+      command: "cluster", usage: "--data DIR [OPTIONS]",
+      does: "The nodes of a cluster on this host, until SIGTERM or Ctrl-C.",
+      rows: [
+        ("--data DIR", "where their data is, in DIR/1, DIR/2, ..."),
+        ("--nodes NUMBER", "how many, an odd number; 3"),
+        ("--listen HOST:PORT", "where clients of the first connect; 127.0.0.1:9092"),
+        ("--http HOST:PORT", "where /health and /metrics of the first are; nowhere"),
+        ("--set NAME=VALUE", "a broker setting, by Kafka's name; any number of times"),
+      ]),
+    Help(
       command: "run", usage: "PIPELINE.yaml [OPTIONS]",
       does: "Capture and processors as a file names them, until SIGTERM or Ctrl-C.",
       rows: [

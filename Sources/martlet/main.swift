@@ -11,6 +11,7 @@ let arguments = Arguments(CommandLine.arguments.dropFirst())
 do {
   switch arguments.command {
   case "serve": try Serve(arguments).run()
+  case "cluster": try ClusterCommand(arguments).run()
   case "run": try Run(pipeline: arguments).run()
   case "demo": try DemoCommand(arguments).run()
   case "capture": try CaptureCommand(arguments).run()

@@ -20,7 +20,6 @@ final class Replica {
     var bytesMax: Int
     var epoch: LeaderEpoch
     var reads: Set<ReadAheadID>
-    var rounds: Int
   }
 
   let group: GroupID

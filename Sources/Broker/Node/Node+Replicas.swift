@@ -25,7 +25,8 @@ extension Node {
     timing.heartbeatTicks = options.cluster.heartbeatTicks
     let raft = Raft(
       id: NodeID(options.id), membership: membership, stored: stored, options: timing,
-      seed: random.next())
+      seed: group.high ^ group.low &+ UInt64(bitPattern: Int64(group.partition)) << 8
+        ^ UInt64(bitPattern: Int64(options.id)))
     let replica = Replica(group: group, log: log, kind: kind, raft: raft)
     replicas[log] = replica
     replicasByGroup[group] = replica
@@ -91,7 +92,7 @@ extension Node {
       case .beginEpoch(let epoch): try begin(epoch, replica)
       case .reset(let request): try reset(replica, request)
       case .replicate(let peer, let after, let bytesMax):
-        replicate(replica, to: peer, after: after, bytesMax: bytesMax, rounds: 0)
+        replicate(replica, to: peer, after: after, bytesMax: bytesMax)
       case .sendReset(let peer, let position): try sendReset(replica, to: peer, position)
       case .committed(let position): committed(position, replica)
       case .advanceStart(let offset): try store.advanceStart(replica.log, to: offset)

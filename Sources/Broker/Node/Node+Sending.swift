@@ -5,24 +5,17 @@ internal import Replication
 
 /// A leader's log on its way to its followers, and what arrives of one.
 extension Node {
-  /// Rounds of reading after which bytes are read where they are asked for: memory may have gone to
-  /// others before its turn came.
-  private static let readRoundsMax = 4
-
   func replicate(
-    _ replica: Replica, to peer: NodeID, after: LogPosition, bytesMax: Int, rounds: Int
+    _ replica: Replica, to peer: NodeID, after: LogPosition, bytesMax: Int
   ) {
-    func wait(_ reads: Set<ReadAheadID>, rounds: Int) {
+    func wait(_ reads: Set<ReadAheadID>) {
       replica.waitingSends.append(
         Replica.WaitingSend(
-          to: peer, after: after, bytesMax: bytesMax, epoch: replica.raft.epoch, reads: reads,
-          rounds: rounds))
+          to: peer, after: after, bytesMax: bytesMax, epoch: replica.raft.epoch, reads: reads))
     }
     do throws(LogError) {
-      let found = try store.entries(
-        of: replica.log, after: after, bytesMax: bytesMax, mayWait: rounds < Self.readRoundsMax)
-      switch found {
-      case .waiting(let reads): wait(Set(reads), rounds: rounds + 1)
+      switch try store.entries(of: replica.log, after: after, bytesMax: bytesMax) {
+      case .waiting(let reads): wait(Set(reads))
       case .entries(let entries):
         let entries = entries.map { Entry(epoch: $0.epoch, end: $0.end, bytes: $0.bytes) }
         peers.send(replica.raft.append(to: peer, after: after, entries), of: replica.group)
@@ -36,7 +29,7 @@ extension Node {
       }
     } catch {
       // Its failure, if it is one, is told by the store; the next tick tries again.
-      wait([], rounds: 0)
+      wait([])
     }
   }
 
@@ -58,7 +51,7 @@ extension Node {
     replica.waitingSends.removeAll(where: \.reads.isEmpty)
     for send in ready where send.epoch == replica.raft.epoch && replica.raft.isLeader {
       replicate(
-        replica, to: send.to, after: send.after, bytesMax: send.bytesMax, rounds: send.rounds)
+        replica, to: send.to, after: send.after, bytesMax: send.bytesMax, )
     }
   }
 

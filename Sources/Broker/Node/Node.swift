@@ -467,7 +467,7 @@ package final class Node {
   /// What a client is told of a log's error.
   func errorCode(for error: LogError) -> ErrorCode {
     switch error {
-    case .outOfRange: .offsetOutOfRange
+    case .outOfRange, .noSuchPrefix: .offsetOutOfRange
     case .unknownLog: .unknownTopicOrPartition
     case .invalidBatch: .invalidRecord
     case .tooLarge: .messageTooLarge
