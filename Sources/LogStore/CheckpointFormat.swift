@@ -14,7 +14,7 @@ internal import Records
 
 struct Checkpoint {
   static let magic: UInt32 = 0x4d43_4b50
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   static let headerBytes = 52
   static let path = "checkpoint"
   static let temporaryPath = "checkpoint.new"
@@ -97,28 +97,11 @@ extension Log {
     bytes.put(committed.end.rawValue)
     bytes.put(committed.segment.rawValue)
     bytes.put(committed.position)
-    bytes.put(UInt32(epochs.entries.count))
-    for entry in epochs.entries {
-      bytes.put(entry.epoch.rawValue)
-      bytes.put(entry.start.rawValue)
-    }
+    bytes.put(epochs)
     bytes.put(UInt32(segments.count))
     for segment in segments { segment.put(in: &bytes) }
-    let producers = producers.sorted
-    bytes.put(UInt32(producers.count))
-    for (producer, entry) in producers {
-      bytes.put(producer.rawValue)
-      bytes.put(entry.epoch.rawValue)
-      bytes.put(entry.lastAppended)
-      bytes.put(UInt32(entry.batches.count))
-      for batch in entry.batches {
-        bytes.put(batch.firstSequence)
-        bytes.put(batch.lastSequence)
-        bytes.put(batch.firstOffset.rawValue)
-        bytes.put(batch.lastOffset.rawValue)
-        bytes.put(batch.timestamp)
-      }
-    }
+    bytes.put(producers.foldedThrough.rawValue)
+    bytes += producers.encoded().bytes
     if isCutShort { bytes.put(UInt8(1)) }
     return bytes
   }
@@ -141,25 +124,11 @@ extension Log {
       Place(
         end: Offset(try reader.int64()), segment: Offset(try reader.int64()),
         position: try reader.int64()))
-    for _ in 0..<(try reader.uint32()) {
-      let epoch = LeaderEpoch(try reader.int32())
-      epochs.begin(epoch, at: Offset(try reader.int64()))
-    }
+    epochs = try reader.epochHistory()
     segments = []
     for _ in 0..<(try reader.uint32()) { segments.append(try Segment(from: &reader)) }
-    for _ in 0..<(try reader.uint32()) {
-      let producer = ProducerID(try reader.int64())
-      var entry = ProducerStates.Entry(
-        epoch: ProducerEpoch(try reader.int16()), batches: [], lastAppended: try reader.int64())
-      for _ in 0..<(try reader.uint32()) {
-        entry.batches.append(
-          ProducerStates.Batch(
-            firstSequence: try reader.int32(), lastSequence: try reader.int32(),
-            firstOffset: Offset(try reader.int64()), lastOffset: Offset(try reader.int64()),
-            timestamp: try reader.int64()))
-      }
-      producers.restore(producer, entry)
-    }
+    let foldedThrough = Offset(try reader.int64())
+    producers = try ProducerStates(from: &reader, through: foldedThrough)
     isCutShort = reader.remaining > 0
     self.record = record
     isDirty = false
@@ -190,36 +159,6 @@ extension Segment {
     isClosed = flags & 1 != 0
     hasFile = flags & 2 != 0
     hasIndexFile = flags & 4 != 0
-  }
-}
-
-extension [UInt8] {
-  fileprivate mutating func put<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
-    append(contentsOf: value.bigEndianBytes)
-  }
-
-  fileprivate mutating func put(_ bytes: [UInt8]) {
-    put(UInt32(bytes.count))
-    append(contentsOf: bytes)
-  }
-
-  fileprivate mutating func put(_ string: String) {
-    put(UInt32(string.utf8.count))
-    append(contentsOf: string.utf8)
-  }
-}
-
-extension ByteReader {
-  fileprivate mutating func string() throws(ByteError) -> String {
-    try string(Int(try uint32()))
-  }
-}
-
-extension FixedWidthInteger {
-  fileprivate var bigEndianBytes: [UInt8] {
-    stride(from: Self.bitWidth - 8, through: 0, by: -8).map {
-      UInt8(truncatingIfNeeded: self >> Self($0))
-    }
   }
 }
 

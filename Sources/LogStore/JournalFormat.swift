@@ -51,6 +51,9 @@ enum FrameKind: UInt8, Sendable {
   /// A file of the journal is there from here on. Payload: Int64 slot; the log is 0. If the file is
   /// gone or shorter later, it was damaged.
   case journalFile = 9
+  /// All records are gone, and the log goes on elsewhere. Payload: see `LogReset`; the frame's
+  /// epoch is the position's.
+  case reset = 10
 }
 
 enum JournalFormat {

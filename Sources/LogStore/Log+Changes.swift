@@ -18,8 +18,8 @@ extension Log {
   /// Adds batches of `bytes` bytes together. They go to the end of the last segment, wherever its
   /// bytes are kept.
   mutating func append(_ headers: [RecordBatchHeader], bytes: Int, now: Int64) -> Work {
-    guard let last = headers.last else { return [] }
-    var work: Work = []
+    guard let first = headers.first, let last = headers.last else { return [] }
+    var work = first.baseOffset < end ? beginBefore(first.baseOffset) : []
     if rolls(for: bytes, lastOffset: last.lastOffset, now: now) {
       segments[segments.count - 1].isClosed = true
       segments.append(Segment(base: end))
@@ -36,7 +36,7 @@ extension Log {
     }
     for header in headers {
       require(
-        header.baseOffset == end, "a batch begins at \(header.baseOffset), its log ends at \(end)")
+        isFollowed(by: header), "a batch begins at \(header.baseOffset), its log ends at \(end)")
       epochs.begin(header.partitionLeaderEpoch, at: header.baseOffset)
       segments[active].add(header, interval: options.indexIntervalBytes, now: now)
       end = header.nextOffset
@@ -45,6 +45,24 @@ extension Log {
     }
     isDirty = true
     return work
+  }
+
+  /// Whether the batch may be the next one. The first of a log that was reset to inside of it begins
+  /// before the log does.
+  func isFollowed(by header: RecordBatchHeader) -> Bool {
+    if header.baseOffset == end { return true }
+    return logStart == end && segments.count == 1 && segments[0].size == 0
+      && header.baseOffset < end && header.nextOffset > end
+      && header.partitionLeaderEpoch == epochs.latest
+  }
+
+  /// The log, which has no records, gets a first batch that begins before it does.
+  private mutating func beginBefore(_ base: Offset) -> Work {
+    let old = segments[0]
+    guard base < old.base else { return [] }
+    segments = [Segment(base: base)]
+    beginAgain(at: Place(end: end, segment: base, position: 0))
+    return old.hasFile ? [(.delete(old.base, hasIndex: old.hasIndexFile), true)] : []
   }
 
   /// What a batch says about its producer.
@@ -109,6 +127,24 @@ extension Log {
     dropPlaces(after: target.offset)
     producers.truncate(to: target.offset)
     end = target.offset
+  }
+
+  /// Throws all records away.
+  mutating func reset(to reset: LogReset) -> Work {
+    let offset = reset.position.offset
+    var work: Work = []
+    for segment in segments where segment.hasFile {
+      work.append((.delete(segment.base, hasIndex: segment.hasIndexFile), true))
+    }
+    segments = [Segment(base: offset)]
+    epochs = reset.history
+    producers = reset.producers
+    doubts = []
+    logStart = offset
+    end = offset
+    beginAgain(at: Place(end: offset, segment: offset, position: 0))
+    isDirty = true
+    return work
   }
 
   /// Forgets the records below `offset`; segments that hold only such go.

@@ -10,7 +10,7 @@ internal import Records
 ///
 ///     logStart ≤ highWatermark ≤ end          durable: what the journal has on disk
 ///
-/// (1) `highWatermark` never falls. Nothing below it is ever truncated.
+/// (1) `highWatermark` never falls but by a reset. Nothing below it is ever truncated.
 /// (2) A reader is shown what is below both `highWatermark` and `readable`: committed, and durable
 ///     here. Whether it is in the segments' files yet does not matter.
 /// (3) `durable` is on the disk and in the log: it falls at once when what it names is truncated.
@@ -171,6 +171,14 @@ struct Log {
     readable = place
     places = []
     firstPlace = 0
+  }
+
+  /// There are no records, and nothing that was to become durable counts.
+  mutating func beginAgain(at place: Place) {
+    truncations += 1
+    durable = LogPosition(epoch: .none, offset: .zero)
+    startAt(place)
+    recent = []
   }
 
   /// The index in `segments` of the one with `offset` in it, or the last one before.

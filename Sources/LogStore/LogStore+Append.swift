@@ -103,15 +103,19 @@ extension LogStore {
       position: LogPosition(epoch: epoch, offset: next))
   }
 
-  /// Appends batches that a leader has given their offsets and epochs, exactly as they are.
+  /// Appends batches that a leader has given their offsets and epochs, exactly as they are. The
+  /// first one of a log that was reset may begin before the log does.
   package func replicate(
     _ log: LogID, _ batches: ArraySlice<UInt8>
   ) throws(LogError) -> LogPosition {
     let slot = try appendable(log)
     let headers = try headers(of: batches)
     var position = withLog(slot) { $0.position }
-    for header in headers {
-      guard header.baseOffset == position.offset else {
+    for (index, header) in headers.enumerated() {
+      let follows =
+        index == 0
+        ? withLog(slot) { $0.isFollowed(by: header) } : header.baseOffset == position.offset
+      guard follows else {
         throw .invalidBatch(
           "it begins at offset \(header.baseOffset.rawValue), the log ends at "
             + "\(position.offset.rawValue)")
@@ -204,7 +208,7 @@ extension LogStore {
     if isFull { throw .diskFull }
   }
 
-  private func appendable(_ log: LogID, evenIfFull: Bool = false) throws(LogError) -> Int {
+  func appendable(_ log: LogID, evenIfFull: Bool = false) throws(LogError) -> Int {
     if evenIfFull { try checkUsable() } else { try checkTakesRecords() }
     let slot = try slot(of: log)
     if let failure = withLog(slot, { $0.failure }) { throw .logFailed(failure) }
@@ -260,7 +264,7 @@ extension LogStore {
     addToTail(slot, bytes, missing: missing)
   }
 
-  private func finish(_ slot: Int, _ log: LogID, _ group: JournalGroup, _ work: Log.Work)
+  func finish(_ slot: Int, _ log: LogID, _ group: JournalGroup, _ work: Log.Work)
     -> LogPosition
   {
     for (piece, destroys) in work {
@@ -280,7 +284,7 @@ extension LogStore {
     return try add(kind, log, epoch, payload: bytes)
   }
 
-  private func add(
+  func add(
     _ kind: FrameKind, _ log: LogID, _ epoch: LeaderEpoch, payload: [UInt8]
   ) throws(LogError) -> JournalGroup {
     do throws(Journal.Refusal) {

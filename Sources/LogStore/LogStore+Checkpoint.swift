@@ -270,7 +270,8 @@ extension Log {
   fileprivate mutating func releaseDurableSegments(_ recorded: [Segment]) {
     for durable in recorded {
       let index = segmentIndex(for: durable.base)
-      guard segments[index].base == durable.base,
+      // One of the same name and size may be another.
+      guard let files = segments[index].files, files === durable.files,
         segments[index].truncations == durable.truncations
       else { continue }
       guard segments[index].isClosed, durable.isClosed, durable.size == segments[index].size,

@@ -115,7 +115,7 @@ extension LogStore {
       offset = header.nextOffset
     }
     endRun()
-    return entries
+    return position > 0 ? entries : nil
   }
 }
 

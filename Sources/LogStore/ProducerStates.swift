@@ -68,10 +68,13 @@ package struct ProducerStates: Equatable, Sendable {
   /// What committed and uncommitted batches amount to, for producers with uncommitted ones.
   private var latest: [ProducerID: (entry: Entry, uncommitted: Int)] = [:]
 
+  /// What ends at or below was folded in by who gave this state, and is not a second time.
+  var foldedThrough = Offset.zero
+
   package init() {}
 
   package static func == (a: ProducerStates, b: ProducerStates) -> Bool {
-    a.committed == b.committed
+    a.committed == b.committed && a.foldedThrough == b.foldedThrough
       && a.uncommitted[a.uncommittedFirst...] == b.uncommitted[b.uncommittedFirst...]
   }
 
@@ -104,6 +107,7 @@ package struct ProducerStates: Equatable, Sendable {
   package mutating func append(
     _ producer: ProducerID, _ epoch: ProducerEpoch, _ batch: Batch, now: Int64
   ) {
+    guard batch.lastOffset >= foldedThrough else { return }
     uncommitted.append(
       Uncommitted(producer: producer, epoch: epoch, batch: batch, appended: now))
     var state =
@@ -164,13 +168,6 @@ package struct ProducerStates: Equatable, Sendable {
   /// The committed state, by producer id, for a checkpoint.
   package var sorted: [(ProducerID, Entry)] {
     committed.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
-  }
-
-  /// The state with everything appended in it, committed or not, by producer id.
-  package var sortedWithUncommitted: [(ProducerID, Entry)] {
-    var all = committed
-    for (producer, state) in latest { all[producer] = state.entry }
-    return all.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
   }
 
   /// Takes over an entry from a checkpoint.

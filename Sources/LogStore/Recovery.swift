@@ -252,7 +252,9 @@ extension Recovery {
     var scan = BatchScan(SegmentSource(file, disk))
     while place.end < end,
       let header = try scan.header(at: place.position, limit: segment.size),
-      header.baseOffset == place.end, header.nextOffset <= end,
+      header.baseOffset == place.end
+        || header.baseOffset < place.end && place == log.readable && place.position == 0,
+      header.nextOffset > place.end, header.nextOffset <= end,
       log.epochs.epoch(at: place.end) == header.partitionLeaderEpoch,
       let batch = try scan.batch(at: place.position, header), (try? batch.checkCRC()) != nil
     {
@@ -309,7 +311,13 @@ extension Recovery {
     guard let slot = slots[frame.log] else { return }
     switch frame.kind {
     case .configure, .epochStart, .vote, .journalFile: break
-    case .create, .append, .truncate, .logStart, .delete: logs[slot].hasVolatileFiles = true
+    case .create, .append, .truncate, .logStart, .delete, .reset:
+      logs[slot].hasVolatileFiles = true
+    }
+    if frame.kind == .reset {
+      // What was damaged before is thrown away.
+      logs[slot].failure = nil
+      logs[slot].isCutShort = false
     }
     // A log that misses a frame takes none of those after it, only its end.
     guard damage == nil, logs[slot].failure == nil || frame.kind == .delete else { return }
@@ -334,6 +342,9 @@ extension Recovery {
       let offset = Offset(number)
       logs[slot].commit(atLeast: offset)
       try perform(logs[slot].advanceStart(to: offset), slot)
+    case .reset:
+      guard let reset = LogReset(decoding: payload, epoch: frame.epoch) else { return }
+      try perform(logs[slot].reset(to: reset), slot)
     case .delete:
       slots[frame.log] = nil
       deleted.append(frame.log)
@@ -344,7 +355,7 @@ extension Recovery {
     var headers: [RecordBatchHeader] = []
     var batches = RecordBatches(payload)
     while let header = try? batches.nextHeader() { headers.append(header) }
-    guard let first = headers.first, first.baseOffset == logs[slot].end else {
+    guard let first = headers.first, logs[slot].isFollowed(by: first) else {
       logs[slot].doubts.append(logs[slot].end..<Offset(.max))
       return
     }

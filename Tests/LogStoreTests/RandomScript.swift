@@ -24,6 +24,7 @@ final class RandomScript {
         harness.turn()
       }
       try read()
+      try sendEntries()
       if !random.oneIn(3) { harness.turn() }
       harness.now += 10
     }
@@ -113,6 +114,30 @@ final class RandomScript {
     guard let bytes = try? harness.store.bytes(of: held.slice), bytes.count == held.expected.count
     else { return }
     if bytes != held.expected { harness.failures.append("a reader was given other bytes") }
+  }
+
+  /// To a follower that has some prefix of a log: what follows it there.
+  private func sendEntries() throws {
+    guard let log = logs.randomElement(using: &random), let state = harness.state[log]
+    else { return }
+    let after = state.positions.randomElement(using: &random) ?? state.position
+    let bytesMax = 1 + random.below(800)
+    var found = try harness.store.entries(of: log, after: after, bytesMax: bytesMax)
+    if case .waiting = found {
+      harness.turn()
+      found = try harness.store.entries(of: log, after: after, bytesMax: bytesMax)
+    }
+    // Waits have their test; a reader that gives up is no matter.
+    guard case .entries(let entries) = found else { return }
+    if let problem = state.problem(entries, after: after, bytesMax: bytesMax) {
+      harness.failures.append("\(log) sent after \(after): \(problem)")
+    }
+    let wrong = LogPosition(epoch: after.epoch, offset: after.offset + 1)
+    guard !state.positions.contains(wrong), wrong.offset > Offset(state.start) else { return }
+    let other = try? harness.store.entries(of: log, after: wrong, bytesMax: bytesMax)
+    if case .entries? = other {
+      harness.failures.append("\(log) sent what follows \(wrong), which it does not have")
+    }
   }
 
   /// Up to what is durable, as a leader of one would.

@@ -1,0 +1,113 @@
+internal import Bytes
+
+// A producer table on disk and on the wire: u32 count, and by ascending id
+//
+//   i64 producer   i16 epoch   i64 last appended   u32 batches   and for each of those
+//   i32 first sequence   i32 last sequence   i64 first offset   i64 last offset   i64 timestamp
+
+extension ProducerStates {
+  private static func encodedBytes(_ entry: Entry) -> Int { 22 + 32 * entry.batches.count }
+
+  /// The committed state. Of one that is larger than `bytesMax`, the producers that wrote last.
+  func encoded(bytesMax: Int = .max) -> (bytes: [UInt8], leftOut: Int) {
+    var entries = sorted
+    let count = entries.count
+    var bytes: [UInt8] = []
+    let all = entries.reduce(4) { $0 + Self.encodedBytes($1.1) }
+    if all > bytesMax {
+      entries.sort { ($1.1.lastAppended, $0.0) < ($0.1.lastAppended, $1.0) }
+      var left = bytesMax - 4
+      entries = Array(
+        entries.prefix { _, entry in
+          left -= Self.encodedBytes(entry)
+          return left >= 0
+        })
+      entries.sort { $0.0 < $1.0 }
+    }
+    bytes.reserveCapacity(min(all, max(4, bytesMax)))
+    bytes.put(UInt32(entries.count))
+    for (producer, entry) in entries {
+      bytes.put(producer.rawValue)
+      bytes.put(entry.epoch.rawValue)
+      bytes.put(entry.lastAppended)
+      bytes.put(UInt32(entry.batches.count))
+      for batch in entry.batches {
+        bytes.put(batch.firstSequence)
+        bytes.put(batch.lastSequence)
+        bytes.put(batch.firstOffset.rawValue)
+        bytes.put(batch.lastOffset.rawValue)
+        bytes.put(batch.timestamp)
+      }
+    }
+    return (bytes, count - entries.count)
+  }
+
+  /// The state with everything below `through` in it.
+  init(from reader: inout ByteReader, through: Offset) throws(ByteError) {
+    self.init()
+    foldedThrough = through
+    for _ in 0..<(try reader.uint32()) {
+      let producer = ProducerID(try reader.int64())
+      var entry = Entry(
+        epoch: ProducerEpoch(try reader.int16()), batches: [], lastAppended: try reader.int64())
+      for _ in 0..<(try reader.uint32()) {
+        entry.batches.append(
+          Batch(
+            firstSequence: try reader.int32(), lastSequence: try reader.int32(),
+            firstOffset: Offset(try reader.int64()), lastOffset: Offset(try reader.int64()),
+            timestamp: try reader.int64()))
+      }
+      restore(producer, entry)
+    }
+  }
+}
+
+extension [UInt8] {
+  mutating func put<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
+    append(contentsOf: value.bigEndianBytes)
+  }
+
+  mutating func put(_ bytes: [UInt8]) {
+    put(UInt32(bytes.count))
+    append(contentsOf: bytes)
+  }
+
+  mutating func put(_ string: String) {
+    put(UInt32(string.utf8.count))
+    append(contentsOf: string.utf8)
+  }
+
+  mutating func put(_ history: EpochHistory) {
+    put(UInt32(history.entries.count))
+    for entry in history.entries {
+      put(entry.epoch.rawValue)
+      put(entry.start.rawValue)
+    }
+  }
+}
+
+extension ByteReader {
+  mutating func string() throws(ByteError) -> String { try string(Int(try uint32())) }
+
+  /// Throws if epochs or offsets go back.
+  mutating func epochHistory() throws(ByteError) -> EpochHistory {
+    var history = EpochHistory()
+    for _ in 0..<(try uint32()) {
+      let epoch = LeaderEpoch(try int32())
+      let start = Offset(try int64())
+      if let last = history.entries.last, epoch <= last.epoch || start < last.start {
+        throw .truncated(at: position, needed: 0)
+      }
+      history.begin(epoch, at: start)
+    }
+    return history
+  }
+}
+
+extension FixedWidthInteger {
+  var bigEndianBytes: [UInt8] {
+    stride(from: Self.bitWidth - 8, through: 0, by: -8).map {
+      UInt8(truncatingIfNeeded: self >> Self($0))
+    }
+  }
+}
