@@ -2,6 +2,11 @@ package import Bytes
 
 /// What happened.
 package enum Input: Equatable, Sendable {
+  /// The replica has been made: the first input. Who is the only voter, and has no learners, leads
+  /// at once; others wait.
+  case began
+  /// Ask for pre-votes now, without waiting for a timer: who is to lead a new group first.
+  case campaign
   /// A unit of time went by.
   case tick
   case received(Message)

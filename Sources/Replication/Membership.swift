@@ -27,7 +27,15 @@ package struct Membership: Equatable, Sendable {
 
   /// The largest value that a majority of voters has reached.
   func reached<Value: Comparable>(_ value: (NodeID) -> Value) -> Value? {
-    let sorted = voters.map(value).sorted(by: >)
-    return sorted.isEmpty ? nil : sorted[quorum - 1]
+    // Voters are few, and a leader asks at every answer: better to look often than to sort a copy.
+    var most: Value?
+    for voter in voters {
+      let candidate = value(voter)
+      if let most, candidate <= most { continue }
+      var count = 0
+      for other in voters where value(other) >= candidate { count += 1 }
+      if count >= quorum { most = candidate }
+    }
+    return most
   }
 }

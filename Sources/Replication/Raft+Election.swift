@@ -10,6 +10,34 @@ struct HeldRequest: Sendable {
 // MARK: - Standing
 
 extension Raft {
+  /// The only voter of a group without learners leads without a vote record and without waiting for
+  /// a disk. That is safe:
+  ///
+  /// - All of its log is committed: nobody can be elected without its vote, or lead what follows
+  ///   without having this log. (A larger membership comes only after a commit in this epoch.)
+  /// - The epoch is new: it is above all that this replica has voted in or has in its log, and
+  ///   nobody leads an epoch without its vote.
+  /// - A crash may make it forget the epoch and use the number again, for other records. So nobody
+  ///   else is told anything in it until its start is on the disk (`isEpochDurable`), which is
+  ///   from where a restart takes the epoch. Nothing that was appended is acknowledged before.
+  /// - What else the vote record is for, not to vote for another in the same epoch: after a restart
+  ///   the log has entries of this epoch, and who asks for a vote in it has none.
+  ///
+  /// With a learner or a second voter there is somebody else to be told of an epoch: then a vote is
+  /// recorded as always. Who leads already when they come goes on: its epoch is one like others.
+  mutating func began(into effects: inout [Effect]) {
+    guard membership.voters == [id], membership.learners.isEmpty, !isLeader, durable == end,
+      epoch.rawValue < .max
+    else { return }
+    if end > committed {
+      committed = end
+      effects.append(.committed(end))
+    }
+    vote = Vote(epoch: next(epoch), candidate: id.rawValue)
+    lead(into: &effects)
+    becomeReady(into: &effects)
+  }
+
   /// Asks who would vote for this replica.
   mutating func campaign(into effects: inout [Effect]) {
     rearm()

@@ -98,7 +98,10 @@ extension Raft {
     guard has(position), position > durable else { return }
     let before = durable
     durable = position
-    if isLeader { return commit(into: &effects) }
+    if isLeader {
+      if before.epoch < epoch { replicate(into: &effects) }
+      return commit(into: &effects)
+    }
     guard let verified, before < verified else { return }
     acknowledge(into: &effects)
   }

@@ -1,72 +1,17 @@
 package import Bytes
 
-/// What a leader knows of one peer.
-struct Progress: Sendable {
-  let peer: NodeID
-  /// On its disk, and as here.
-  var match: LogPosition?
-  /// What it is sent next begins after this.
-  var next: LogPosition
-  /// One append at a time until it is known what it has.
-  var isProbing = true
-  /// The probe is on its way.
-  var isPaused = false
-  var isSending = false
-  var isResetting = false
-  /// Ends of what is on its way, with their bytes.
-  var inFlight: [(end: LogPosition, bytes: Int)] = []
-  var bytesInFlight = 0
-  /// Since it said something that helps.
-  var silentTicks = 0
-  /// Heard of since majorities were last counted.
-  var isActive = true
-  var context: UInt64 = 0
-
-  mutating func probe(from position: LogPosition) {
-    next = position
-    isProbing = true
-    isPaused = false
-    isResetting = false
-    inFlight = []
-    bytesInFlight = 0
-    silentTicks = 0
-  }
-
-  mutating func landed(_ position: LogPosition) {
-    let count = inFlight.prefix { $0.end <= position }.count
-    bytesInFlight -= inFlight[..<count].reduce(0) { $0 + $1.bytes }
-    inFlight.removeFirst(count)
-  }
-}
-
-/// What only a leader has.
-struct Leadership: Sendable {
-  /// Ascending by node.
-  var peers: [Progress] = []
-  var context: UInt64 = 0
-  /// Wait until there is something to read.
-  var waitingReads: [UInt64] = []
-  /// Wait until a majority has answered the context.
-  var reads: [(context: UInt64, token: UInt64, offset: Offset)] = []
-  var transfer: (target: NodeID, ticks: Int, isAsked: Bool)?
-  var heartbeatTicks = 0
-  var quorumTicks = 0
-}
-
 extension Raft {
   /// Leadership is on its way to somebody else: nothing new is to be appended.
-  package var isTransferring: Bool {
-    if case .leader(let leadership) = role { leadership.transfer != nil } else { false }
-  }
+  package var isTransferring: Bool { isLeader && leadership.transfer != nil }
 
   mutating func lead(into effects: inout [Effect]) {
-    var leadership = Leadership()
+    leadership = Leadership()
     for peer in (membership.voters + membership.learners).sorted() where peer != id {
       leadership.peers.append(Progress(peer: peer, next: end))
     }
     history.begin(epoch, at: end.offset)
     end = LogPosition(epoch: epoch, offset: end.offset)
-    role = .leader(leadership)
+    role = .leader
     held = nil
     effects.append(.elected(epoch))
     effects.append(.leaderChanged(id, epoch))
@@ -75,56 +20,40 @@ extension Raft {
   }
 
   mutating func stepDown(into effects: inout [Effect]) {
-    guard case .leader(let leadership) = role else { return }
-    for token in leadership.reads.map(\.token) + leadership.waitingReads {
-      effects.append(.answerRead(token, nil))
-    }
+    guard isLeader else { return }
+    for read in leadership.reads { effects.append(.answerRead(read.token, nil)) }
+    for token in leadership.waitingReads { effects.append(.answerRead(token, nil)) }
+    leadership = Leadership()
     role = .follower(leader: nil)
     rearm()
     effects.append(.leaderChanged(nil, epoch))
   }
 
-  /// Changes what is known of one peer; nil if there is none.
-  private mutating func update<R>(_ peer: NodeID, _ body: (inout Progress) -> R) -> R? {
-    guard case .leader(var leadership) = role,
-      let index = leadership.peers.firstIndex(where: { $0.peer == peer })
-    else { return nil }
-    let result = body(&leadership.peers[index])
-    role = .leader(leadership)
-    return result
-  }
-
   // MARK: Sending
 
-  private mutating func replicate(into effects: inout [Effect]) {
-    guard case .leader(let leadership) = role else { return }
-    for peer in leadership.peers.map(\.peer) { replicate(to: peer, into: &effects) }
+  mutating func replicate(into effects: inout [Effect]) {
+    for index in leadership.peers.indices { replicate(toPeerAt: index, into: &effects) }
   }
 
-  private mutating func replicate(to peer: NodeID, into effects: inout [Effect]) {
-    let (start, end) = (start, end)
-    // What is committed there, and no more: an epoch may just have begun at the start.
-    let base = history.position(at: start)
-    let options = options
-    let effect: Effect?? = update(peer) { progress in
-      guard !progress.isSending, !progress.isResetting else { return nil }
-      if progress.next.offset < start {
-        progress.isResetting = true
-        progress.silentTicks = 0
-        return .sendReset(to: peer, base)
-      }
-      if progress.isProbing {
-        guard !progress.isPaused else { return nil }
-        progress.isPaused = true
-      } else {
-        guard progress.next != end, progress.bytesInFlight < options.bytesInFlightMax else {
-          return nil
-        }
-      }
-      progress.isSending = true
-      return .replicate(to: peer, after: progress.next, bytesMax: options.appendBytesMax)
+  private mutating func replicate(toPeerAt index: Int, into effects: inout [Effect]) {
+    guard isEpochDurable else { return }
+    let progress = leadership.peers[index]
+    guard !progress.isSending, !progress.isResetting else { return }
+    if progress.next.offset < start {
+      leadership.peers[index].isResetting = true
+      leadership.peers[index].silentTicks = 0
+      // What is committed there, and no more: an epoch may just have begun at the start.
+      return effects.append(.sendReset(to: progress.peer, history.position(at: start)))
     }
-    if let effect = effect ?? nil { effects.append(effect) }
+    if progress.isProbing {
+      guard !progress.isPaused else { return }
+      leadership.peers[index].isPaused = true
+    } else {
+      guard progress.next != end, progress.bytesInFlight < options.bytesInFlightMax else { return }
+    }
+    leadership.peers[index].isSending = true
+    effects.append(
+      .replicate(to: progress.peer, after: progress.next, bytesMax: options.appendBytesMax))
   }
 
   /// The message that a `.replicate` sends.
@@ -136,16 +65,9 @@ extension Raft {
   }
 
   mutating func noteSent(_ sent: Sent, into effects: inout [Effect]) {
-    guard sent.epoch == epoch else { return }
-    _ = update(sent.to) { progress in
-      progress.isSending = false
-      guard sent.after == progress.next, !progress.isProbing, sent.through != sent.after
-      else { return }
-      progress.next = sent.through
-      progress.inFlight.append((sent.through, sent.bytes))
-      progress.bytesInFlight += sent.bytes
-    }
-    replicate(to: sent.to, into: &effects)
+    guard isLeader, sent.epoch == epoch, let index = leadership.index(of: sent.to) else { return }
+    leadership.peers[index].noteSent(sent)
+    replicate(toPeerAt: index, into: &effects)
   }
 
   mutating func appended(_ position: LogPosition, into effects: inout [Effect]) {
@@ -159,39 +81,18 @@ extension Raft {
   mutating func answered(
     _ response: AppendResponse, from peer: NodeID, into effects: inout [Effect]
   ) {
-    guard isLeader else { return }
+    guard isLeader, let index = leadership.index(of: peer) else { return }
     switch response {
     case .accepted(let position, let verified):
       guard has(position), has(verified) else { return }
-      _ = update(peer) { progress in
-        progress.isActive = true
-        progress.silentTicks = 0
-        let match = max(progress.match ?? position, position)
-        progress.match = match
-        progress.landed(match)
-        if progress.isProbing || progress.isResetting {
-          progress.probe(from: verified)
-          progress.isProbing = false
-          // Not on its disk yet, it may be lost and is waited for.
-          if verified > match { progress.inFlight.append((verified, 0)) }
-        } else if progress.next < match {
-          progress.next = match
-        }
-      }
+      leadership.peers[index].accepted(position, verified)
       commit(into: &effects)
       handOver(into: &effects)
     case .rejected(let previous, let hint):
       let guess = common(hint)
-      _ = update(peer) { progress in
-        progress.isActive = true
-        let isStale = progress.match.map { previous <= $0 } ?? false
-        guard progress.isResetting || !isStale && (!progress.isProbing || previous == progress.next)
-        else { return }
-        let match = progress.match ?? LogPosition(epoch: .none, offset: .zero)
-        progress.probe(from: max(guess, match))
-      }
+      leadership.peers[index].rejected(previous, guess)
     }
-    replicate(to: peer, into: &effects)
+    replicate(toPeerAt: index, into: &effects)
   }
 
   /// The most of what a peer says it has that can be here as well.
@@ -207,26 +108,29 @@ extension Raft {
   }
 
   mutating func lostFollower(_ peer: NodeID) {
-    _ = update(peer) { progress in
-      progress.isActive = false
-      progress.probe(from: progress.match ?? progress.next)
-      progress.isPaused = true
-    }
+    guard let index = leadership.index(of: peer) else { return }
+    leadership.peers[index].isActive = false
+    leadership.peers[index].probeAgain()
+    leadership.peers[index].isPaused = true
   }
 
   /// Counts what majorities have on their disks.
   mutating func commit(into effects: inout [Effect]) {
-    guard case .leader(let leadership) = role else { return }
+    guard isLeader else { return }
     let none = LogPosition(epoch: .none, offset: .zero)
     let reached = membership.reached { node in
       if node == id { return min(durable, end) }
-      return leadership.peers.first { $0.peer == node }?.match ?? none
+      guard let index = leadership.index(of: node) else { return none }
+      return leadership.peers[index].match ?? none
     }
     guard let reached, reached.epoch == epoch, reached > committed else { return }
-    let wasReady = isReady
     committed = reached
     effects.append(.committed(reached))
-    guard !wasReady else { return }
+    if !isReady { becomeReady(into: &effects) }
+  }
+
+  mutating func becomeReady(into effects: inout [Effect]) {
+    leadership.isReady = true
     effects.append(.ready(epoch))
     beginReads(into: &effects)
   }
@@ -234,7 +138,6 @@ extension Raft {
   // MARK: Time
 
   mutating func leaderTick(into effects: inout [Effect]) {
-    guard case .leader(var leadership) = role else { return }
     leadership.heartbeatTicks += 1
     leadership.quorumTicks += 1
     if leadership.transfer != nil {
@@ -251,12 +154,11 @@ extension Raft {
     for index in leadership.peers.indices {
       leadership.peers[index].tick(options)
       guard isCount else { continue }
-      let peer = leadership.peers[index]
-      if peer.isActive, membership.voters.contains(peer.peer) { active += 1 }
+      let peer = leadership.peers[index].peer
+      if leadership.peers[index].isActive, membership.voters.contains(peer) { active += 1 }
       leadership.peers[index].isActive = false
     }
     if isCount { leadership.quorumTicks = 0 }
-    role = .leader(leadership)
     if isCount, active < membership.quorum { return stepDown(into: &effects) }
     guard isBeat else { return }
     beat(into: &effects)
@@ -264,7 +166,7 @@ extension Raft {
   }
 
   func beat(into effects: inout [Effect]) {
-    guard case .leader(let leadership) = role else { return }
+    guard isEpochDurable else { return }
     for progress in leadership.peers {
       let known = min(committed, progress.match ?? LogPosition(epoch: .none, offset: .zero))
       effects.append(
@@ -273,24 +175,12 @@ extension Raft {
   }
 
   mutating func membershipChanged(into effects: inout [Effect]) {
-    guard case .leader(var leadership) = role else { return }
     guard isVoter else { return stepDown(into: &effects) }
     let nodes = (membership.voters + membership.learners).sorted().filter { $0 != id }
     leadership.peers = nodes.map { node in
       leadership.peers.first { $0.peer == node } ?? Progress(peer: node, next: end)
     }
-    role = .leader(leadership)
     commit(into: &effects)
     replicate(into: &effects)
-  }
-}
-
-extension Progress {
-  /// What was not answered for long is sent again.
-  mutating func tick(_ options: Raft.Options) {
-    guard isPaused || isResetting || !inFlight.isEmpty else { return }
-    silentTicks += 1
-    guard silentTicks >= max(options.heartbeatTicks * 2, options.electionTicks / 2) else { return }
-    probe(from: match ?? next)
   }
 }

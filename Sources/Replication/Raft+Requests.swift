@@ -5,24 +5,18 @@ internal import Bytes
 extension Raft {
   /// What is committed now, if this is the leader still: a majority is asked.
   mutating func read(_ token: UInt64, into effects: inout [Effect]) {
-    guard case .leader(var leadership) = role else {
-      effects.append(.answerRead(token, nil))
-      return
-    }
+    guard isLeader else { return effects.append(.answerRead(token, nil)) }
     leadership.waitingReads.append(token)
-    role = .leader(leadership)
     beginReads(into: &effects)
   }
 
   mutating func beginReads(into effects: inout [Effect]) {
-    guard isReady, case .leader(var leadership) = role, !leadership.waitingReads.isEmpty
-    else { return }
+    guard isReady, !leadership.waitingReads.isEmpty else { return }
     leadership.context += 1
     for token in leadership.waitingReads {
       leadership.reads.append((leadership.context, token, committed.offset))
     }
     leadership.waitingReads = []
-    role = .leader(leadership)
     if membership.quorum > 1 { beat(into: &effects) }
     answerReads(into: &effects)
   }
@@ -30,27 +24,23 @@ extension Raft {
   mutating func answered(
     _ context: UInt64, from peer: NodeID, into effects: inout [Effect]
   ) {
-    guard case .leader(var leadership) = role,
-      let index = leadership.peers.firstIndex(where: { $0.peer == peer })
-    else { return }
+    guard isLeader, let index = leadership.index(of: peer) else { return }
     leadership.peers[index].isActive = true
     leadership.peers[index].context = max(leadership.peers[index].context, context)
-    role = .leader(leadership)
     answerReads(into: &effects)
   }
 
   private mutating func answerReads(into effects: inout [Effect]) {
-    guard case .leader(var leadership) = role, !leadership.reads.isEmpty else { return }
+    guard !leadership.reads.isEmpty else { return }
     let confirmed = membership.reached { node in
       if node == id { return leadership.context }
-      return leadership.peers.first { $0.peer == node }?.context ?? 0
+      return leadership.index(of: node).map { leadership.peers[$0].context } ?? 0
     }
     let count = leadership.reads.prefix { $0.context <= confirmed ?? 0 }.count
     for read in leadership.reads[..<count] {
       effects.append(.answerRead(read.token, read.offset))
     }
     leadership.reads.removeFirst(count)
-    role = .leader(leadership)
   }
 }
 
@@ -58,24 +48,21 @@ extension Raft {
 
 extension Raft {
   mutating func transfer(to wished: NodeID?, into effects: inout [Effect]) {
-    guard case .leader(var leadership) = role else { return }
+    guard isLeader else { return }
     let none = LogPosition(epoch: .none, offset: .zero)
     let able = leadership.peers.filter { membership.voters.contains($0.peer) && $0.match != nil }
     let target = wished ?? able.max { ($0.match ?? none) < ($1.match ?? none) }?.peer
     guard let target, able.contains(where: { $0.peer == target }) else { return }
     leadership.transfer = (target, 0, false)
-    role = .leader(leadership)
     handOver(into: &effects)
   }
 
   /// Asks the target to stand when it has everything.
   mutating func handOver(into effects: inout [Effect]) {
-    guard case .leader(var leadership) = role, let transfer = leadership.transfer,
-      !transfer.isAsked,
-      leadership.peers.first(where: { $0.peer == transfer.target })?.match == end
+    guard let transfer = leadership.transfer, !transfer.isAsked,
+      let index = leadership.index(of: transfer.target), leadership.peers[index].match == end
     else { return }
     leadership.transfer?.isAsked = true
-    role = .leader(leadership)
     effects.append(message(.takeOver, to: transfer.target))
   }
 }

@@ -17,7 +17,7 @@ package import Bytes
 /// (2) A replica counts, the leader included, up to what its disk has confirmed. What promises
 ///     something, a vote or an acknowledgement, leaves when the driver reports it durable.
 /// (3) A leader commits by counting only in its own epoch (Raft, figure 8), and serves (`.ready`)
-///     when its epoch's start is committed.
+///     when its epoch's start is committed; who is the only voter, at once (`began`).
 /// (4) Nothing below `committed` is ever truncated: who is asked to do so has lost something and
 ///     says that (`.damaged`).
 /// (5) Messages may be lost, repeated and reordered, and come from earlier lives of their senders.
@@ -50,7 +50,7 @@ package struct Raft: Sendable {
     case follower(leader: NodeID?)
     case preCandidate(granted: [NodeID], refused: [NodeID])
     case candidate(granted: [NodeID], refused: [NodeID])
-    case leader(Leadership)
+    case leader
   }
 
   package let id: NodeID
@@ -64,6 +64,8 @@ package struct Raft: Sendable {
   package internal(set) var durable: LogPosition
   package internal(set) var committed: LogPosition
   var role = Role.follower(leader: nil)
+  /// Of a leader. Not inside the role, where a change of it would be a change of a copy.
+  var leadership = Leadership()
   /// The log is the leader's up to here, in this epoch.
   var verified: LogPosition?
   /// Who gets the vote when it is durable: there is one of each epoch at most.
@@ -110,15 +112,20 @@ package struct Raft: Sendable {
     if case .leader = role { true } else { false }
   }
 
-  /// A leader whose epoch's start is committed: it has all that ever was.
-  package var isReady: Bool { isLeader && committed.epoch == epoch }
+  /// A leader that knows what is committed and has all of it.
+  package var isReady: Bool { isLeader && leadership.isReady }
+
+  /// A crash cannot make this replica forget the epoch it is in.
+  var isEpochDurable: Bool { durableVote.epoch >= epoch || durable.epoch >= epoch }
 
   var isVoter: Bool { membership.voters.contains(id) }
 
   /// Takes in one thing that happened.
   package mutating func step(_ input: Input, into effects: inout [Effect]) {
-    if isFenced { return stepFenced(input) }
+    if isFenced { return stepFenced(input, into: &effects) }
     switch input {
+    case .began: began(into: &effects)
+    case .campaign: if !isLeader, isVoter { campaign(into: &effects) }
     case .tick: tick(into: &effects)
     case .received(let message): receive(message, into: &effects)
     case .peerLost(let peer): lost(peer, into: &effects)
@@ -138,8 +145,12 @@ package struct Raft: Sendable {
     }
   }
 
-  private mutating func stepFenced(_ input: Input) {
-    if case .startAdvanced(let offset) = input { advanceStart(to: offset) }
+  private mutating func stepFenced(_ input: Input, into effects: inout [Effect]) {
+    switch input {
+    case .startAdvanced(let offset): advanceStart(to: offset)
+    case .read(let token): effects.append(.answerRead(token, nil))
+    default: break
+    }
   }
 
   private mutating func advanceStart(to offset: Offset) {

@@ -5,6 +5,7 @@ import Testing
 
 /// A cluster that does what a script says, one thing at a time, and writes down all that happens.
 ///
+///     began N, campaign N
 ///     tick N [TIMES]         time goes by for a replica
 ///     deliver [A B]          what A has sent to B arrives (without names, what all have sent,
 ///                            until nothing is on its way)
@@ -13,6 +14,7 @@ import Testing
 ///     append N [RECORDS]     the leader appends
 ///     crash N, restart N     without what the disk had not written
 ///     lost N PEER            the connection breaks
+///     fence N                its disk is in doubt
 ///     transfer N TO          leadership is to go there
 ///     limit ENTRIES          that go into one message
 ///     read N, start N OFFSET, members VERSION VOTERS [LEARNERS], log N
@@ -43,17 +45,21 @@ final class TraceCluster: ModelCluster {
     lines = []
     let words = command.split(separator: " ").map(String.init)
     let numbers = words.dropFirst().compactMap { Int32($0) }
-    let replica = numbers.first.map { self[NodeID($0)] }
+    let replica = numbers.first.flatMap { number in replicas.first { $0.id == NodeID(number) } }
     let second = numbers.dropFirst().first
     let times = Int(second ?? 1)
     switch (words.first, replica) {
+    case ("began", let replica?): step(replica, .began)
+    case ("campaign", let replica?): step(replica, .campaign)
+    case ("fence", let replica?): step(replica, .fenced)
     case ("tick", let replica?): for _ in 0..<times { step(replica, .tick) }
     case ("deliver", let replica?):
       for message in take(replica.id, NodeID(second ?? 0)) {
         step(self[message.to], .received(message))
       }
     case ("deliver", nil):
-      while !network.isEmpty {
+      // Who would go on for ever, has a mistake.
+      for _ in 0..<200 where !network.isEmpty {
         let message = network.removeFirst().message
         step(self[message.to], .received(message))
       }

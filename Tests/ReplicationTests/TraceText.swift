@@ -9,6 +9,8 @@ enum TraceText {
 
   static func input(_ input: Input) -> String {
     switch input {
+    case .began: "began"
+    case .campaign: "campaign"
     case .tick: "tick"
     case .received(let message): "from \(message.from.rawValue): \(body(message))"
     case .peerLost(let peer): "lost \(peer.rawValue)"

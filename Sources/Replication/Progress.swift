@@ -1,0 +1,100 @@
+internal import Bytes
+
+/// What a leader knows of one peer.
+struct Progress: Sendable {
+  let peer: NodeID
+  /// On its disk, and as here.
+  var match: LogPosition?
+  /// What it is sent next begins after this.
+  var next: LogPosition
+  /// One append at a time until it is known what it has.
+  var isProbing = true
+  /// The probe is on its way.
+  var isPaused = false
+  var isSending = false
+  var isResetting = false
+  /// Ends of what is on its way, with their bytes.
+  var inFlight: [(end: LogPosition, bytes: Int)] = []
+  var bytesInFlight = 0
+  /// Since it said something that helps.
+  var silentTicks = 0
+  /// Heard of since majorities were last counted.
+  var isActive = true
+  var context: UInt64 = 0
+
+  mutating func probe(from position: LogPosition) {
+    next = position
+    isProbing = true
+    isPaused = false
+    isResetting = false
+    inFlight = []
+    bytesInFlight = 0
+    silentTicks = 0
+  }
+
+  mutating func probeAgain() { probe(from: match ?? next) }
+
+  mutating func noteSent(_ sent: Sent) {
+    isSending = false
+    guard sent.after == next, !isProbing, sent.through != sent.after else { return }
+    next = sent.through
+    inFlight.append((sent.through, sent.bytes))
+    bytesInFlight += sent.bytes
+  }
+
+  /// It has what is `verified`, and what is `durable` of it on its disk.
+  mutating func accepted(_ durable: LogPosition, _ verified: LogPosition) {
+    isActive = true
+    silentTicks = 0
+    let match = max(match ?? durable, durable)
+    self.match = match
+    landed(match)
+    if isProbing || isResetting {
+      probe(from: verified)
+      isProbing = false
+      // Not on its disk yet, it may be lost and is waited for.
+      if verified > match { inFlight.append((verified, 0)) }
+    } else if next < match {
+      next = match
+    }
+  }
+
+  /// It has not what is before `previous`; of what it has, no more than the guess is here.
+  mutating func rejected(_ previous: LogPosition, _ guess: LogPosition) {
+    isActive = true
+    let isStale = match.map { previous <= $0 } ?? false
+    guard isResetting || !isStale && (!isProbing || previous == next) else { return }
+    probe(from: max(guess, match ?? guess))
+  }
+
+  private mutating func landed(_ position: LogPosition) {
+    let count = inFlight.prefix { $0.end <= position }.count
+    bytesInFlight -= inFlight[..<count].reduce(0) { $0 + $1.bytes }
+    inFlight.removeFirst(count)
+  }
+
+  /// What was not answered for long is sent again.
+  mutating func tick(_ options: Raft.Options) {
+    guard isPaused || isResetting || !inFlight.isEmpty else { return }
+    silentTicks += 1
+    guard silentTicks >= max(options.heartbeatTicks * 2, options.electionTicks / 2) else { return }
+    probeAgain()
+  }
+}
+
+/// What only a leader has.
+struct Leadership: Sendable {
+  /// Ascending by node.
+  var peers: [Progress] = []
+  var context: UInt64 = 0
+  /// Wait until there is something to read.
+  var waitingReads: [UInt64] = []
+  /// Wait until a majority has answered the context.
+  var reads: [(context: UInt64, token: UInt64, offset: Offset)] = []
+  var transfer: (target: NodeID, ticks: Int, isAsked: Bool)?
+  var heartbeatTicks = 0
+  var quorumTicks = 0
+  var isReady = false
+
+  func index(of peer: NodeID) -> Int? { peers.firstIndex { $0.peer == peer } }
+}

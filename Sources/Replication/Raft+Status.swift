@@ -1,0 +1,72 @@
+package import Bytes
+
+extension Raft {
+  /// What a replica can say of itself: for metrics, and what DescribeQuorum answers (KIP-595).
+  package struct Status: Equatable, Sendable {
+    package enum Role: String, Sendable {
+      case leader, candidate, follower, learner, fenced
+      case preCandidate = "pre-candidate"
+    }
+
+    /// What the leader knows of another.
+    package struct Peer: Equatable, Sendable {
+      package var node: NodeID
+      package var isVoter: Bool
+      /// On its disk, as here; nil before it has said so.
+      package var match: LogPosition?
+      /// It was heard of lately.
+      package var isActive: Bool
+      /// Records that are here and, as far as is known, not on its disk.
+      package var lag: Int64
+
+      package init(
+        node: NodeID, isVoter: Bool, match: LogPosition?, isActive: Bool, lag: Int64
+      ) {
+        self.node = node
+        self.isVoter = isVoter
+        self.match = match
+        self.isActive = isActive
+        self.lag = lag
+      }
+    }
+
+    package var role: Role
+    package var leader: NodeID?
+    package var epoch: LeaderEpoch
+    package var version: Int64
+    package var start: Offset
+    package var end: LogPosition
+    package var durable: LogPosition
+    package var committed: LogPosition
+    /// Records in the log that are not known to be committed.
+    package var lag: Int64
+    /// Ascending by node; of a leader only.
+    package var peers: [Peer]
+  }
+
+  package var status: Status {
+    Status(
+      role: roleWord, leader: leader, epoch: epoch, version: membership.version, start: start,
+      end: end, durable: durable, committed: committed, lag: end.offset - committed.offset,
+      peers: peerStatus)
+  }
+
+  private var roleWord: Status.Role {
+    if isFenced { return .fenced }
+    switch role {
+    case .follower: return isVoter ? .follower : .learner
+    case .preCandidate: return .preCandidate
+    case .candidate: return .candidate
+    case .leader: return .leader
+    }
+  }
+
+  private var peerStatus: [Status.Peer] {
+    leadership.peers.map { progress in
+      Status.Peer(
+        node: progress.peer, isVoter: membership.voters.contains(progress.peer),
+        match: progress.match, isActive: progress.isActive,
+        lag: end.offset - (progress.match?.offset ?? start))
+    }
+  }
+}
