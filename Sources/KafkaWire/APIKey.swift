@@ -25,9 +25,14 @@ package enum APIKey: Int16, CaseIterable, Sendable {
   case alterConfigs = 33
   case createPartitions = 37
   case deleteGroups = 42
+  case electLeaders = 43
   case incrementalAlterConfigs = 44
+  case alterPartitionReassignments = 45
+  case listPartitionReassignments = 46
   case offsetDelete = 47
+  case describeQuorum = 55
   case describeCluster = 60
+  case describeTopicPartitions = 75
 
   /// The versions of request and response, which always go together.
   package var versions: ClosedRange<Int16> {
@@ -56,9 +61,14 @@ package enum APIKey: Int16, CaseIterable, Sendable {
     case .alterConfigs: 0...2
     case .createPartitions: 0...3
     case .deleteGroups: 0...2
+    case .electLeaders: 0...2
     case .incrementalAlterConfigs: 0...1
+    case .alterPartitionReassignments: 0...1
+    case .listPartitionReassignments: 0...0
     case .offsetDelete: 0...0
+    case .describeQuorum: 0...2
     case .describeCluster: 0...2
+    case .describeTopicPartitions: 0...0
     }
   }
 
@@ -89,9 +99,14 @@ package enum APIKey: Int16, CaseIterable, Sendable {
     case .alterConfigs: 2
     case .createPartitions: 2
     case .deleteGroups: 2
+    case .electLeaders: 2
     case .incrementalAlterConfigs: 1
+    case .alterPartitionReassignments: 0
+    case .listPartitionReassignments: 0
     case .offsetDelete: nil
+    case .describeQuorum: 0
     case .describeCluster: 0
+    case .describeTopicPartitions: 0
     }
   }
 

@@ -44,6 +44,12 @@ extension Int16: WireInteger {
   }
 }
 
+extension UInt16: WireInteger {
+  package static func read(_ reader: inout ByteReader) throws(ByteError) -> UInt16 {
+    UInt16(bitPattern: try reader.int16())
+  }
+}
+
 extension Int32: WireInteger {
   package static func read(_ reader: inout ByteReader) throws(ByteError) -> Int32 {
     try reader.int32()

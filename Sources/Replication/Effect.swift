@@ -29,10 +29,6 @@ package enum Input: Equatable, Sendable {
   case startAdvanced(Offset)
   /// The disk is in doubt.
   case fenced
-  /// The replica starts, with what its disk has.
-  case began
-  /// Nobody is to be waited for: ask for votes.
-  case campaign
   /// What is committed is to be known by the others now.
   case announce
 }

@@ -138,9 +138,6 @@ package struct Raft: Sendable {
     case .membership(let membership): adopt(membership, into: &effects)
     case .startAdvanced(let offset): advanceStart(to: offset)
     case .fenced: fence(into: &effects)
-    case .began: begin(into: &effects)
-    case .campaign:
-      if !isLeader { campaign(into: &effects) }
     case .announce: beat(into: &effects)
     }
   }
@@ -253,18 +250,5 @@ package struct Raft: Sendable {
     } else if !isVoter, leader == nil {
       role = .follower(leader: nil)
     }
-  }
-}
-
-extension Raft {
-  mutating func begin(into effects: inout [Effect]) {
-    guard membership.voters == [id], membership.learners.isEmpty, !isLeader else { return }
-    vote = Vote(epoch: LeaderEpoch(epoch.rawValue + 1), candidate: id.rawValue)
-    committed = end
-    effects.append(.committed(committed))
-    lead(into: &effects)
-    committed = end
-    durable = end
-    effects.append(.ready(epoch))
   }
 }

@@ -30,6 +30,11 @@ let allMessages: [any WireMessage.Type] = [
   IncrementalAlterConfigsRequest.self, IncrementalAlterConfigsResponse.self,
   OffsetDeleteRequest.self, OffsetDeleteResponse.self,
   DescribeClusterRequest.self, DescribeClusterResponse.self,
+  ElectLeadersRequest.self, ElectLeadersResponse.self,
+  AlterPartitionReassignmentsRequest.self, AlterPartitionReassignmentsResponse.self,
+  ListPartitionReassignmentsRequest.self, ListPartitionReassignmentsResponse.self,
+  DescribeQuorumRequest.self, DescribeQuorumResponse.self,
+  DescribeTopicPartitionsRequest.self, DescribeTopicPartitionsResponse.self,
   ConsumerProtocolSubscription.self, ConsumerProtocolAssignment.self,
   OffsetCommitKey.self, OffsetCommitValue.self, GroupMetadataKey.self, GroupMetadataValue.self,
 ]

@@ -104,7 +104,7 @@ struct Schema {
     case "uuid": return ["\(path): uuid"]
     case "string", "bytes", "records":
       return ["\(path): \(type == "string" ? type : "bytes")\(mark) \(isNull ? "null" : "empty")"]
-    case _ where type.hasPrefix("int"):
+    case _ where type.hasPrefix("int") || type.hasPrefix("uint"):
       let hex = value.hasPrefix("0x") ? Int64(value.dropFirst(2), radix: 16) : nil
       return ["\(path): \(type) \(hex ?? Int64(value) ?? 0)"]
     case _ where type.hasPrefix("[]"):
@@ -142,7 +142,9 @@ struct SchemaVisitor: WireVisitor {
   }
 
   mutating func bool(_ value: inout Bool) { add("bool \(value)") }
-  mutating func integer<T: WireInteger>(_ value: inout T) { add("int\(T.bitWidth) \(value)") }
+  mutating func integer<T: WireInteger>(_ value: inout T) {
+    add("\(T.isSigned ? "" : "u")int\(T.bitWidth) \(value)")
+  }
   mutating func uuid(_ value: inout UUID16) { add("uuid") }
   mutating func errorCode(_ value: inout ErrorCode) { add("int16 \(value.rawValue)") }
   mutating func string(_ value: inout String) { add("string empty") }

@@ -22,8 +22,6 @@ enum TraceText {
     case .transfer(let target): "transfer to \(target.map { "\($0.rawValue)" } ?? "anybody")"
     case .membership(let members): "membership \(membership(members))"
     case .startAdvanced(let offset): "start \(offset.rawValue)"
-    case .began: "began"
-    case .campaign: "campaign"
     case .announce: "announce"
     case .fenced: "fenced"
     }

@@ -106,7 +106,7 @@ extension PeerMessage {
     case 5:
       var leaders: [KnownLeader] = []
       for _ in 0..<(try fields.count(ofSize: 19)) {
-        let group = try fields.group()
+        let group = try fields.groupID()
         let leader = try fields.varint(0 ... .max, "leader")
         let epoch = LeaderEpoch(try fields.varint(0 ... .max, "epoch"))
         leaders.append(KnownLeader(group: group, leader: leader, epoch: epoch))
@@ -134,7 +134,7 @@ extension MetadataFields {
 }
 
 extension MetadataFieldReader {
-  fileprivate mutating func group() throws(MetadataError) -> GroupID {
+  fileprivate mutating func groupID() throws(MetadataError) -> GroupID {
     GroupID(
       high: try uint64(), low: try uint64(), partition: try varint(0 ... .max, "partition"))
   }

@@ -68,7 +68,11 @@ extension Node {
     metadataNeedsSnapshot = false
     apply(records)
     records = []
-    controller.load(snapshot: state)
+    if hasStarted {
+      step(Controller.Input.snapshot(state))
+    } else {
+      controller.load(snapshot: state)
+    }
     for decision in state.records { note(decision) }
   }
 
@@ -92,12 +96,19 @@ extension Node {
       metadataApplied >= replica.raft.committed.offset
     else { return }
     controllerEpoch = replica.raft.epoch
+    step(Controller.Input.lead)
     passBarrier()
     if controller.state.clusterId == nil { submit(.identifyCluster(freshUUID()), 0, nil) }
     advanceForwards()
   }
 
-  func metadataIsLost() { controllerEpoch = nil }
+  func metadataIsLost() {
+    guard controllerEpoch != nil else { return }
+    controllerEpoch = nil
+    metadataAppends = []
+    metadataLoss = nil
+    step(Controller.Input.resign(.notController))
+  }
 
   // MARK: The barrier
 

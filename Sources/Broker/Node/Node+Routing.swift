@@ -65,7 +65,7 @@ extension Node {
   /// What the leader of the metadata decides; the rest any node answers from what it has applied.
   private func isForController(_ body: ControllerRequest, _ version: Int16) -> Bool {
     switch body {
-    case .describeCluster, .describeConfigs: false
+    case .describeCluster, .describeConfigs, .describeTopicPartitions: false
     // Topics that are not there may have to be made.
     case .metadata: controller.freshIdsCount(body, version: version) > 0
     default: true
@@ -86,6 +86,15 @@ extension Node {
     case .incrementalAlterConfigs:
       return .incrementalAlterConfigs(try frame.decode(IncrementalAlterConfigsRequest.self))
     case .initProducerId: return .initProducerId(try frame.decode(InitProducerIdRequest.self))
+    case .electLeaders: return .electLeaders(try frame.decode(ElectLeadersRequest.self))
+    case .alterPartitionReassignments:
+      return .alterPartitionReassignments(
+        try frame.decode(AlterPartitionReassignmentsRequest.self))
+    case .listPartitionReassignments:
+      return .listPartitionReassignments(try frame.decode(ListPartitionReassignmentsRequest.self))
+    case .describeQuorum: return .describeQuorum(try frame.decode(DescribeQuorumRequest.self))
+    case .describeTopicPartitions:
+      return .describeTopicPartitions(try frame.decode(DescribeTopicPartitionsRequest.self))
     default: return nil
     }
   }

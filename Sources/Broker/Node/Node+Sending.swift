@@ -76,7 +76,7 @@ extension Node {
     var state = MetadataFieldReader(request.state)
     let through = (try? state.uint64()).map { Offset(Int64(bitPattern: $0)) }
     let producers = request.state.dropFirst(through == nil ? request.state.count : 8)
-    try store.reset(
+    _ = try store.reset(
       replica.log, to: request.start, history: request.history, producers: producers,
       producersThrough: through ?? request.start.offset)
     if replica.kind == .metadata { metadataWasReset(to: request.start.offset) }

@@ -55,7 +55,7 @@ extension Node {
     let submission = Controller.Submission(
       body, version: version, token: token,
       freshIds: (0..<controller.freshIdsCount(body, version: version)).map { _ in freshUUID() },
-      cluster: clusterView)
+      cluster: clusterView, quorum: quorum)
     step(.request(submission))
   }
 
@@ -77,7 +77,7 @@ extension Node {
         .metadata(number), makesSpace: records.allSatisfy(\.makesSpace))
     case .reply(let token, let response): reply(token, response)
     case .askAgain(let token, let request, let version): submit(request, version, token)
-    case .createPartition(let topic, let id, let index, let replicas, let options):
+    case .createPartition(let topic, let id, let index, let replicas, let options, _):
       if topic == Self.offsetsTopic, index == 0 { countGroupPartitions() }
       make(
         PartitionToMake(
@@ -86,6 +86,7 @@ extension Node {
     case .configChanged(let name, _): reconfigure(name)
     case .brokerConfigChanged:
       for name in controller.state.names { reconfigure(name) }
+    case .nodeRegistered, .membershipChanged, .transferLeadership: break
     }
   }
 
@@ -133,6 +134,11 @@ extension Node {
     case .alterConfigs(let body): reply(request, body)
     case .incrementalAlterConfigs(let body): reply(request, body)
     case .initProducerId(let body): reply(request, body)
+    case .electLeaders(let body): reply(request, body)
+    case .alterPartitionReassignments(let body): reply(request, body)
+    case .listPartitionReassignments(let body): reply(request, body)
+    case .describeQuorum(let body): reply(request, body)
+    case .describeTopicPartitions(let body): reply(request, body)
     case .done: break
     }
   }
@@ -258,22 +264,34 @@ extension Node {
 
   // MARK: View
 
+  private var quorum: QuorumStatus? {
+    guard isController, let replica = replicas[metadataLog] else { return nil }
+    return QuorumStatus(
+      leader: options.id, epoch: replica.raft.epoch.rawValue,
+      highWatermark: replica.raft.committed.offset.rawValue,
+      voters: replica.raft.membership.voters.map {
+        .init(
+          NodeIncarnation(node: $0.rawValue, incarnation: 0),
+          logEnd: replica.raft.end.offset.rawValue)
+      })
+  }
+
   var clusterView: ClusterView {
     let nodes = options.cluster.isAlone ? [options.id] : options.cluster.members.map(\.id)
     let alive = peers.connected.union([options.id])
     let leaders = leaders
-    let state = controller.state
     return ClusterView(
-      brokers: nodes.filter(alive.contains).compactMap { broker($0) },
+      brokers: nodes.compactMap { id in
+        broker(id).map {
+          ClusterView.Broker(
+            id: id, host: $0.host, port: $0.port, rack: $0.rack, isAlive: alive.contains(id))
+        }
+      },
       controllerId: leader(of: .metadata)?.leader ?? -1
     ) { id, index in
       let known = leaders[GroupID(topic: id, index: index)]
       let leader = known.flatMap { alive.contains($0.leader) ? $0.leader : nil }
-      let topic = state.topic(id)
-      let replicas = topic.map { Array($0.replicas(ofPartition: index)) } ?? []
-      return .init(
-        leader: leader, epoch: known?.epoch.rawValue ?? -1,
-        inSync: replicas.filter(alive.contains), offline: replicas.filter { !alive.contains($0) })
+      return .init(leader: leader, epoch: known?.epoch.rawValue ?? -1, inSync: nil)
     }
   }
 

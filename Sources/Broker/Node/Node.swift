@@ -228,7 +228,7 @@ package final class Node {
     lastRetention = now.steady
     groups = GroupCoordinator(options: options.groups)
     do throws(ConfigFault) {
-      controller = try Controller(nodeId: options.id, file: file)
+      controller = try Controller(nodeId: options.id, file: file, isLeading: false)
     } catch {
       throw .configuration("\(error)")
     }

@@ -49,8 +49,9 @@ package enum BrokerConfigTable {
       "auto.create.topics.enable", .boolean, "true",
       "Whether asking for the metadata of a topic that does not exist creates it."),
     ConfigDefinition(
-      "default.replication.factor", .int, "1", .odd,
-      "Replicas of a topic that is created without saying how many; odd."),
+      "default.replication.factor", .int, "3", .odd,
+      "Replicas of a topic that is created without saying how many; odd. Where nobody set it, fewer "
+        + "if there are fewer brokers."),
     ConfigDefinition("delete.topic.enable", .boolean, "true", "Whether topics can be deleted."),
     ConfigDefinition(
       "num.partitions", .int, "1", .atLeast(1),

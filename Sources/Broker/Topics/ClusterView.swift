@@ -2,18 +2,26 @@ package import KafkaWire
 
 /// The cluster as the node that answers sees it at this moment: brokers and leaders.
 package struct ClusterView: Sendable {
-  /// A broker that clients can connect to.
+  /// A registered broker.
   package struct Broker: Equatable, Sendable {
     package var id: Int32
     package var host: String
     package var port: Int32
     package var rack: String?
+    /// Heard of lately: clients are told of it.
+    package var isAlive: Bool
 
-    package init(id: Int32, host: String, port: Int32, rack: String? = nil) {
+    package init(id: Int32, host: String, port: Int32, rack: String? = nil, isAlive: Bool = true) {
       self.id = id
       self.host = host
       self.port = port
       self.rack = rack
+      self.isAlive = isAlive
+    }
+
+    package init(_ node: RegisteredNode, isAlive: Bool) {
+      self.init(
+        id: node.id, host: node.host, port: node.port, rack: node.rack, isAlive: isAlive)
     }
   }
 
@@ -22,23 +30,23 @@ package struct ClusterView: Sendable {
     /// Nil while there is none.
     package var leader: Int32?
     package var epoch: Int32
-    package var inSync: [Int32]
-    package var offline: [Int32]
+    /// The voters that have caught up, as far as is known; nil where nothing is, and whoever is
+    /// alive is told of.
+    package var inSync: [Int32]?
 
-    package init(leader: Int32?, epoch: Int32, inSync: [Int32], offline: [Int32] = []) {
+    package init(leader: Int32?, epoch: Int32, inSync: [Int32]?) {
       self.leader = leader
       self.epoch = epoch
       self.inSync = inSync
-      self.offline = offline
     }
 
     /// Nothing is known of the partition yet.
-    package static let none = Leadership(leader: nil, epoch: -1, inSync: [])
+    package static let none = Leadership(leader: nil, epoch: -1, inSync: nil)
   }
 
   /// Sorted by id.
   package let brokers: [Broker]
-  /// Whom admin clients send their requests to.
+  /// Whom admin clients send their requests to: the leader of group 0, -1 while there is none.
   package let controllerId: Int32
   /// By topic id and partition.
   package let leadership: @Sendable (UUID16, Int32) -> Leadership
@@ -55,18 +63,12 @@ package struct ClusterView: Sendable {
 
   func hasBroker(_ id: Int32) -> Bool { brokers.contains { $0.id == id } }
 
-  /// Brokers for `count` new partitions: in turns from `start` on, so that leaders and followers
-  /// spread evenly, and the same on every node that asks.
-  func placement(count: Int32, replicationFactor: Int, start: Int) -> [Int32] {
-    precondition(replicationFactor <= brokers.count, "a broker holds one replica of a partition")
-    var replicas: [Int32] = []
-    replicas.reserveCapacity(Int(count) * replicationFactor)
-    for partition in 0..<Int(count) {
-      for replica in 0..<replicationFactor {
-        replicas.append(brokers[(start + partition + replica) % brokers.count].id)
-      }
-    }
-    return replicas
+  func isAlive(_ id: Int32) -> Bool { brokers.contains { $0.id == id && $0.isAlive } }
+
+  /// As many replicas as are wanted, or the most that the brokers allow and that is odd.
+  func replicationFactor(atMost wanted: Int64) -> Int {
+    let count = brokers.count
+    return min(Int(clamping: wanted), count.isMultiple(of: 2) ? count - 1 : count)
   }
 }
 

@@ -127,6 +127,11 @@ package struct BrokerConfigs: Equatable, Sendable {
   /// A broker's setting in force, by name; nil where there is no such setting or no value.
   package func value(_ name: String) -> String? { layers(name).first?.value }
 
+  /// Whether somebody said what it is to be.
+  func isSet(_ name: String) -> Bool {
+    layers(name).contains { $0.source != .builtIn }
+  }
+
   /// A broker's number in force.
   ///
   /// A name that is not a number of the table is our own mistake and stops the program.

@@ -20,6 +20,10 @@ struct CreationProgress {
   var partitionsCount = 0
   /// The names taken by this request, under `TopicName.collisionKey`.
   var names: [String: String] = [:]
+  /// How the partitions are spread with those of this request.
+  var placement: Placement
+
+  init(_ state: MetadataState) { placement = state.placement }
 }
 
 /// A topic somebody wants.
@@ -38,7 +42,7 @@ extension Controller {
     var counts: [[UInt8]: Int] = [:]
     for topic in request.topics { counts[Array(topic.name.utf8), default: 0] += 1 }
     var response = CreateTopicsResponse()
-    var progress = CreationProgress()
+    var progress = CreationProgress(decided)
     for (index, topic) in request.topics.enumerated() {
       let key = Array(topic.name.utf8)
       // Answered once, where it stands first.
@@ -116,6 +120,7 @@ extension Controller {
     try checkBounds(Int(topic.partitionsCount), topics: 1, progress)
     progress.names[key] = wish.name
     progress.partitionsCount += Int(topic.partitionsCount)
+    progress.placement.add(topic)
     progress.records.append(.topicCreated(topic))
     return topic
   }
@@ -142,21 +147,42 @@ extension Controller {
     _ wish: TopicWish, id: UUID16, on cluster: ClusterView, _ progress: CreationProgress
   ) throws(Refusal) -> TopicState {
     guard wish.assignments.isEmpty else { return try placeByHand(wish, id: id, on: cluster) }
-    let broker = brokerConfigs(in: decided)
     var count = wish.partitionsCount
     guard count == -1 || count > 0 else {
       throw Refusal(
         .invalidPartitions, "Number of partitions was set to an invalid non-positive value.")
     }
-    if count == -1 { count = Int32(clamping: broker.number("num.partitions")) }
+    if count == -1 { count = Int32(clamping: brokerConfigs(in: decided).number("num.partitions")) }
     var factor = Int(wish.replicationFactor)
     guard factor == -1 || factor > 0 else {
       throw Refusal(
         .invalidReplicationFactor,
         "Replication factor must be larger than 0, or -1 to use the default value.")
     }
-    if factor == -1 { factor = Int(broker.number("default.replication.factor")) }
+    if factor == -1 { factor = defaultReplicationFactor(on: cluster) }
     try checkFactor(factor)
+    try checkReach(factor, on: cluster)
+    guard Int(count) <= Self.requestPartitionsMax else {
+      throw Refusal(.policyViolation, "Excessively large number of partitions per request.")
+    }
+    // A trial: what is refused after all is not to count.
+    var placement = progress.placement
+    let replicas = placement.place(
+      count: count, replicationFactor: factor, on: cluster.brokers)
+    return TopicState(
+      id: id, name: wish.name, replicationFactor: factor, replicas: replicas,
+      configs: wish.configs)
+  }
+
+  /// What somebody set is meant, and refused where it cannot be had; nobody set is what can.
+  private func defaultReplicationFactor(on cluster: ClusterView) -> Int {
+    let name = "default.replication.factor"
+    let broker = brokerConfigs(in: decided)
+    let factor = broker.number(name)
+    return broker.isSet(name) ? Int(clamping: factor) : cluster.replicationFactor(atMost: factor)
+  }
+
+  func checkReach(_ factor: Int, on cluster: ClusterView) throws(Refusal) {
     guard factor <= cluster.brokers.count else {
       throw Refusal(
         .invalidReplicationFactor,
@@ -164,18 +190,9 @@ extension Controller {
           + "\(factor) cannot be reached because only \(cluster.brokers.count) broker(s) are "
           + "registered.")
     }
-    guard Int(count) <= Self.requestPartitionsMax else {
-      throw Refusal(.policyViolation, "Excessively large number of partitions per request.")
-    }
-    let replicas = cluster.placement(
-      count: count, replicationFactor: factor,
-      start: decided.partitionsCount + progress.partitionsCount)
-    return TopicState(
-      id: id, name: wish.name, replicationFactor: factor, replicas: replicas,
-      configs: wish.configs)
   }
 
-  private func checkFactor(_ factor: Int) throws(Refusal) {
+  func checkFactor(_ factor: Int) throws(Refusal) {
     guard factor.isMultiple(of: 2) else { return }
     throw Refusal(
       .invalidReplicationFactor,

@@ -7,7 +7,7 @@ extension Controller {
     _ request: MetadataRequest, version: Int16, on cluster: ClusterView
   ) -> MetadataResponse {
     var response = MetadataResponse()
-    response.brokers = cluster.brokers.map { broker in
+    response.brokers = cluster.brokers.filter(\.isAlive).map { broker in
       var entry = MetadataResponse.Broker()
       entry.nodeId = broker.id
       entry.host = broker.host
@@ -79,15 +79,15 @@ extension Controller {
     entry.isInternal = TopicName.isInternal(topic.name)
     entry.partitions.reserveCapacity(Int(topic.partitionsCount))
     for index in 0..<topic.partitionsCount {
-      let leadership = cluster.leadership(topic.id, index)
+      let seen = PartitionView(GroupKey(topic: topic.id, partition: index), state, cluster)
       var partition = MetadataResponse.Partition()
-      partition.errorCode = leadership.leader == nil ? .leaderNotAvailable : .none
+      partition.errorCode = seen.leader == nil ? .leaderNotAvailable : .none
       partition.partitionIndex = index
-      partition.leaderId = leadership.leader ?? -1
-      partition.leaderEpoch = leadership.epoch
-      partition.replicaNodes = Array(topic.replicas(ofPartition: index))
-      partition.isrNodes = leadership.inSync
-      partition.offlineReplicas = leadership.offline
+      partition.leaderId = seen.leader ?? -1
+      partition.leaderEpoch = seen.epoch
+      partition.replicaNodes = seen.replicas
+      partition.isrNodes = seen.inSync
+      partition.offlineReplicas = seen.offline
       entry.partitions.append(partition)
     }
     return entry
@@ -110,12 +110,14 @@ extension Controller {
     }
     response.clusterId = state.clusterId?.base64url ?? ""
     response.controllerId = cluster.controllerId
-    response.brokers = cluster.brokers.map { broker in
+    let told = cluster.brokers.filter { $0.isAlive || request.includeFencedBrokers }
+    response.brokers = told.map { broker in
       var entry = DescribeClusterResponse.Broker()
       entry.brokerId = broker.id
       entry.host = broker.host
       entry.port = broker.port
       entry.rack = broker.rack
+      entry.isFenced = !broker.isAlive
       return entry
     }
     if request.includeClusterAuthorizedOperations {

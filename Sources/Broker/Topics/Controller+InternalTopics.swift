@@ -18,7 +18,7 @@ extension Controller {
   /// Creates what the request names and can be created, then has it asked again, without creation.
   /// Where nothing could be, the client hears why.
   func decideCreation(_ request: MetadataRequest, _ submission: Submission) -> Decision {
-    var progress = CreationProgress()
+    var progress = CreationProgress(decided)
     var again = request
     again.allowAutoTopicCreation = false
     var refusals: [String: ErrorCode] = [:]
@@ -55,7 +55,7 @@ extension Controller {
     guard decided.topic(named: name) == nil else {
       return Decision(outcome: .reply(.done(.none)))
     }
-    var progress = CreationProgress()
+    var progress = CreationProgress(decided)
     do throws(Refusal) {
       try checkNew(name)
       _ = try create(
@@ -113,11 +113,9 @@ extension Controller {
     _ name: String, partitions: Int64, replicationFactor: Int64, on cluster: ClusterView,
     _ configs: KeyValuePairs<String, String>
   ) -> TopicWish {
-    let count = cluster.brokers.count
-    let most = count.isMultiple(of: 2) ? count - 1 : count
-    return TopicWish(
+    TopicWish(
       name: name, partitionsCount: Int32(clamping: partitions),
-      replicationFactor: Int16(clamping: min(replicationFactor, Int64(most))),
+      replicationFactor: Int16(clamping: cluster.replicationFactor(atMost: replicationFactor)),
       configs: ConfigValues(configs))
   }
 }

@@ -85,7 +85,7 @@ extension Controller {
     var counts: [[UInt8]: Int] = [:]
     for topic in request.topics { counts[Array(topic.name.utf8), default: 0] += 1 }
     var response = CreatePartitionsResponse()
-    var progress = CreationProgress()
+    var progress = CreationProgress(decided)
     for topic in request.topics {
       guard let count = counts.removeValue(forKey: Array(topic.name.utf8)) else { continue }
       do throws(Refusal) {
@@ -122,7 +122,8 @@ extension Controller {
     try checkNotInternal(topic, "enlarged: what is kept in it is found by its partition")
     let added = request.count - first
     try checkBounds(Int(added), topics: 0, progress)
-    let replicas = try replicas(of: topic, added: added, request.assignments, on: cluster, progress)
+    let replicas = try replicas(
+      of: topic, added: added, request.assignments, on: cluster, &progress)
     progress.partitionsCount += Int(added)
     progress.records.append(
       .partitionsAdded(topic: topic.id, first: first, replicas: replicas))
@@ -130,20 +131,12 @@ extension Controller {
 
   private func replicas(
     of topic: TopicState, added: Int32, _ assignments: [CreatePartitionsRequest.Assignment]?,
-    on cluster: ClusterView, _ progress: CreationProgress
+    on cluster: ClusterView, _ progress: inout CreationProgress
   ) throws(Refusal) -> [Int32] {
     guard let assignments else {
-      let factor = topic.replicationFactor
-      guard factor <= cluster.brokers.count else {
-        throw Refusal(
-          .invalidReplicationFactor,
-          "Unable to replicate the partition \(factor) time(s): The target replication factor of "
-            + "\(factor) cannot be reached because only \(cluster.brokers.count) broker(s) are "
-            + "registered.")
-      }
-      return cluster.placement(
-        count: added, replicationFactor: factor,
-        start: decided.partitionsCount + progress.partitionsCount)
+      try checkReach(topic.replicationFactor, on: cluster)
+      return progress.placement.place(
+        count: added, replicationFactor: topic.replicationFactor, on: cluster.brokers)
     }
     guard assignments.count == Int(added) else {
       throw Refusal(
@@ -156,6 +149,7 @@ extension Controller {
       try checkAssignment(assignment.brokerIds, factor: topic.replicationFactor, on: cluster)
       replicas += assignment.brokerIds
     }
+    for assignment in assignments { progress.placement.add(assignment.brokerIds[...]) }
     return replicas
   }
 }

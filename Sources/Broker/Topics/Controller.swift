@@ -18,7 +18,9 @@ package import LogStore
 //     `state`, and everyone who waited is told.
 // (4) A record means the same on every node: what depends on a node's own settings (the default
 //     number of partitions) is in the record, not in how it is applied.
-// (5) Producer ids are handed out of blocks taken by a record. What a node had left of its block
+// (5) Only the leader of group 0 decides. What a node decided that does not lead any more may be in
+//     the log all the same; it is then taken in like another node's.
+// (6) Producer ids are handed out of blocks taken by a record. What a node had left of its block
 //     when it stopped is never handed out.
 package struct Controller: Sendable {
   /// What the controller is told.
@@ -28,6 +30,17 @@ package struct Controller: Sendable {
     case committed([MetadataRecord])
     /// Appends that were not reported committed may never be; whoever waits gets this code.
     case appendsLost(ErrorCode)
+    /// This node leads group 0, and all that is committed was told.
+    case lead
+    /// It does not any more; whoever waits gets this code.
+    case resign(ErrorCode)
+    /// The metadata log begins anew here: this is what all before it adds up to. A node that leads
+    /// is never told that.
+    case snapshot(MetadataState)
+    /// Who leads a group, as it is heard; nil while nobody does.
+    case leaderReported(GroupKey, Int32?)
+    /// Milliseconds of a clock that only goes forward.
+    case tick(now: Int64)
   }
 
   /// A request with all it takes to answer it.
@@ -38,16 +51,19 @@ package struct Controller: Sendable {
     /// As many ids as `freshIdsCount` says that were never used, none of them zero.
     package var freshIds: [UUID16]
     package var cluster: ClusterView
+    /// Only where this node leads group 0.
+    package var quorum: QuorumStatus?
 
     package init(
       _ request: ControllerRequest, version: Int16, token: ReplyToken, freshIds: [UUID16] = [],
-      cluster: ClusterView
+      cluster: ClusterView, quorum: QuorumStatus? = nil
     ) {
       self.request = request
       self.version = version
       self.token = token
       self.freshIds = freshIds
       self.cluster = cluster
+      self.quorum = quorum
     }
   }
 
@@ -59,13 +75,19 @@ package struct Controller: Sendable {
     /// Submit this request once more, after the effects before this one: topics it asks for were
     /// created, and it can be answered as soon as they have leaders.
     case askAgain(ReplyToken, ControllerRequest, version: Int16)
-    /// A partition exists from here on; it is for the brokers among `replicas` to make its log.
+    /// A partition exists from here on; it is for the nodes of `membership` to make its log.
     case createPartition(
-      topic: String, id: UUID16, index: Int32, replicas: [Int32], options: LogOptions)
+      topic: String, id: UUID16, index: Int32, replicas: [Int32], options: LogOptions,
+      membership: GroupMembership)
     case deletePartition(topic: String, id: UUID16, index: Int32)
     case configChanged(topic: String, id: UUID16)
     /// The broker's settings changed, and with them what topics fall back on.
     case brokerConfigChanged
+    /// A node made itself known, or is another incarnation or elsewhere.
+    case nodeRegistered(RegisteredNode)
+    case membershipChanged(GroupKey, GroupMembership)
+    /// Whoever leads the group is to hand over.
+    case transferLeadership(GroupKey, to: Int32)
   }
 
   /// Requests that may wait for the metadata log.
@@ -82,6 +104,8 @@ package struct Controller: Sendable {
   package let nodeId: Int32
   /// The settings of this node's file.
   package let file: ConfigValues
+  /// (5)
+  package private(set) var isLeading: Bool
   /// What is in force.
   package private(set) var state: MetadataState
   /// (1)
@@ -90,6 +114,7 @@ package struct Controller: Sendable {
   private var waitingCount = 0
   /// Producer ids that were taken and not handed out yet.
   var producerIdsLeft: Range<Int64> = 0..<0
+  var elections = Elections()
 
   private struct Append: Sendable {
     var records: [MetadataRecord]
@@ -120,7 +145,7 @@ package struct Controller: Sendable {
   /// `snapshot` is what the metadata log before the first record to be loaded adds up to. Fails if
   /// `file` has a setting that there is not, or a value it cannot have.
   package init(
-    nodeId: Int32, file: [(String, String)] = [],
+    nodeId: Int32, file: [(String, String)] = [], isLeading: Bool = true,
     snapshot: MetadataState = MetadataState()
   ) throws(ConfigFault) {
     var values = ConfigValues()
@@ -131,6 +156,7 @@ package struct Controller: Sendable {
       values[name] = try definition.canonical(value)
     }
     self.nodeId = nodeId
+    self.isLeading = isLeading
     self.file = values
     state = snapshot
     decided = snapshot
@@ -176,8 +202,25 @@ package struct Controller: Sendable {
     case .createTopics(let request): request.topics.count
     case .ensureInternalTopic: 1
     case .describeCluster, .describeConfigs, .deleteTopics, .createPartitions, .alterConfigs,
-      .incrementalAlterConfigs, .initProducerId, .identifyCluster:
+      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .electLeaders,
+      .alterPartitionReassignments, .listPartitionReassignments, .describeQuorum,
+      .describeTopicPartitions:
       0
+    }
+  }
+
+  /// Whether it takes the controller to answer: all else every node answers from what it has.
+  package func needsController(_ request: ControllerRequest, version: Int16) -> Bool {
+    switch request {
+    case .metadata(let request): wantsCreation(request, version)
+    // The quorum is known where group 0 is led.
+    case .describeQuorum: !isLeading
+    case .describeCluster, .describeConfigs, .describeTopicPartitions, .listPartitionReassignments:
+      false
+    case .createTopics, .deleteTopics, .createPartitions, .alterConfigs,
+      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .ensureInternalTopic,
+      .electLeaders, .alterPartitionReassignments:
+      true
     }
   }
 
@@ -187,6 +230,17 @@ package struct Controller: Sendable {
     case .committed(let records):
       for record in records { commit(record, into: &effects) }
     case .appendsLost(let code): drop(code, into: &effects)
+    case .lead:
+      precondition(appends.isEmpty, "who does not lead has nothing under way")
+      isLeading = true
+    case .resign(let code):
+      isLeading = false
+      drop(code, into: &effects)
+      elections.drop(code, into: &effects)
+    case .snapshot(let snapshot): take(snapshot, into: &effects)
+    case .leaderReported(let group, let leader):
+      elections.reported(group, leader, into: &effects)
+    case .tick(let now): elections.tick(now, into: &effects)
     }
   }
 
@@ -201,11 +255,18 @@ package struct Controller: Sendable {
       effects.append(.reply(token, response))
       return
     }
-    guard waitingCount < Self.waitingMax else {
+    guard isLeading else {
+      effects.append(.reply(token, submission.request.refusedForNow(.notController)))
+      return
+    }
+    guard waitingCount + elections.open.count < Self.waitingMax else {
       let refusal = submission.request.refused(
         submission.request.busyCode, "Too many requests wait for the metadata log; try again.")
       effects.append(.reply(token, refusal))
       return
+    }
+    if case .electLeaders(let request) = submission.request {
+      return elect(request, submission, into: &effects)
     }
     let decision = decide(submission)
     let waiting = Waiting(
@@ -227,16 +288,23 @@ package struct Controller: Sendable {
 
   /// Answers that need no decision: they come from what is in force.
   private func answer(_ submission: Submission) -> ControllerResponse? {
+    guard !needsController(submission.request, version: submission.version) else { return nil }
     switch submission.request {
     case .metadata(let request):
-      guard !wantsCreation(request, submission.version) else { return nil }
       return .metadata(metadata(request, version: submission.version, on: submission.cluster))
     case .describeCluster(let request):
       return .describeCluster(describeCluster(request, on: submission.cluster))
     case .describeConfigs(let request):
       return .describeConfigs(describeConfigs(request))
+    case .listPartitionReassignments(let request):
+      return .listPartitionReassignments(listReassignments(request))
+    case .describeQuorum(let request):
+      return .describeQuorum(describeQuorum(request, submission))
+    case .describeTopicPartitions(let request):
+      return .describeTopicPartitions(describeTopicPartitions(request, on: submission.cluster))
     case .createTopics, .deleteTopics, .createPartitions, .alterConfigs,
-      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .ensureInternalTopic:
+      .incrementalAlterConfigs, .initProducerId, .identifyCluster, .ensureInternalTopic,
+      .electLeaders, .alterPartitionReassignments:
       return nil
     }
   }
@@ -252,7 +320,9 @@ package struct Controller: Sendable {
     case .initProducerId(let request): decide(request, version: submission.version)
     case .identifyCluster(let id): decideIdentity(id)
     case .ensureInternalTopic(let name): decideInternalTopic(name, submission)
-    case .describeCluster, .describeConfigs:
+    case .alterPartitionReassignments(let request): decide(request, on: submission.cluster)
+    case .describeCluster, .describeConfigs, .listPartitionReassignments, .describeQuorum,
+      .describeTopicPartitions, .electLeaders:
       preconditionFailure("reads are answered, not decided")
     }
   }
@@ -308,16 +378,27 @@ package struct Controller: Sendable {
       effects.append(.configChanged(topic: topic.name, id: topic.id))
     case .brokerConfigured(let node):
       if node == nil || node == nodeId { effects.append(.brokerConfigChanged) }
+    case .nodeRegistered(let node, let opened):
+      effects.append(.nodeRegistered(node))
+      for group in opened {
+        guard let membership = state.membership(of: group) else { continue }
+        effects.append(.membershipChanged(group, membership))
+      }
+    case .membershipChanged(let group, let membership):
+      effects.append(.membershipChanged(group, membership))
+    case .reassigned: break
     }
   }
 
   private func announce(_ topic: TopicState, from first: Int32, into effects: inout [Effect]) {
     let options = config(of: topic).logOptions
     for index in first..<topic.partitionsCount {
+      guard let membership = state.membership(of: topic.id, index) else { continue }
       effects.append(
         .createPartition(
           topic: topic.name, id: topic.id, index: index,
-          replicas: Array(topic.replicas(ofPartition: index)), options: options))
+          replicas: Array(topic.replicas(ofPartition: index)), options: options,
+          membership: membership))
     }
   }
 
@@ -338,12 +419,29 @@ package struct Controller: Sendable {
     // The block may be one of the records that were lost.
     producerIdsLeft = 0..<0
     for waiting in lost.flatMap(\.waiting) {
-      effects.append(.reply(waiting.token, waiting.request.refused(code, nil)))
+      effects.append(.reply(waiting.token, waiting.request.refusedForNow(code)))
     }
+  }
+
+  private mutating func take(_ snapshot: MetadataState, into effects: inout [Effect]) {
+    precondition(!isLeading && appends.isEmpty, "who leads has the whole log")
+    let changes = state.changes(to: snapshot, on: nodeId)
+    state = snapshot
+    decided = snapshot
+    for change in changes { announce(change, into: &effects) }
   }
 }
 
 extension ControllerRequest {
+  /// As `refused`, in a way that makes the client come again. NOT_CONTROLLER does with those that
+  /// look for the controller; the others know codes of their own.
+  fileprivate func refusedForNow(_ code: ErrorCode) -> ControllerResponse {
+    switch self {
+    case .metadata, .initProducerId: refused(code == .notController ? busyCode : code, nil)
+    default: refused(code, nil)
+    }
+  }
+
   /// What makes a client try again.
   fileprivate var busyCode: ErrorCode {
     switch self {

@@ -19,6 +19,11 @@ package enum ControllerRequest: Equatable, Sendable {
   case alterConfigs(AlterConfigsRequest)
   case incrementalAlterConfigs(IncrementalAlterConfigsRequest)
   case initProducerId(InitProducerIdRequest)
+  case electLeaders(ElectLeadersRequest)
+  case alterPartitionReassignments(AlterPartitionReassignmentsRequest)
+  case listPartitionReassignments(ListPartitionReassignmentsRequest)
+  case describeQuorum(DescribeQuorumRequest)
+  case describeTopicPartitions(DescribeTopicPartitionsRequest)
   /// From inside: the cluster gets this id, unless it has one.
   case identifyCluster(UUID16)
   /// From inside: the topic of that name, one of the cluster's own, is created unless it exists.
@@ -36,6 +41,11 @@ package enum ControllerResponse: Equatable, Sendable {
   case alterConfigs(AlterConfigsResponse)
   case incrementalAlterConfigs(IncrementalAlterConfigsResponse)
   case initProducerId(InitProducerIdResponse)
+  case electLeaders(ElectLeadersResponse)
+  case alterPartitionReassignments(AlterPartitionReassignmentsResponse)
+  case listPartitionReassignments(ListPartitionReassignmentsResponse)
+  case describeQuorum(DescribeQuorumResponse)
+  case describeTopicPartitions(DescribeTopicPartitionsResponse)
   /// To a request from inside.
   case done(ErrorCode)
 }
@@ -80,6 +90,28 @@ extension ControllerRequest {
           }
         })
     case .initProducerId: return .initProducerId(.refused(code))
+    case .electLeaders: return .electLeaders(.with { $0.errorCode = code })
+    case .alterPartitionReassignments(let request):
+      return .alterPartitionReassignments(
+        .with {
+          $0.allowReplicationFactorChange = request.allowReplicationFactorChange
+          $0.errorCode = code
+          $0.errorMessage = message
+        })
+    case .listPartitionReassignments:
+      return .listPartitionReassignments(
+        .with {
+          $0.errorCode = code
+          $0.errorMessage = message
+        })
+    case .describeQuorum:
+      return .describeQuorum(
+        .with {
+          $0.errorCode = code
+          $0.errorMessage = message
+        })
+    case .describeTopicPartitions(let request):
+      return .describeTopicPartitions(.refused(request, code))
     case .identifyCluster, .ensureInternalTopic: return .done(code)
     }
   }

@@ -60,6 +60,25 @@ struct MetadataFields {
     }
   }
 
+  mutating func put(_ group: GroupKey) {
+    put(group.topic)
+    put(group.partition)
+  }
+
+  mutating func put(_ members: [NodeIncarnation]) {
+    put(count: members.count)
+    for member in members {
+      put(member.node)
+      put(fixed: member.incarnation)
+    }
+  }
+
+  mutating func put(_ membership: GroupMembership) {
+    put(membership.version)
+    put(membership.voters)
+    put(membership.learners)
+  }
+
   private mutating func append(_ size: Int, _ write: (inout ByteWriter) -> Void) {
     bytes += unsafe ByteWriter.array(size, write)
   }
@@ -107,6 +126,13 @@ struct MetadataFieldReader {
       throw .malformed(.countExceedsInput(at: at, count: Int(count)))
     }
     return Int(count)
+  }
+
+  /// A count that is a number and no count of what follows.
+  mutating func number() throws(MetadataError) -> Int {
+    do throws(ByteError) { return Int(try reader.unsignedVarint()) } catch {
+      throw .malformed(error)
+    }
   }
 
   mutating func text() throws(MetadataError) -> [UInt8] {
@@ -158,6 +184,46 @@ struct MetadataFieldReader {
     TransactionalProducer(
       id: ProducerID(try varlong()), epoch: try epoch(), lastID: ProducerID(try varlong()),
       lastEpoch: try epoch())
+  }
+
+  mutating func node() throws(MetadataError) -> RegisteredNode {
+    let id = try varint(0 ... .max, "node")
+    let incarnation = try uint64()
+    let host = try string()
+    let port = try varint(0...65535, "port")
+    let racks = try count(ofSize: 1)
+    guard racks <= 1 else { throw .invalidField("a node stands in \(racks) racks") }
+    return RegisteredNode(
+      id: id, incarnation: incarnation, host: host, port: port,
+      rack: racks == 0 ? nil : try string())
+  }
+
+  mutating func group() throws(MetadataError) -> GroupKey {
+    let topic = UUID16(high: try uint64(), low: try uint64())
+    return GroupKey(topic: topic, partition: try varint(0 ... .max, "partition"))
+  }
+
+  mutating func members() throws(MetadataError) -> [NodeIncarnation] {
+    var members: [NodeIncarnation] = []
+    for _ in 0..<(try count(ofSize: 9)) {
+      let node = try varint(0 ... .max, "node")
+      if let last = members.last, last.node >= node {
+        throw .invalidField("node \(node) stands behind node \(last.node)")
+      }
+      members.append(NodeIncarnation(node: node, incarnation: try uint64()))
+    }
+    return members
+  }
+
+  mutating func membership() throws(MetadataError) -> GroupMembership {
+    let version = try varlong()
+    guard version > 0 else { throw .invalidField("membership \(version)") }
+    let membership = GroupMembership(
+      version: version, voters: try members(), learners: try members())
+    guard membership.isSound else {
+      throw .invalidField("membership \(version) has no voter, or a node twice")
+    }
+    return membership
   }
 
   private mutating func epoch() throws(MetadataError) -> ProducerEpoch {

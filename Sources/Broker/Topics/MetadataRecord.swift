@@ -18,8 +18,13 @@ package import KafkaWire
 //   8  producer fenced        string transactional id, varlong id, varint epoch,
 //                             varlong last id, varint last epoch
 //   9  transactional id gone  string transactional id
+//   10 node registered        varint node, u64 incarnation, string host, varint port,
+//                             count of racks (none or one) and it as a string
+//   11 membership changed     group, varlong version, members that vote, members that learn
+//   12 reassigned             uuid, varint index, replicas that are wanted; none: not any more
 //
-// A uuid is two u64; a string has its size before it as an unsigned varint; replicas are a count of
+// A group is a uuid, which may be zero, and a varint; members are a count of pairs of a varint and
+// an u64. A uuid is two u64; a string has its size before it as an unsigned varint; replicas are a count of
 // varints, one partition after another; configs are a count of pairs of strings. Integers are as in
 // `ByteReader`.
 
@@ -49,9 +54,13 @@ package struct TopicState: Equatable, Sendable {
     self.configs = configs
   }
 
+  /// Partitions that have another number of replicas: some of the topic's were reassigned, not all.
+  package internal(set) var otherwise: [Int32: [Int32]] = [:]
+
   package var partitionsCount: Int32 { Int32(replicas.count / replicationFactor) }
 
   package func replicas(ofPartition index: Int32) -> ArraySlice<Int32> {
+    if !otherwise.isEmpty, let replicas = otherwise[index] { return replicas[...] }
     let first = Int(index) * replicationFactor
     return replicas[first..<first + replicationFactor]
   }
@@ -89,11 +98,18 @@ package enum MetadataRecord: Equatable, Sendable {
   /// The transactional id is kept as bytes: two that are canonically equivalent are two.
   case producerFenced(transactionalId: [UInt8], TransactionalProducer)
   case transactionalIdGone([UInt8])
+  case nodeRegistered(RegisteredNode)
+  case membershipChanged(GroupKey, GroupMembership)
+  /// The brokers that are to have the partition; nil when they do, or it is not wanted any more.
+  case reassigned(GroupKey, target: [Int32]?)
 
-  /// Whether it may be what makes space on a full disk: topics that go, retention that is lowered.
+  /// Whether it may be what makes space on a full disk: topics that go, retention that is lowered,
+  /// replicas that move to other nodes.
   var makesSpace: Bool {
     switch self {
-    case .topicDeleted, .topicConfigured, .brokerConfigured: true
+    case .topicDeleted, .topicConfigured, .brokerConfigured, .nodeRegistered, .membershipChanged,
+      .reassigned:
+      true
     case .clusterIdentified, .topicCreated, .partitionsAdded, .producerIdsTaken, .producerFenced,
       .transactionalIdGone:
       false
@@ -160,6 +176,22 @@ extension MetadataRecord {
     case .transactionalIdGone(let transactionalId):
       fields.begin(9)
       fields.put(transactionalId)
+    case .nodeRegistered(let node):
+      fields.begin(10)
+      fields.put(node.id)
+      fields.put(fixed: node.incarnation)
+      fields.put(node.host)
+      fields.put(node.port)
+      fields.put(count: node.rack == nil ? 0 : 1)
+      if let rack = node.rack { fields.put(rack) }
+    case .membershipChanged(let group, let membership):
+      fields.begin(11)
+      fields.put(group)
+      fields.put(membership)
+    case .reassigned(let group, let target):
+      fields.begin(12)
+      fields.put(group)
+      fields.put(target ?? [])
     }
     return fields.bytes
   }
@@ -190,6 +222,14 @@ extension MetadataRecord {
       let transactionalId = try fields.text()
       self = .producerFenced(transactionalId: transactionalId, try fields.producer())
     case 9: self = .transactionalIdGone(try fields.text())
+    case 10: self = .nodeRegistered(try fields.node())
+    case 11:
+      let group = try fields.group()
+      self = .membershipChanged(group, try fields.membership())
+    case 12:
+      let group = try fields.group()
+      let target = try fields.replicas()
+      self = .reassigned(group, target: target.isEmpty ? nil : target)
     default: throw .unknownRecord(type: type, version: version)
     }
   }

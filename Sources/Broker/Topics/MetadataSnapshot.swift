@@ -7,12 +7,13 @@ internal import Bytes
 //   8   u8  version
 //   9   count of records, each a count of bytes and the record (see `MetadataRecord`)
 //   …   count of fencings, each u64: how recently each transactional id was used, then the next
+//   …   from version 1 on: who is in which group (see `MetadataState+Groups`)
 //
 // Counts are unsigned varints. Equal states have equal bytes.
 
 extension MetadataState {
   private static let snapshotMagic: UInt32 = 0x4d4d_4554
-  private static let snapshotVersion: UInt8 = 0
+  private static let snapshotVersion: UInt8 = 1
   private static let snapshotHeaderBytes = 8
 
   /// This state as a snapshot.
@@ -24,6 +25,7 @@ extension MetadataState {
     let fencings = fencings
     body.put(count: fencings.count)
     for fencing in fencings { body.put(fixed: fencing) }
+    putGroups(into: &body)
     let rest = [Self.snapshotVersion] + body.bytes
 
     var header = MetadataFields()
@@ -37,9 +39,10 @@ extension MetadataState {
     var fields = MetadataFieldReader(bytes)
     guard bytes.count > Self.snapshotHeaderBytes,
       try fields.uint32() == Self.snapshotMagic,
-      try fields.uint32() == CRC32C.of(bytes.dropFirst(Self.snapshotHeaderBytes)),
-      try fields.uint8() == Self.snapshotVersion
+      try fields.uint32() == CRC32C.of(bytes.dropFirst(Self.snapshotHeaderBytes))
     else { throw .notASnapshot }
+    let version = try fields.uint8()
+    guard version <= Self.snapshotVersion else { throw .notASnapshot }
     self.init()
     for _ in 0..<(try fields.count(ofSize: 1)) {
       let size = try fields.count(ofSize: 1)
@@ -48,6 +51,7 @@ extension MetadataState {
     var fencings: [UInt64] = []
     for _ in 0..<(try fields.count(ofSize: 8)) { fencings.append(try fields.uint64()) }
     try restore(fencings)
+    if version > 0 { try restoreGroups(&fields) }
     guard fields.isAtEnd else { throw .notASnapshot }
   }
 }

@@ -16,7 +16,22 @@ package struct MetadataState: Equatable, Sendable {
   /// Partitions of all topics.
   package private(set) var partitionsCount = 0
 
-  private var topics: [String: TopicState] = [:]
+  /// Nodes that made themselves known, ascending.
+  package internal(set) var nodes: [RegisteredNode] = []
+  /// Where a partition is to be, by what was asked for and is not done.
+  package internal(set) var reassignments: [GroupKey: [Int32]] = [:]
+
+  /// How the partitions are spread.
+  var placement = Placement()
+
+  // The next five are of `MetadataState+Groups`.
+  /// Of `nodes`, as one array that topics share.
+  var incarnations: [NodeIncarnation] = []
+  var firstIncarnations: [Int32: UInt64] = [:]
+  var births: [UUID16: [Birth]] = [:]
+  /// Those that are not what a partition is made with.
+  var memberships: [GroupKey: GroupMembership] = [:]
+  var topics: [String: TopicState] = [:]
   private var namesById: [UUID16: String] = [:]
   /// By `TopicName.collisionKey`.
   private var namesByKey: [String: String] = [:]
@@ -66,6 +81,10 @@ package struct MetadataState: Equatable, Sendable {
     case topicDeleted(TopicState)
     case topicConfigured(TopicState)
     case brokerConfigured(node: Int32?)
+    /// The groups are those in which it was not said which incarnation of the node: it is now.
+    case nodeRegistered(RegisteredNode, opened: [GroupKey])
+    case membershipChanged(GroupKey, GroupMembership)
+    case reassigned(GroupKey)
   }
 
   /// Takes one record in. If it throws, nothing has changed.
@@ -112,6 +131,9 @@ package struct MetadataState: Equatable, Sendable {
     case .transactionalIdGone(let transactionalId):
       producers[transactionalId] = nil
       return .none
+    case .nodeRegistered(let node): return register(node)
+    case .membershipChanged(let group, let membership): return try change(group, membership)
+    case .reassigned(let group, let target): return try reassign(group, target)
     }
   }
 
@@ -128,6 +150,8 @@ package struct MetadataState: Equatable, Sendable {
     namesByKey[key] = topic.name
     names.insert(topic.name, at: place(of: topic.name))
     partitionsCount += Int(topic.partitionsCount)
+    placement.add(topic)
+    noteBirth(topic.id, from: 0)
     return .topicCreated(topic)
   }
 
@@ -143,6 +167,8 @@ package struct MetadataState: Equatable, Sendable {
     topic.replicas += replicas
     topics[topic.name] = topic
     partitionsCount += replicas.count / topic.replicationFactor
+    placement.add(topic, from: first)
+    noteBirth(id, from: first)
     return .partitionsAdded(topic, first: first)
   }
 
@@ -153,6 +179,8 @@ package struct MetadataState: Equatable, Sendable {
     namesByKey[TopicName.collisionKey(topic.name)] = nil
     names.remove(at: place(of: topic.name))
     partitionsCount -= Int(topic.partitionsCount)
+    placement.remove(topic)
+    forgetGroups(of: topic)
     return topic
   }
 
@@ -169,7 +197,8 @@ package struct MetadataState: Equatable, Sendable {
 }
 
 extension MetadataState {
-  /// Records that add up to this state, in one order however it came about.
+  /// Records that add up to this state, but for who is in which group, in one order however it came
+  /// about.
   var records: [MetadataRecord] {
     var records: [MetadataRecord] = []
     if let clusterId { records.append(.clusterIdentified(clusterId)) }
@@ -179,6 +208,7 @@ extension MetadataState {
     for (node, configs) in nodeConfigs.sorted(by: { $0.key < $1.key }) {
       records.append(.brokerConfigured(node: node, configs))
     }
+    for node in nodes { records.append(.nodeRegistered(node)) }
     for name in names {
       if let topic = topics[name] { records.append(.topicCreated(topic)) }
     }

@@ -52,9 +52,14 @@ package enum RoutedAPIs {
     RoutedAPI(.alterConfigs, 0...2),
     RoutedAPI(.createPartitions, 0...3),
     RoutedAPI(.deleteGroups, 0...2),
+    RoutedAPI(.electLeaders, 0...2),
     RoutedAPI(.incrementalAlterConfigs, 0...1),
+    RoutedAPI(.alterPartitionReassignments, 0...1),
+    RoutedAPI(.listPartitionReassignments, 0...0),
     RoutedAPI(.offsetDelete, 0...0),
+    RoutedAPI(.describeQuorum, 0...2),
     RoutedAPI(.describeCluster, 0...2),
+    RoutedAPI(.describeTopicPartitions, 0...0),
   ]
 
   /// Nil for an API that is not routed.

@@ -6,6 +6,10 @@ import KafkaWire
 struct ControllerHarness {
   var controller: Controller
   var brokers = 1
+  var dead: Set<Int32> = []
+  var racks: [Int32: String] = [:]
+  /// Of every partition.
+  var leadership = ClusterView.Leadership(leader: 1, epoch: 7, inSync: [1])
   /// What was appended and not committed yet.
   var waiting: [MetadataRecord] = []
   /// What is committed.
@@ -21,12 +25,22 @@ struct ControllerHarness {
   }
 
   var cluster: ClusterView {
-    ClusterView(
+    let leadership = leadership
+    return ClusterView(
       brokers: (1...Int32(brokers)).map {
-        ClusterView.Broker(id: $0, host: "host\($0)", port: 9000 + $0)
+        ClusterView.Broker(
+          id: $0, host: "host\($0)", port: 9000 + $0, rack: racks[$0], isAlive: !dead.contains($0))
       },
-      controllerId: 1,
-      leadership: { _, _ in ClusterView.Leadership(leader: 1, epoch: 7, inSync: [1]) })
+      controllerId: 1, leadership: { _, _ in leadership })
+  }
+
+  /// A node says what disk it has.
+  mutating func register(_ node: Int32, _ incarnation: UInt64) {
+    _ = step(
+      .committed([
+        .nodeRegistered(
+          RegisteredNode(id: node, incarnation: incarnation, host: "h", port: 9000 + node))
+      ]))
   }
 
   mutating func step(_ input: Controller.Input) -> [Controller.Effect] {

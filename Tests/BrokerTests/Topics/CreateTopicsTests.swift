@@ -241,8 +241,8 @@ import Testing
     #expect(before.count == 1)
     #expect(harness.controller.state.topicsCount == 0)
     let after = harness.commit()
-    guard case .createPartition("t", let id, 0, [1, 2, 3], _) = after.first,
-      case .createPartition("t", id, 1, [2, 3, 1], _) = after.dropFirst().first,
+    guard case .createPartition("t", let id, 0, [1, 2, 3], _, _) = after.first,
+      case .createPartition("t", id, 1, [2, 3, 1], _, _) = after.dropFirst().first,
       case .reply(ReplyToken(1), .createTopics(let response)) = after.last
     else {
       Issue.record("\(after)")

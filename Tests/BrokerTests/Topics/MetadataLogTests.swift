@@ -84,6 +84,17 @@ private struct RandomRequests {
         id: ProducerID(5), epoch: ProducerEpoch(32_766), lastID: ProducerID(4),
         lastEpoch: ProducerEpoch(-1))),
     .transactionalIdGone([1]),
+    .nodeRegistered(RegisteredNode(id: 2, incarnation: 0xfeed, host: "h2", port: 9092, rack: "r")),
+    .nodeRegistered(RegisteredNode(id: 1, incarnation: .max, host: "h1", port: 1)),
+    .membershipChanged(
+      GroupKey(topic: UUID16(high: 3, low: 4), partition: 1),
+      GroupMembership(
+        version: 2, voters: [.init(node: 2, incarnation: 0), .init(node: 3, incarnation: 0)],
+        learners: [.init(node: 1, incarnation: .max)])),
+    .membershipChanged(
+      .metadata, GroupMembership(version: 1, voters: [.init(node: 7, incarnation: 7)])),
+    .reassigned(GroupKey(topic: UUID16(high: 3, low: 4), partition: 1), target: [2, 3, 1]),
+    .reassigned(GroupKey(topic: UUID16(high: 3, low: 4), partition: 0), target: nil),
     .topicDeleted(UUID16(high: 3, low: 4)),
   ]
 
@@ -253,7 +264,7 @@ private struct RandomRequests {
           ReplyToken(3),
           .initProducerId(
             .with {
-              $0.errorCode = .notController
+              $0.errorCode = .coordinatorLoadInProgress
               $0.producerEpoch = -1
             })),
       ])
