@@ -10,8 +10,12 @@ package enum Input: Equatable, Sendable {
   /// A unit of time went by.
   case tick
   case received(Message)
-  /// The connection to a peer broke: it may be dead.
+  /// The connection to a peer broke, or it is silent for too long: it may be dead. Every restart of
+  /// a peer is a loss, also one that nobody was quick enough to miss it in. A replica that is made
+  /// while a peer is lost is told so after `began`.
   case peerLost(NodeID)
+  /// A lost peer is there again.
+  case peerFound(NodeID)
   /// The vote is on the disk.
   case voted(Vote)
   /// The log is on the disk up to here: nothing that was truncated since it was written counts.

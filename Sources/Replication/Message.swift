@@ -25,12 +25,32 @@ package struct Message: Equatable, Sendable {
     case voteResponse(VoteResponse)
     case append(AppendRequest)
     case appended(AppendResponse)
-    /// Nothing below `committed` will ever change. The context comes back.
-    case heartbeat(committed: LogPosition, context: UInt64)
-    case heartbeatAnswer(context: UInt64)
+    case heartbeat(Heartbeat)
+    /// `isQuiet`: the sender expects no more heartbeats before something happens.
+    case heartbeatAnswer(context: UInt64, isQuiet: Bool)
     case reset(ResetRequest)
     /// The leader asks the receiver to be elected, at once.
     case takeOver
+    /// The sender does not lead the epoch any more, and will not lead another.
+    case resigned
+  }
+}
+
+package struct Heartbeat: Equatable, Sendable {
+  /// Nothing below it will ever change.
+  package var committed: LogPosition
+  /// Where the leader's log starts.
+  package var start: Offset
+  /// Comes back.
+  package var context: UInt64
+  /// All has everything. There will be no more heartbeats when all have said that they know.
+  package var isQuiet: Bool
+
+  package init(committed: LogPosition, start: Offset, context: UInt64, isQuiet: Bool) {
+    self.committed = committed
+    self.start = start
+    self.context = context
+    self.isQuiet = isQuiet
   }
 }
 

@@ -21,6 +21,10 @@ struct Progress: Sendable {
   /// Heard of since majorities were last counted.
   var isActive = true
   var context: UInt64 = 0
+  /// The membership it was last heard to have.
+  var version: Int64 = -1
+  /// It was quiet when it answered this.
+  var quietContext: UInt64 = 0
 
   mutating func probe(from position: LogPosition) {
     next = position
@@ -95,6 +99,10 @@ struct Leadership: Sendable {
   var heartbeatTicks = 0
   var quorumTicks = 0
   var isReady = false
+  /// Since it had something to do.
+  var idleTicks = 0
+  /// Who is quiet since this was asked is not to be told anything more.
+  var quietContext: UInt64?
 
   func index(of peer: NodeID) -> Int? { peers.firstIndex { $0.peer == peer } }
 }

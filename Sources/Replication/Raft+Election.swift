@@ -41,10 +41,10 @@ extension Raft {
   /// Asks who would vote for this replica.
   mutating func campaign(into effects: inout [Effect]) {
     rearm()
-    guard isVoter else { return }
     let before = leader
-    role = .preCandidate(granted: [id], refused: [])
+    role = isVoter ? .preCandidate(granted: [id], refused: []) : .follower(leader: nil)
     if before != nil { effects.append(.leaderChanged(nil, epoch)) }
+    guard isVoter else { return }
     guard membership.quorum > 1 else { return standForElection(.vote, into: &effects) }
     ask(.preVote, proposed: next(epoch), into: &effects)
   }
@@ -196,10 +196,25 @@ extension Raft {
     effects.append(message(.voteResponse(response), to: promised.to))
   }
 
-  /// A connection broke. If it was the leader's, nobody waits for a timer.
+  /// A connection broke. If it was the leader's, nobody waits for a timer; nor does a leader that is
+  /// left with less than a majority.
   mutating func lost(_ peer: NodeID, into effects: inout [Effect]) {
-    if isLeader { return lostFollower(peer) }
+    if peer != id, !lostPeers.contains(peer) { lostPeers.append(peer) }
+    guard isLeader else { return leaderGone(peer, into: &effects) }
+    lostFollower(peer)
+    let left = membership.voters.reduce(0) { $0 + (lostPeers.contains($1) ? 0 : 1) }
+    if left < membership.quorum { stepDown(into: &effects) }
+  }
+
+  mutating func found(_ peer: NodeID, into effects: inout [Effect]) {
+    guard let index = lostPeers.firstIndex(of: peer) else { return }
+    lostPeers.remove(at: index)
+    if isLeader { foundFollower(peer, into: &effects) }
+  }
+
+  mutating func leaderGone(_ peer: NodeID, into effects: inout [Effect]) {
     guard case .follower(let leader?) = role, leader == peer else { return }
+    isStill = false
     role = .follower(leader: nil)
     effects.append(.leaderChanged(nil, epoch))
     // Somebody may have seen it before and have asked.

@@ -48,11 +48,7 @@ extension Raft {
     }
     verified = max(verified ?? at, at)
     advanceCommit(to: request.committed, into: &effects)
-    if request.start > start, request.start <= committed.offset {
-      start = request.start
-      history.trim(to: start)
-      effects.append(.advanceStart(start))
-    }
+    advanceStart(to: request.start, into: &effects)
     acknowledge(into: &effects)
   }
 
@@ -114,16 +110,29 @@ extension Raft {
     effects.append(.committed(safe))
   }
 
+  private mutating func advanceStart(to offset: Offset, into effects: inout [Effect]) {
+    guard offset > start, offset <= committed.offset else { return }
+    start = offset
+    history.trim(to: start)
+    effects.append(.advanceStart(start))
+  }
+
   mutating func heard(
-    _ position: LogPosition, _ context: UInt64, from leader: NodeID, into effects: inout [Effect]
+    _ beat: Heartbeat, from leader: NodeID, _ version: Int64, into effects: inout [Effect]
   ) {
     guard !isLeader else { return }
     follow(leader, in: epoch, into: &effects)
     // The position is in the leader's log; if it is in this one, so is all before it. Who was
     // started again and has everything is told nothing else.
-    if has(position) { verified = max(verified ?? position, position) }
-    advanceCommit(to: position, into: &effects)
-    effects.append(message(.heartbeatAnswer(context: context), to: leader))
+    if has(beat.committed) { verified = max(verified ?? beat.committed, beat.committed) }
+    advanceCommit(to: beat.committed, into: &effects)
+    advanceStart(to: beat.start, into: &effects)
+    // Who knows of more than the leader does, or is not in its membership, has to be told more.
+    isStill =
+      beat.isQuiet && beat.committed == end && committed == end && durable == end
+      && beat.start <= start && version == membership.version && !lostPeers.contains(leader)
+    effects.append(
+      message(.heartbeatAnswer(context: beat.context, isQuiet: isStill), to: leader))
   }
 
   mutating func reset(
@@ -131,10 +140,18 @@ extension Raft {
   ) {
     guard !isLeader else { return }
     follow(leader, in: epoch, into: &effects)
-    // Who has all that is committed up to there needs no more than to be asked again.
-    guard request.start.offset > committed.offset || request.start.offset > end.offset else {
+    // What is here of the prefix and behind it may have been acknowledged: a reset that was sent
+    // before that is not to take it away. Who is asked anew has it.
+    guard !has(request.start) else {
+      verified = max(verified ?? request.start, request.start)
+      advanceCommit(to: request.start, into: &effects)
+      return acknowledge(into: &effects)
+    }
+    guard request.start.offset > committed.offset else {
       effects.append(
-        message(.appended(.rejected(previous: request.start, hint: most(of: end))), to: leader))
+        .damaged(
+          "the leader starts at offset \(request.start.offset.rawValue) in epoch "
+            + "\(request.start.epoch.rawValue), which is committed here in another"))
       return
     }
     effects.append(.reset(request))

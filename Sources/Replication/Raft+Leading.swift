@@ -8,6 +8,7 @@ extension Raft {
     leadership = Leadership()
     for peer in (membership.voters + membership.learners).sorted() where peer != id {
       leadership.peers.append(Progress(peer: peer, next: end))
+      leadership.peers[leadership.peers.count - 1].isActive = !lostPeers.contains(peer)
     }
     history.begin(epoch, at: end.offset)
     end = LogPosition(epoch: epoch, offset: end.offset)
@@ -38,7 +39,7 @@ extension Raft {
   private mutating func replicate(toPeerAt index: Int, into effects: inout [Effect]) {
     guard isEpochDurable else { return }
     let progress = leadership.peers[index]
-    guard !progress.isSending, !progress.isResetting else { return }
+    guard !progress.isSending, !progress.isResetting, !isGone(progress) else { return }
     if progress.next.offset < start {
       leadership.peers[index].isResetting = true
       leadership.peers[index].silentTicks = 0
@@ -95,6 +96,12 @@ extension Raft {
     replicate(toPeerAt: index, into: &effects)
   }
 
+  /// Versions only rise, so what was heard once stays true.
+  mutating func noteVersion(of message: Message) {
+    guard isLeader, let index = leadership.index(of: message.from) else { return }
+    leadership.peers[index].version = max(leadership.peers[index].version, message.version)
+  }
+
   /// The most of what a peer says it has that can be here as well.
   private func common(_ hint: LogPosition) -> LogPosition {
     let entries = history.entries
@@ -112,6 +119,14 @@ extension Raft {
     leadership.peers[index].isActive = false
     leadership.peers[index].probeAgain()
     leadership.peers[index].isPaused = true
+  }
+
+  mutating func foundFollower(_ peer: NodeID, into effects: inout [Effect]) {
+    guard let index = leadership.index(of: peer) else { return }
+    stir()
+    leadership.peers[index].probeAgain()
+    beat(toPeerAt: index, into: &effects)
+    replicate(toPeerAt: index, into: &effects)
   }
 
   /// Counts what majorities have on their disks.
@@ -140,6 +155,7 @@ extension Raft {
   mutating func leaderTick(into effects: inout [Effect]) {
     leadership.heartbeatTicks += 1
     leadership.quorumTicks += 1
+    leadership.idleTicks += 1
     if leadership.transfer != nil {
       leadership.transfer?.ticks += 1
       // Who was asked has not come forward: this leader goes on.
@@ -161,21 +177,29 @@ extension Raft {
     if isCount { leadership.quorumTicks = 0 }
     if isCount, active < membership.quorum { return stepDown(into: &effects) }
     guard isBeat else { return }
+    hush()
     beat(into: &effects)
     replicate(into: &effects)
   }
 
   func beat(into effects: inout [Effect]) {
+    for index in leadership.peers.indices { beat(toPeerAt: index, into: &effects) }
+  }
+
+  private func beat(toPeerAt index: Int, into effects: inout [Effect]) {
     guard isEpochDurable else { return }
-    for progress in leadership.peers {
-      let known = min(committed, progress.match ?? LogPosition(epoch: .none, offset: .zero))
-      effects.append(
-        message(.heartbeat(committed: known, context: leadership.context), to: progress.peer))
-    }
+    let progress = leadership.peers[index]
+    let beat = Heartbeat(
+      committed: min(committed, progress.match ?? LogPosition(epoch: .none, offset: .zero)),
+      start: start, context: leadership.context, isQuiet: leadership.quietContext != nil)
+    effects.append(message(.heartbeat(beat), to: progress.peer))
   }
 
   mutating func membershipChanged(into effects: inout [Effect]) {
-    guard isVoter else { return stepDown(into: &effects) }
+    guard isVoter else {
+      stepDown(into: &effects)
+      return resign(into: &effects)
+    }
     let nodes = (membership.voters + membership.learners).sorted().filter { $0 != id }
     leadership.peers = nodes.map { node in
       leadership.peers.first { $0.peer == node } ?? Progress(peer: node, next: end)

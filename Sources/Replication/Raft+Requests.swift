@@ -22,11 +22,12 @@ extension Raft {
   }
 
   mutating func answered(
-    _ context: UInt64, from peer: NodeID, into effects: inout [Effect]
+    _ context: UInt64, _ isQuiet: Bool, from peer: NodeID, into effects: inout [Effect]
   ) {
     guard isLeader, let index = leadership.index(of: peer) else { return }
     leadership.peers[index].isActive = true
     leadership.peers[index].context = max(leadership.peers[index].context, context)
+    leadership.peers[index].quietContext = isQuiet ? context : 0
     answerReads(into: &effects)
   }
 

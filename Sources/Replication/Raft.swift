@@ -76,6 +76,13 @@ package struct Raft: Sendable {
   var held: HeldRequest?
   var ticks = 0
   var timeoutTicks = 0
+  /// A follower that was told that nothing is owed to it.
+  var isStill = false
+  /// They were lost and are not found yet. Few.
+  var lostPeers: [NodeID] = []
+  /// The epoch that this replica led until it was put out of the group or its disk was in doubt: it
+  /// says so until somebody leads the next, since nobody is sure to miss it.
+  var resigning: LeaderEpoch?
   /// Answers no one and asks for nothing: its disk is in doubt.
   package internal(set) var isFenced = false
   var random: SeededGenerator
@@ -123,12 +130,14 @@ package struct Raft: Sendable {
   /// Takes in one thing that happened.
   package mutating func step(_ input: Input, into effects: inout [Effect]) {
     if isFenced { return stepFenced(input, into: &effects) }
+    wake(by: input, into: &effects)
     switch input {
     case .began: began(into: &effects)
     case .campaign: if !isLeader, isVoter { campaign(into: &effects) }
     case .tick: tick(into: &effects)
     case .received(let message): receive(message, into: &effects)
     case .peerLost(let peer): lost(peer, into: &effects)
+    case .peerFound(let peer): found(peer, into: &effects)
     case .voted(let vote): voted(vote, into: &effects)
     case .durable(let position): becameDurable(position, into: &effects)
     case .appended(let position): appended(position, into: &effects)
@@ -146,6 +155,10 @@ package struct Raft: Sendable {
     switch input {
     case .startAdvanced(let offset): advanceStart(to: offset)
     case .read(let token): effects.append(.answerRead(token, nil))
+    case .membership(let new): if new.version > membership.version { membership = new }
+    case .tick: resignAgain(into: &effects)
+    case .received(let message):
+      if let epoch = resigning, message.epoch > epoch { resigning = nil }
     default: break
     }
   }
@@ -157,15 +170,21 @@ package struct Raft: Sendable {
   }
 
   private mutating func fence(into effects: inout [Effect]) {
-    if isLeader { stepDown(into: &effects) }
+    if isLeader {
+      stepDown(into: &effects)
+      resign(into: &effects)
+    }
     role = .follower(leader: nil)
     promisedVote = nil
+    isStill = false
     isFenced = true
   }
 
   private mutating func tick(into effects: inout [Effect]) {
-    ticks += 1
+    guard !isQuiet else { return }
     if isLeader { return leaderTick(into: &effects) }
+    resignAgain(into: &effects)
+    ticks += 1
     guard ticks >= timeoutTicks else { return }
     campaign(into: &effects)
   }
@@ -181,6 +200,7 @@ package struct Raft: Sendable {
   ) {
     if isLeader { stepDown(into: &effects) }
     let before = self.leader
+    isStill = false
     if epoch > vote.epoch {
       vote = Vote(epoch: epoch, candidate: -1)
       promisedVote = nil
@@ -214,18 +234,20 @@ package struct Raft: Sendable {
       guard message.version >= membership.version else { return }
       count(response, from: message.from, into: &effects)
     case .append(let request): append(request, from: message.from, into: &effects)
-    case .heartbeat(let position, let context):
-      heard(position, context, from: message.from, into: &effects)
+    case .heartbeat(let beat): heard(beat, from: message.from, message.version, into: &effects)
     case .reset(let request): reset(request, from: message.from, into: &effects)
     case .takeOver:
       guard isVoter, !isLeader else { return }
       standForElection(.takeOver, into: &effects)
+    case .resigned: leaderGone(message.from, into: &effects)
     case .appended(let response):
+      noteVersion(of: message)
       guard message.version >= membership.version else { return }
       answered(response, from: message.from, into: &effects)
-    case .heartbeatAnswer(let context):
+    case .heartbeatAnswer(let context, let isQuiet):
+      noteVersion(of: message)
       guard message.version >= membership.version else { return }
-      answered(context, from: message.from, into: &effects)
+      answered(context, isQuiet, from: message.from, into: &effects)
     }
   }
 
@@ -237,7 +259,8 @@ package struct Raft: Sendable {
           .appended(.rejected(previous: request.previous, hint: request.previous)),
           to: message.from))
     case .heartbeat, .reset:
-      effects.append(self.message(.heartbeatAnswer(context: 0), to: message.from))
+      effects.append(
+        self.message(.heartbeatAnswer(context: 0, isQuiet: false), to: message.from))
     default: break
     }
   }
@@ -250,5 +273,6 @@ package struct Raft: Sendable {
     } else if !isVoter, leader == nil {
       role = .follower(leader: nil)
     }
+    if isVoter { resigning = nil }
   }
 }

@@ -11,11 +11,12 @@ package import Bytes
 ///               count (uint32), entries
 ///          3    accepted: durable (position), verified (position)
 ///          4    rejected: previous (position), hint (position)
-///          5    heartbeat: committed (position), context (uint64)
-///          6    heartbeat answer: context (uint64)
+///          5    heartbeat: committed (position), start (int64), context (uint64), quiet (bool)
+///          6    heartbeat answer: context (uint64), quiet (bool)
 ///          7    reset: start (position), count (uint32), epochs (int32, int64),
 ///               size (uint32), state
 ///          8    take over: nothing
+///          9    resigned: nothing
 ///     position  epoch (int32), offset (int64)
 ///     entry     epoch (int32), end (int64), size (uint32), batches
 ///
@@ -66,11 +67,11 @@ extension ReplicationFrame {
     case .append(let request):
       request.entries.reduce(positionSize * 2 + 8 + 4) { $0 + entrySizeMin + $1.bytes.count }
     case .appended: positionSize * 2
-    case .heartbeat: positionSize + 8
-    case .heartbeatAnswer: 8
+    case .heartbeat: positionSize + 8 + 8 + 1
+    case .heartbeatAnswer: 8 + 1
     case .reset(let request):
       positionSize + 4 + request.history.entries.count * epochSize + 4 + request.state.count
-    case .takeOver: 0
+    case .takeOver, .resigned: 0
     }
   }
 }
@@ -95,9 +96,9 @@ extension ReplicationFrame {
       unsafe writer.integer(request.proposed.rawValue)
       unsafe write(request.end, &writer)
     case .voteResponse(let response):
-      unsafe writer.integer(UInt8(response.isPreVote ? 1 : 0))
+      unsafe write(response.isPreVote, &writer)
       unsafe writer.integer(response.proposed.rawValue)
-      unsafe writer.integer(UInt8(response.isGranted ? 1 : 0))
+      unsafe write(response.isGranted, &writer)
     case .append(let request): unsafe write(request, &writer)
     case .appended(.accepted(let durable, let verified)):
       unsafe write(durable, &writer)
@@ -105,12 +106,16 @@ extension ReplicationFrame {
     case .appended(.rejected(let previous, let hint)):
       unsafe write(previous, &writer)
       unsafe write(hint, &writer)
-    case .heartbeat(let committed, let context):
-      unsafe write(committed, &writer)
+    case .heartbeat(let beat):
+      unsafe write(beat.committed, &writer)
+      unsafe writer.integer(beat.start.rawValue)
+      unsafe writer.integer(beat.context)
+      unsafe write(beat.isQuiet, &writer)
+    case .heartbeatAnswer(let context, let isQuiet):
       unsafe writer.integer(context)
-    case .heartbeatAnswer(let context): unsafe writer.integer(context)
+      unsafe write(isQuiet, &writer)
     case .reset(let request): unsafe write(request, &writer)
-    case .takeOver: break
+    case .takeOver, .resigned: break
     }
   }
 
@@ -125,7 +130,12 @@ extension ReplicationFrame {
     case .heartbeatAnswer: 6
     case .reset: 7
     case .takeOver: 8
+    case .resigned: 9
     }
+  }
+
+  private static func write(_ value: Bool, _ writer: inout ByteWriter) {
+    unsafe writer.integer(UInt8(value ? 1 : 0))
   }
 
   private static func write(_ position: LogPosition, _ writer: inout ByteWriter) {
@@ -197,10 +207,15 @@ extension ReplicationFrame {
     case 4:
       return .appended(.rejected(previous: try position(&reader), hint: try position(&reader)))
     case 5:
-      return .heartbeat(committed: try position(&reader), context: try reader.uint64())
-    case 6: return .heartbeatAnswer(context: try reader.uint64())
+      return .heartbeat(
+        Heartbeat(
+          committed: try position(&reader), start: try offset(&reader),
+          context: try reader.uint64(), isQuiet: try bool(&reader)))
+    case 6:
+      return .heartbeatAnswer(context: try reader.uint64(), isQuiet: try bool(&reader))
     case 7: return .reset(try reset(&reader))
     case 8: return .takeOver
+    case 9: return .resigned
     default: throw .unexpected(at: at, value: Int64(kind))
     }
   }

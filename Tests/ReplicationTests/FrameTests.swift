@@ -19,7 +19,7 @@ struct MessageMaker {
   mutating func message() -> Message {
     Message(
       from: NodeID(Int32(random.below(9))), to: NodeID(Int32(random.below(9))),
-      version: Int64(random.below(1000)), epoch: epoch(), body: body(random.below(9)))
+      version: Int64(random.below(1000)), epoch: epoch(), body: body(random.below(10)))
   }
 
   mutating func body(_ kind: Int) -> Message.Body {
@@ -35,10 +35,15 @@ struct MessageMaker {
     case 2: return .append(append())
     case 3: return .appended(.accepted(durable: position(), verified: position()))
     case 4: return .appended(.rejected(previous: position(), hint: position()))
-    case 5: return .heartbeat(committed: position(), context: random.next())
-    case 6: return .heartbeatAnswer(context: random.next())
+    case 5:
+      return .heartbeat(
+        Heartbeat(
+          committed: position(), start: position().offset, context: random.next(),
+          isQuiet: random.oneIn(2)))
+    case 6: return .heartbeatAnswer(context: random.next(), isQuiet: random.oneIn(2))
     case 7: return .reset(reset())
-    default: return .takeOver
+    case 8: return .takeOver
+    default: return .resigned
     }
   }
 
@@ -95,7 +100,7 @@ struct MessageMaker {
     a.count == b.count && zip(a, b).allSatisfy { $0.0 == $1.0 && $0.1 == $1.1 }
   }
 
-  @Test(arguments: 0..<9)
+  @Test(arguments: 0..<10)
   func `every kind of message comes back as it was sent`(kind: Int) throws {
     for seed in 0..<200 as Range<UInt64> {
       var maker = MessageMaker(random: SeededGenerator(seed: seed &* 31 &+ UInt64(kind)))

@@ -13,11 +13,13 @@ class ModelCluster {
   var membership: Membership
   var replicas: [ModelReplica] = []
   var network: [Flight] = []
-  var blocked: Set<[NodeID]> = []
+  var cuts = Cuts()
   var now = 0
   var lossPercent = 0
   /// All that was ever committed.
   var committed: [ModelEntry] = []
+  /// The epoch in which each was first known to be.
+  var committedIn: [LeaderEpoch] = []
   var leaders: [LeaderEpoch: NodeID] = [:]
   var nextValue: UInt64 = 1
   var resets: [[ModelEntry]] = []
@@ -29,13 +31,20 @@ class ModelCluster {
   var note: ((_ replica: NodeID, _ input: Input, _ effects: [Effect]) -> Void)?
   /// Entries in one message at most; random if nil.
   var entriesMax: Int?
+  let liveness: ModelLiveness
 
-  init(nodes: Int, seed: UInt64) {
+  /// What happened, if it is wanted.
+  var story: [String] = []
+
+  init(nodes: Int, seed: UInt64, options: Raft.Options = .init()) {
     random = SeededGenerator(seed: seed)
+    liveness = ModelLiveness(nodes: nodes)
     membership = Membership(version: 1, voters: (1...Int32(nodes)).map { NodeID($0) })
     for node in membership.voters {
-      replicas.append(ModelReplica(id: node, membership: membership, seed: random.next()))
+      replicas.append(
+        ModelReplica(id: node, membership: membership, options: options, seed: random.next()))
     }
+    tellStory()
   }
 
   func problem(_ text: String) { problems.append("at \(now): \(text)") }
@@ -81,9 +90,9 @@ class ModelCluster {
         problem("\(other) and \(replica.id) both lead epoch \(epoch.rawValue)")
       }
       leaders[epoch] = replica.id
-      if replica.log.entries.count < committed.count
-        || Array(replica.log.entries.prefix(committed.count)) != committed
-      {
+      // What a later leader has committed, an earlier one who is late need not have.
+      let count = committedIn.firstIndex { $0 >= epoch } ?? committed.count
+      if replica.log.entries.prefix(count) != committed.prefix(count) {
         problem("\(replica.id) leads epoch \(epoch.rawValue) without all that is committed")
       }
     case .ready, .leaderChanged: break
@@ -177,6 +186,8 @@ class ModelCluster {
     }
     guard count > committed.count else { return }
     committed = prefix
+    let epochs = repeatElement(replica.raft.epoch, count: count - committedIn.count)
+    committedIn.append(contentsOf: epochs)
     let holders = membership.voters.filter { self[$0].disk.count(of: position) != nil }
     if holders.count < membership.quorum {
       problem("\(position) is committed on the disks of \(holders.map(\.rawValue)) only")
@@ -186,7 +197,7 @@ class ModelCluster {
   // MARK: Network
 
   func send(_ message: Message) {
-    guard !blocked.contains([message.from, message.to]), random.below(100) >= lossPercent
+    guard !cuts.contains(from: message.from, to: message.to), random.below(100) >= lossPercent
     else { return }
     let copies = lossPercent > 0 && random.oneIn(20) ? 2 : 1
     for _ in 0..<copies {
@@ -198,21 +209,22 @@ class ModelCluster {
   func deliverDue() {
     while let index = network.firstIndex(where: { $0.due <= now }) {
       let message = network.remove(at: index).message
-      if !blocked.contains([message.from, message.to]) {
+      if !cuts.contains(from: message.from, to: message.to) {
         step(self[message.to], .received(message))
       }
     }
   }
 
-  /// A tick of time: messages, disks, clocks.
+  /// A tick of time: messages, disks, clocks. Who is quiet has none.
   func turn(flushPercent: Int = 50) {
     now += 1
     deliverDue()
+    liveness.turn(self)
     for replica in replicas where replica.isUp {
       while !replica.queue.isEmpty, random.below(100) < flushPercent {
         for input in replica.flushOne() { step(replica, input) }
       }
-      if now % 2 == 0 { step(replica, .tick) }
+      if now % 2 == 0, !replica.raft.isQuiet { step(replica, .tick) }
     }
     deliverDue()
   }
@@ -242,31 +254,49 @@ class ModelCluster {
     while !replica.queue.isEmpty, random.oneIn(2) { _ = replica.flushOne() }
     if !isPowerCut { while !replica.queue.isEmpty { _ = replica.flushOne() } }
     replica.isUp = false
-    for other in replicas where other.id != replica.id && random.oneIn(2) {
-      step(other, .peerLost(replica.id))
-    }
+  }
+
+  /// A connection breaks for no reason.
+  func doubt(_ other: ModelReplica, by one: ModelReplica) {
+    guard other.id != one.id else { return }
+    liveness.doubt(other.id, by: one.id)
+    step(one, .peerLost(other.id))
   }
 
   func restart(_ replica: ModelReplica) {
     guard !replica.isUp else { return }
     replica.restart(membership, seed: random.next())
+    liveness.restarted(replica.id, at: now)
+    step(replica, .began)
+  }
+
+  static func summary(_ replica: ModelReplica) -> String {
+    let status = replica.raft.status
+    return "\(replica.id.rawValue) \(status.role)\(replica.raft.isQuiet ? " (quiet)" : "")"
+      + " v\(status.version) in \(status.epoch.rawValue) under \(status.leader?.rawValue ?? -1),"
+      + " log \(TraceText.position(status.end)), committed \(TraceText.position(status.committed))"
   }
 
   /// Everything works again; nothing more may go wrong, and all must agree before long.
   func settle(turns: Int = 3000) -> Bool {
-    blocked = []
+    cuts = Cuts()
     lossPercent = 0
-    for replica in replicas { restart(replica) }
+    for replica in replicas {
+      if replica.raft.isFenced { crash(replica) }
+      restart(replica)
+    }
     for _ in 0..<turns {
       turn(flushPercent: 90)
       if let leader = readyLeader,
         replicas.allSatisfy({
           $0.log == leader.log || $0.log.entries == leader.log.entries
-        }), replicas.allSatisfy({ $0.raft.committed == leader.log.end })
+        }), replicas.allSatisfy({ $0.raft.committed == leader.log.end }),
+        replicas.allSatisfy({ $0.raft.isQuiet })
       {
         return true
       }
     }
+    problem("no agreement in the end: \(replicas.map { Self.summary($0) })")
     return false
   }
 }

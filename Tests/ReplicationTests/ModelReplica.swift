@@ -46,6 +46,7 @@ final class ModelReplica {
   }
 
   let id: NodeID
+  let options: Raft.Options
   var raft: Raft
   var isUp = true
   /// What the replica sees, and what a power cut leaves.
@@ -55,9 +56,10 @@ final class ModelReplica {
   var queue: [(operation: Operation, truncations: Int, position: LogPosition)] = []
   var truncations = 0
 
-  init(id: NodeID, membership: Membership, seed: UInt64) {
+  init(id: NodeID, membership: Membership, options: Raft.Options, seed: UInt64) {
     self.id = id
-    raft = Raft(id: id, membership: membership, stored: .init(), seed: seed)
+    self.options = options
+    raft = Raft(id: id, membership: membership, stored: .init(), options: options, seed: seed)
   }
 
   func order(_ operation: Operation) {
@@ -102,7 +104,7 @@ final class ModelReplica {
     stored.start = log.start
     stored.end = log.end
     stored.committed = log.start
-    raft = Raft(id: id, membership: membership, stored: stored, seed: seed)
+    raft = Raft(id: id, membership: membership, stored: stored, options: options, seed: seed)
     isUp = true
   }
 }

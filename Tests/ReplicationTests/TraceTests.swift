@@ -13,7 +13,9 @@ import Testing
 ///     flush N [OPERATIONS]   the disk writes what it was given
 ///     append N [RECORDS]     the leader appends
 ///     crash N, restart N     without what the disk had not written
-///     lost N PEER            the connection breaks
+///     lost N PEER, found N PEER  the connection breaks, is there again
+///     idle N...              time goes by for all of them, and messages arrive, until all are quiet
+///     quiet                  who is
 ///     fence N                its disk is in doubt
 ///     transfer N TO          leadership is to go there
 ///     limit ENTRIES          that go into one message
@@ -58,11 +60,7 @@ final class TraceCluster: ModelCluster {
         step(self[message.to], .received(message))
       }
     case ("deliver", nil):
-      // Who would go on for ever, has a mistake.
-      for _ in 0..<200 where !network.isEmpty {
-        let message = network.removeFirst().message
-        step(self[message.to], .received(message))
-      }
+      deliver()
     case ("drop", let replica?): _ = take(replica.id, NodeID(second ?? 0))
     case ("flush", let replica?):
       for _ in 0..<(second == nil ? replica.queue.count : times) {
@@ -71,6 +69,11 @@ final class TraceCluster: ModelCluster {
     case ("append", let replica?): for _ in 0..<times { append(replica) }
     case ("crash", let replica?): replica.isUp = false
     case ("restart", let replica?): replica.restart(membership, seed: 2)
+    case ("found", let replica?): step(replica, .peerFound(NodeID(second ?? 0)))
+    case ("idle", _): idle(numbers.map { NodeID($0) })
+    case ("quiet", _):
+      let quiet = replicas.filter { $0.isUp && $0.raft.isQuiet }.map { "\($0.id.rawValue)" }
+      lines.append("    quiet: \(quiet.isEmpty ? "nobody" : quiet.joined(separator: ", "))")
     case ("lost", let replica?): step(replica, .peerLost(NodeID(second ?? 0)))
     case ("transfer", let replica?): step(replica, .transfer(second.map { NodeID($0) }))
     case ("read", let replica?):
@@ -86,6 +89,23 @@ final class TraceCluster: ModelCluster {
     default: lines.append("?")
     }
     return lines + problems
+  }
+
+  /// Only what is said at last is worth reading.
+  private func idle(_ nodes: [NodeID]) {
+    for _ in 0..<100 where !nodes.allSatisfy({ self[$0].raft.isQuiet }) {
+      lines = []
+      for node in nodes { step(self[node], .tick) }
+      deliver()
+    }
+  }
+
+  private func deliver() {
+    // Who would go on for ever, has a mistake.
+    for _ in 0..<200 where !network.isEmpty {
+      let message = network.removeFirst().message
+      step(self[message.to], .received(message))
+    }
   }
 
   /// Whoever believes to lead, whether it may or not.

@@ -14,6 +14,7 @@ enum TraceText {
     case .tick: "tick"
     case .received(let message): "from \(message.from.rawValue): \(body(message))"
     case .peerLost(let peer): "lost \(peer.rawValue)"
+    case .peerFound(let peer): "found \(peer.rawValue)"
     case .voted(let vote): "voted \(vote.epoch.rawValue) for \(vote.candidate)"
     case .durable(let place): "durable \(position(place))"
     case .appended(let place): "appended \(position(place))"
@@ -83,11 +84,14 @@ enum TraceText {
       place == all ? "have \(position(place))" : "have \(position(place)), soon \(position(all))"
     case .appended(.rejected(let previous, let hint)):
       "have not \(position(previous)), at most \(position(hint))"
-    case .heartbeat(let committed, let context):
-      "heartbeat, committed \(position(committed)), context \(context)"
-    case .heartbeatAnswer(let context): "alive, context \(context)"
+    case .heartbeat(let beat):
+      "heartbeat, committed \(position(beat.committed)), context \(beat.context)"
+        + (beat.isQuiet ? ", quiet" : "")
+    case .heartbeatAnswer(let context, let isQuiet):
+      (isQuiet ? "quiet" : "alive") + ", context \(context)"
     case .reset(let request): "reset to \(position(request.start))"
     case .takeOver: "take over"
+    case .resigned: "resigned"
     }
   }
 }

@@ -1,0 +1,144 @@
+import Bytes
+import Foundation
+import Replication
+
+/// What may happen to a cluster, by chance. Each ends with a time in which everything works.
+enum Scenario {
+  /// Crashes, cuts, losses, slow disks, transfers and trims, in all proportions.
+  static func trouble(seed: Int, _ options: Raft.Options = .init()) -> ModelCluster {
+    let cluster = ModelCluster(
+      nodes: seed % 4 == 3 ? 5 : 3, seed: UInt64(seed), options: options)
+    var random = SeededGenerator(seed: UInt64(seed) &+ 77)
+    cluster.lossPercent = [0, 2, 10, 30][random.below(4)]
+    let crashes = [0, 200, 60][random.below(3)]
+    let partitions = [0, 150, 50][random.below(3)]
+    let flush = [20, 50, 95][random.below(3)]
+    let trims = [0, 100][random.below(2)]
+    // With pauses long enough to fall quiet.
+    let isBusy = random.oneIn(2)
+    for turn in 0..<3000 where cluster.problems.isEmpty {
+      cluster.turn(flushPercent: flush)
+      let one = cluster.replicas[random.below(cluster.replicas.count)]
+      let other = cluster.replicas[random.below(cluster.replicas.count)]
+      let isPause = !isBusy && turn % 300 > 50
+      for replica in cluster.replicas where !isPause && random.oneIn(3) { cluster.produce(replica) }
+      if random.oneIn(isPause ? 100 : 10) { cluster.read(one) }
+      if crashes > 0, random.oneIn(crashes) { cluster.crash(one, isPowerCut: random.oneIn(2)) }
+      if crashes > 0, random.oneIn(crashes / 2) { cluster.restart(other) }
+      if partitions > 0, random.oneIn(partitions) { cluster.cuts.cut(from: one.id, to: other.id) }
+      if partitions > 0, random.oneIn(partitions * 2) { cluster.cuts = Cuts() }
+      if random.oneIn(300), let leader = cluster.readyLeader {
+        cluster.step(leader, .transfer(random.oneIn(2) ? other.id : nil))
+      }
+      if random.oneIn(400) { cluster.doubt(other, by: one) }
+      if crashes > 0, random.oneIn(crashes * 5) { cluster.step(one, .fenced) }
+      if crashes > 0, random.oneIn(crashes), other.raft.isFenced { cluster.crash(other) }
+      if trims > 0, random.oneIn(trims) { trim(cluster, random.below(5)) }
+    }
+    cluster.end(mustCommit: 1)
+    return cluster
+  }
+
+  private static func trim(_ cluster: ModelCluster, _ kept: Int) {
+    guard let leader = cluster.readyLeader else { return }
+    let offset = leader.raft.committed.offset - Int64(kept)
+    guard offset > leader.log.start else { return }
+    leader.order(.start(offset))
+    cluster.step(leader, .startAdvanced(offset))
+  }
+
+  /// Leaders come and go so often that little is written, and disks are slow: what matters here is
+  /// who votes for whom, and what a leader may say of what others have written.
+  static func shortLeaderships(seed: Int, _ options: Raft.Options = .init()) -> ModelCluster {
+    let cluster = ModelCluster(
+      nodes: seed % 2 == 0 ? 3 : 5, seed: UInt64(seed) &+ 1000, options: options)
+    var random = SeededGenerator(seed: UInt64(seed) &+ 2000)
+    cluster.lossPercent = [0, 5, 20][random.below(3)]
+    let flush = [5, 15, 40][random.below(3)]
+    let crashes = [8, 20, 50][random.below(3)]
+    for _ in 0..<1500 where cluster.problems.isEmpty {
+      cluster.turn(flushPercent: flush)
+      let one = cluster.replicas[random.below(cluster.replicas.count)]
+      let other = cluster.replicas[random.below(cluster.replicas.count)]
+      for replica in cluster.replicas where random.oneIn(5) { cluster.produce(replica) }
+      if random.oneIn(crashes) { cluster.crash(one) }
+      if random.oneIn(max(2, crashes / 3)) { cluster.restart(other) }
+      if random.oneIn(10) { cluster.doubt(other, by: one) }
+      if random.oneIn(20) { cluster.step(one, .transfer(other.id)) }
+      if random.oneIn(15) { cluster.cuts.cut(from: one.id, to: other.id) }
+      if random.oneIn(30) { cluster.cuts = Cuts() }
+      if random.oneIn(20) { cluster.read(one) }
+    }
+    cluster.end()
+    return cluster
+  }
+}
+
+extension Scenario {
+  /// Everybody is quiet, and then something happens to the leader or to another. There must be a
+  /// leader again before long, who serves, without anybody's timers but of those who are awake.
+  static func quietTrouble(seed: Int, _ options: Raft.Options = .init()) -> ModelCluster {
+    let cluster = ModelCluster(
+      nodes: seed % 2 == 0 ? 3 : 5, seed: UInt64(seed) &+ 3000, options: options)
+    var random = SeededGenerator(seed: UInt64(seed) &+ 4000)
+    cluster.step(cluster.replicas[0], .campaign)
+    for _ in 0..<6 {
+      guard cluster.settle(turns: 1500), let leader = cluster.readyLeader else { return cluster }
+      cluster.lossPercent = [0, 2, 10][random.below(3)]
+      let others = cluster.replicas.filter { $0.id != leader.id }
+      switch random.below(6) {
+      case 0: cluster.crash(leader)
+      case 1: cluster.step(leader, .fenced)
+      case 2: for other in others { cluster.cuts.cut(from: leader.id, to: other.id) }
+      case 3: for other in others { cluster.cuts.cut(from: other.id, to: leader.id) }
+      case 4:
+        // Both ways, with a minority.
+        for other in others.dropFirst(others.count / 2 - 1) {
+          cluster.cuts.cut(from: leader.id, to: other.id)
+          cluster.cuts.cut(from: other.id, to: leader.id)
+        }
+      default: cluster.crash(others[random.below(others.count)])
+      }
+      // Whoever is missed at all is missed by then.
+      for _ in 0..<cluster.liveness.silenceMax + 10 { cluster.turn() }
+      cluster.mustServe(turns: 600)
+      guard cluster.problems.isEmpty else { return cluster }
+    }
+    cluster.end(mustCommit: 6)
+    return cluster
+  }
+}
+
+extension ModelCluster {
+  /// Something new is committed before long.
+  func mustServe(turns: Int) {
+    let before = committed.count
+    let epochs = leaders.count
+    for _ in 0..<turns {
+      if let leader = readyLeader, random.oneIn(10) { produce(leader) }
+      turn(flushPercent: 90)
+      if committed.last?.value != nil, committed.count > before { return }
+    }
+    problem(
+      "nothing is committed, \(leaders.count - epochs) were elected: "
+        + "\(replicas.filter(\.isUp).map { Self.summary($0) })")
+  }
+
+  /// Everything works again, and all must agree before long.
+  func end(mustCommit count: Int = 0) {
+    guard problems.isEmpty, settle(), problems.isEmpty else { return }
+    if committed.count < count { problem("nothing was committed") }
+  }
+
+  /// Writes down what happens, the last of it, if the environment asks for that.
+  func tellStory() {
+    guard ProcessInfo.processInfo.environment["MARTLET_SEED"] != nil else { return }
+    let linesMax = 4000
+    note = { [unowned self] replica, input, effects in
+      if input == .tick, effects.isEmpty { return }
+      story.append("\(now): \(replica.rawValue) \(TraceText.input(input))")
+      story += effects.map { "    \(TraceText.effect($0))" }
+      if story.count > linesMax * 2 { story.removeFirst(linesMax) }
+    }
+  }
+}
