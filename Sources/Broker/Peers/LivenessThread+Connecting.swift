@@ -57,18 +57,11 @@ extension LivenessThread: PeerConnectionOwner {
       throw PeerFault("node \(opening.hello.node) is none of the nodes")
     }
     // What opens a session may end the one before, whose connections are closed: this one is put in
-    // place behind that, and before it may stand.
-    let effects = try peer.pair.opened(opening, now: now)
-    let standing = effects.firstIndex { if case .stands = $0 { true } else { false } }
-    perform(Array(effects[..<(standing ?? effects.count)]), peer)
+    // place behind that.
+    perform(try peer.pair.opened(opening, now: now), peer)
     peer.put(connection, opening.channel)
-    var answer = opening
-    answer.to = opening.hello.node
-    answer.hello = handshake.own
-    connection.add(.opening(answer))
-    connection.flush()
-    connection.hold()
-    perform(Array(effects[(standing ?? effects.count)...]), peer)
+    open(connection, opening.channel, opening.session, peer)
+    if opening.channel == .bulk { connection.hold() }
   }
 
   /// Says why, on both sides, and closes.
@@ -81,7 +74,7 @@ extension LivenessThread: PeerConnectionOwner {
 
   // MARK: Connecting
 
-  func connect(_ peer: Peer, _ session: UInt64) {
+  func connect(_ peer: WatchedPeer, _ session: UInt64) {
     let (address, looksUp) = peer.route.take(now: now)
     if looksUp { lookUp(peer) }
     guard let address else { return end(peer, "") }
@@ -100,7 +93,7 @@ extension LivenessThread: PeerConnectionOwner {
   }
 
   /// A name server may take seconds.
-  private func lookUp(_ peer: Peer) {
+  private func lookUp(_ peer: WatchedPeer) {
     Thread.start("martlet-names") { [orders, node = peer.node, address = peer.address] in
       do throws(SocketError) {
         orders.put(.found(node: node, try ResolvedAddress.resolve(address), why: nil))
@@ -114,6 +107,14 @@ extension LivenessThread: PeerConnectionOwner {
     guard let peer = owner(of: connection), let session = peer.pair.session,
       let channel = peer.channel(of: connection)
     else { return connection.close() }
+    open(connection, channel, session, peer)
+  }
+
+  /// Says who this node is.
+  private func open(
+    _ connection: PeerConnection, _ channel: PeerChannel, _ session: UInt64, _ peer: WatchedPeer
+  ) {
+    peer.saidRevision = min(peer.saidRevision, revision)
     connection.add(
       .opening(
         PeerOpening(channel: channel, session: session, to: peer.node, hello: handshake.own)))
@@ -122,7 +123,7 @@ extension LivenessThread: PeerConnectionOwner {
 
   /// A connection that does not even come about is tried again: the first of its packets was lost,
   /// and the kernel would wait a second before the next.
-  func closeLateConnections(of peer: Peer) {
+  func closeLateConnections(of peer: WatchedPeer) {
     guard let deadline = peer.connectDeadline, now >= deadline else { return }
     peer.connectDeadline = nil
     let isLate = [peer.bulk, peer.urgent].contains { $0?.isConnecting == true }
@@ -132,7 +133,7 @@ extension LivenessThread: PeerConnectionOwner {
   }
 
   private func answered(
-    _ answer: PeerOpening, _ connection: PeerConnection, _ peer: Peer
+    _ answer: PeerOpening, _ connection: PeerConnection, _ peer: WatchedPeer
   ) {
     guard let session = peer.pair.session, let channel = peer.channel(of: connection) else {
       return connection.close()
@@ -150,7 +151,7 @@ extension LivenessThread: PeerConnectionOwner {
 
   // MARK: What comes
 
-  private func owner(of connection: PeerConnection) -> Peer? {
+  private func owner(of connection: PeerConnection) -> WatchedPeer? {
     peers.first { $0.channel(of: connection) != nil }
   }
 
@@ -175,7 +176,7 @@ extension LivenessThread: PeerConnectionOwner {
   }
 
   private func received(
-    _ frame: ArraySlice<UInt8>, on connection: PeerConnection, of peer: Peer
+    _ frame: ArraySlice<UInt8>, on connection: PeerConnection, of peer: WatchedPeer
   ) {
     do throws(PeerFault) {
       let frame = try PeerFrame.decode(frame)
@@ -183,7 +184,9 @@ extension LivenessThread: PeerConnectionOwner {
       switch frame {
       case .opening(let opening): answered(opening, connection, peer)
       case .refusal(let why): throw PeerFault("it refuses: \(why)")
-      default: throw PeerFault("it does not say who it is")
+      default:
+        perform(try peer.pair.confirmed(now: now), peer)
+        try take(frame, peer)
       }
     } catch {
       say("node \(handshake.own.node) has closed its connections to node \(peer.node): \(error)")
@@ -192,13 +195,13 @@ extension LivenessThread: PeerConnectionOwner {
   }
 
   /// On the urgent connection of a session that stands.
-  private func take(_ frame: PeerFrame, _ peer: Peer) throws(PeerFault) {
+  private func take(_ frame: PeerFrame, _ peer: WatchedPeer) throws(PeerFault) {
     peer.hasSpoken = true
     switch frame {
     case .message(let bytes):
-      let isTaken = events.put(
-        .message(node: peer.node, serial: peer.serial, bytes), bytes: bytes.count)
-      if !isTaken { throw PeerFault("this node does not take in time what it sends") }
+      guard tell(message: bytes, from: peer) else {
+        throw PeerFault("this node does not take in time what it sends")
+      }
     case .heartbeat(let heartbeat):
       peer.liveness?.heartbeat(heartbeat)
       peer.urgent?.add(.answer(time: heartbeat.time))
@@ -209,7 +212,7 @@ extension LivenessThread: PeerConnectionOwner {
       guard let known = peer.hello else { return }
       try handshake.judge(news: hello, of: known.life, node: peer.node)
       peer.hello = hello
-      events.put(.news(node: peer.node, serial: peer.serial, hello))
+      tell(.news(node: peer.node, serial: peer.serial, hello))
     case .refusal(let why): throw PeerFault("it refuses: \(why)")
     case .opening: throw PeerFault("it says again who it is")
     }

@@ -18,12 +18,15 @@ final class LivenessThread {
 
   let loop: EventLoop
   let orders: PeerInbox<PeerOrder>
-  let events: PeerInbox<PeerEvent>
+  private let events: PeerInbox<PeerEvent>
+  /// What this turn has for the loop.
+  private var told: [PeerEvent] = []
+  private var toldBytes = 0
   private let shared: Condition<PeerShared>
   let options: PeerOptions
   var handshake: PeerHandshake
   /// By node.
-  private(set) var peers: [Peer] = []
+  private(set) var peers: [WatchedPeer] = []
   var listener: Socket?
   var isAcceptingPaused = false
   var strangers: [Stranger] = []
@@ -32,6 +35,10 @@ final class LivenessThread {
   private var clock: WatchedClock
   private let silenceMilliseconds: Int64
   private var heartbeatAt: Int64 = 0
+  /// What the last one vouched for.
+  private var vouched = PeerProgress()
+  /// Of what this node says of itself.
+  private(set) var revision = 0
   private var ownJournal: OwnJournal
   private var limit = SentenceLimit()
   private var nextSerial: UInt64 = 1
@@ -79,13 +86,13 @@ final class LivenessThread {
       let pair = PeerPair(
         connects: hello.node < address.node,
         formingMilliseconds: options.helloMilliseconds, firstSession: firstSession, now: now)
-      peers.append(Peer(address, pair))
+      peers.append(WatchedPeer(address, pair))
     }
     peers.sort { $0.node < $1.node }
     loop.add(
       orders.bell.descriptor, [.readable], PeerBell { [unowned self] in takeOrders() })
     loop.turn = { [unowned self] in turn() }
-    events.put(
+    tell(
       .say(
         "the liveness thread of node \(hello.node) runs with \(precedence.rawValue); a node is "
           + "lost when it is silent for \(silenceMilliseconds) ms"))
@@ -114,6 +121,7 @@ final class LivenessThread {
       perform(peer.pair.tick(now: now), peer)
     }
     for peer in peers { peer.urgent?.flush() }
+    handOver()
     var next = heartbeatAt
     for peer in peers { next = min(next, peer.deadline ?? next) }
     return max(0, next - now)
@@ -128,19 +136,24 @@ final class LivenessThread {
     }
     if hasAnswered { events.bell.ring() }
     if ownJournal.observe(progress, turns: progress.loop &+ answered, now: watched) {
-      events.put(.ownStalled(ownJournal.isStalled))
+      tell(.ownStalled(ownJournal.isStalled))
     }
     // A loop that does not answer has work: this.
-    var vouched = progress
+    vouched = progress
     vouched.loop &+= answered
     vouched.loopHasWork = progress.loopHasWork || !hasAnswered
-    let heartbeat = PeerHeartbeat(
-      time: MonotonicClock.nanoseconds(), watched: watched, progress: vouched)
-    let payload = PeerFrame.heartbeat(heartbeat).payload()
-    for peer in peers where peer.pair.isStanding { peer.urgent?.add(.heartbeat, payload) }
+    let heartbeat = heartbeat()
+    for peer in peers where peer.pair.isStanding { peer.urgent?.add(.heartbeat, heartbeat) }
   }
 
-  private func judge(_ peer: Peer, _ watched: Int64) {
+  private func heartbeat() -> [UInt8] {
+    let time = MonotonicClock.nanoseconds()
+    return PeerFrame.heartbeat(
+      PeerHeartbeat(time: time, watched: clock.now, progress: vouched)
+    ).payload()
+  }
+
+  private func judge(_ peer: WatchedPeer, _ watched: Int64) {
     guard let verdict = peer.liveness?.judge(now: watched) else { return }
     switch verdict {
     case .silent(let why): end(peer, why)
@@ -150,8 +163,8 @@ final class LivenessThread {
       peer.verdict = verdict
       switch verdict {
       case .stalled(let why) where wasFine:
-        events.put(.judged(node: peer.node, serial: peer.serial, why: why))
-      case .fine: events.put(.judged(node: peer.node, serial: peer.serial, why: nil))
+        tell(.judged(node: peer.node, serial: peer.serial, why: why))
+      case .fine: tell(.judged(node: peer.node, serial: peer.serial, why: nil))
       case .stalled, .silent: break
       }
     }
@@ -189,6 +202,7 @@ final class LivenessThread {
   private func take(_ hello: PeerHello) {
     let isOther = hello.life != handshake.own.life
     handshake.own = hello
+    revision += 1
     let payload = PeerFrame.news(hello).payload()
     for peer in peers {
       // What it was told in the handshake cannot be taken back.
@@ -203,34 +217,59 @@ final class LivenessThread {
     }
   }
 
-  func peer(_ node: Int32) -> Peer? { peers.first { $0.node == node } }
+  // MARK: For the loop
+
+  /// Tells the loop, with the end of this turn.
+  func tell(_ event: PeerEvent) { told.append(event) }
+
+  /// False if the loop has as much as it may have and takes nothing.
+  func tell(message bytes: ArraySlice<UInt8>, from peer: WatchedPeer) -> Bool {
+    let count = bytes.count + PeerInbox<PeerEvent>.messageBytes
+    guard events.hasRoom(for: toldBytes + count) else { return false }
+    told.append(.message(node: peer.node, serial: peer.serial, bytes))
+    toldBytes += count
+    return true
+  }
+
+  private func handOver() {
+    guard !told.isEmpty else { return }
+    events.put(told, bytes: toldBytes)
+    told = []
+    toldBytes = 0
+  }
+
+  func peer(_ node: Int32) -> WatchedPeer? { peers.first { $0.node == node } }
 
   func say(_ sentence: String) {
-    if let said = limit.admit(sentence, now: now) { events.put(.say(said)) }
+    if let said = limit.admit(sentence, now: now) { tell(.say(said)) }
   }
 
   // MARK: Sessions
 
   /// Ends what there is between this node and a peer.
-  func end(_ peer: Peer, _ why: String) {
+  func end(_ peer: WatchedPeer, _ why: String) {
     guard let session = peer.pair.session else { return }
     perform(peer.pair.broke(session: session, why: why, now: now), peer)
   }
 
-  func perform(_ effects: [PeerPair.Effect], _ peer: Peer) {
+  func perform(_ effects: [PeerPair.Effect], _ peer: WatchedPeer) {
     for effect in effects {
       switch effect {
       case .connect(let session): connect(peer, session)
       case .stands(let hello): stand(peer, hello)
       case .ended(let why):
         peer.liveness = nil
-        events.put(.ended(node: peer.node, serial: peer.serial, why: why))
+        tell(.ended(node: peer.node, serial: peer.serial, why: why))
+      case .gaveUp:
+        say(
+          "node \(handshake.own.node) gave up a connection to node \(peer.node), which did not say "
+            + "who it is")
       case .close: peer.close()
       }
     }
   }
 
-  private func stand(_ peer: Peer, _ hello: PeerHello) {
+  private func stand(_ peer: WatchedPeer, _ hello: PeerHello) {
     guard let bulk = peer.bulk, let urgent = peer.urgent else {
       fatalError("a session stands without its connections")
     }
@@ -243,9 +282,11 @@ final class LivenessThread {
     peer.liveness = PeerLiveness(
       silenceMilliseconds: silenceMilliseconds, stallMilliseconds: options.stallMilliseconds,
       now: clock.now)
-    events.put(
-      .stands(node: peer.node, serial: peer.serial, hello, bulk.release()))
+    tell(.stands(node: peer.node, serial: peer.serial, hello, bulk.release()))
     urgent.input.sizeMax = PeerFrame.urgentBytesMax
+    if peer.saidRevision < revision { urgent.add(.news(handshake.own)) }
+    // The other side may be waiting for a word.
+    urgent.add(.heartbeat, heartbeat())
     urgent.resume()
   }
 
@@ -256,5 +297,6 @@ final class LivenessThread {
     }
     for stranger in strangers { stranger.connection.close() }
     if let listener { loop.remove(listener.descriptor) }
+    listener = nil
   }
 }

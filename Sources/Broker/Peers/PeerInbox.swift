@@ -2,13 +2,16 @@ internal import Platform
 
 /// What one thread has for another, in order. The bell rings once for all that waits.
 ///
-/// What waits is bounded by the bytes of messages in it; all else is little and rare. An element
-/// has some, however small the message.
+/// What waits is bounded by the bytes of messages in it; all else is little and rare. A message has
+/// some, however small it is.
 final class PeerInbox<Element>: Sendable {
   private struct Waiting {
     var elements: [Element] = []
     var bytes = 0
   }
+
+  /// What a message takes in here, apart from its bytes.
+  static var messageBytes: Int { 64 }
 
   private let waiting = Condition(Waiting(), inheritsPriority: true)
   private let bytesMax: Int
@@ -19,27 +22,22 @@ final class PeerInbox<Element>: Sendable {
     bell = try Doorbell()
   }
 
-  private static var elementBytes: Int { 64 }
+  func put(_ element: Element) { put([element], bytes: 0) }
 
-  func put(_ element: Element) { _ = put(element, counted: 0) }
-
-  /// False if there is no room for a message of that many bytes: then it is not taken.
-  func put(_ element: Element, bytes: Int) -> Bool {
-    put(element, counted: bytes + Self.elementBytes)
-  }
-
-  private func put(_ element: Element, counted bytes: Int) -> Bool {
-    let (isTaken, wasEmpty) = waiting.withLock { waiting in
-      guard bytes == 0 || waiting.bytes == 0 || waiting.bytes + bytes <= bytesMax else {
-        return (false, false)
-      }
+  /// Several at once: to be woken for each costs more than most of them.
+  func put(_ elements: [Element], bytes: Int) {
+    let wasEmpty = waiting.withLock { waiting in
       let wasEmpty = waiting.elements.isEmpty
-      waiting.elements.append(element)
+      if wasEmpty { waiting.elements = elements } else { waiting.elements += elements }
       waiting.bytes += bytes
-      return (true, wasEmpty)
+      return wasEmpty
     }
     if wasEmpty { bell.ring() }
-    return isTaken
+  }
+
+  /// Whether that much may be put besides what waits.
+  func hasRoom(for bytes: Int) -> Bool {
+    waiting.withLock { $0.bytes == 0 || $0.bytes + bytes <= bytesMax }
   }
 
   func take() -> [Element] {

@@ -7,7 +7,7 @@
 package struct WatchedClock: Sendable {
   private let stepMax: Int64
   private var last: Int64?
-  private(set) var now: Int64 = 0
+  package private(set) var now: Int64 = 0
 
   package init(stepMax: Int64) { self.stepMax = stepMax }
 
@@ -95,7 +95,7 @@ package struct OwnJournal: Sendable {
   private var turns: UInt64?
   private var clock: WatchedClock
   private var journal = StandStill()
-  private(set) var isStalled = false
+  package private(set) var isStalled = false
 
   package init(stallMilliseconds: Int64, stepMax: Int64) {
     stallMax = stallMilliseconds

@@ -34,6 +34,9 @@ package final class PeerNetwork {
 
   /// Memory of large frames that is kept to be used again.
   private static let pooledBytesMax = 16 << 20
+  /// A long turn does not hold up what is urgent; one that sends much does not wake the liveness
+  /// thread for each.
+  private static let urgentMilliseconds: Int64 = 1
   /// What is handled before others have their turn.
   private static let turnEventsMax = 1024
   /// The liveness thread waits for nothing, so its end is near.
@@ -62,9 +65,14 @@ package final class PeerNetwork {
   /// What was taken from `events`, and how much of it was handled.
   private var pending: [PeerEvent] = []
   private var pendingFirst = 0
+  /// Urgent frames of this turn that the liveness thread does not have yet.
+  private var urgent: [PeerOrder] = []
+  private var urgentBytes = 0
+  private var urgentSince: Int64 = 0
   /// By node: of bulk connections that are closed.
   private var totals: [PeerMetrics]
   private var hasStood: [Int32] = []
+  private var limit = SentenceLimit()
   private var isStopped = false
 
   /// Listens, and begins to connect. `peers` may name this node too. A `listen` port of zero takes
@@ -97,6 +105,7 @@ package final class PeerNetwork {
   deinit {
     orders.put(.stop)
     loop.remove(events.bell.descriptor)
+    for link in links { link.connection.close() }
   }
 
   /// Closes everything; the port is free then. Frames that wait go as far as the kernel takes them.
@@ -113,12 +122,12 @@ package final class PeerNetwork {
 
   // MARK: Out
 
-  /// Sends a frame, with this turn of the loop or, if it is urgent, at once. It is dropped if the
-  /// peer is not connected.
+  /// Sends a frame, at the end of this turn of the loop or, if it is urgent, at most a millisecond
+  /// after it was asked for. It is dropped if the peer is not connected.
   package func send(_ frame: [UInt8], to node: Int32, _ channel: PeerChannel) {
     guard let link = link(node), !link.isOverflowed, !isStopped else { return }
     guard frame.count < PeerFrame.bytesMax(channel) else {
-      log("a frame of \(frame.count) bytes for node \(node) is too large for its channel: dropped")
+      say("a frame of \(frame.count) bytes for node \(node) is too large for its channel: dropped")
       return
     }
     switch channel {
@@ -129,11 +138,23 @@ package final class PeerNetwork {
       }
       link.connection.add(.message, frame)
     case .urgent:
-      let order = PeerOrder.send(node: node, serial: link.serial, frame)
-      if !orders.put(order, bytes: frame.count) {
-        overflow(link, "its urgent channel does not take what waits for it")
+      let bytes = frame.count + PeerInbox<PeerOrder>.messageBytes
+      guard urgentBytes + bytes <= options.queueBytesMax, orders.hasRoom(for: urgentBytes) else {
+        return overflow(link, "its urgent channel does not take what waits for it")
       }
+      let now = MonotonicClock.milliseconds()
+      if urgent.isEmpty { urgentSince = now }
+      urgent.append(.send(node: node, serial: link.serial, frame))
+      urgentBytes += bytes
+      if now - urgentSince >= Self.urgentMilliseconds { handOverUrgent() }
     }
+  }
+
+  private func handOverUrgent() {
+    guard !urgent.isEmpty else { return }
+    orders.put(urgent, bytes: urgentBytes)
+    urgent = []
+    urgentBytes = 0
   }
 
   /// Closed by the next turn: who sends is in the middle of something.
@@ -160,6 +181,7 @@ package final class PeerNetwork {
   }
 
   private func flush() {
+    handOverUrgent()
     for link in links { link.connection.flush() }
   }
 
@@ -239,7 +261,7 @@ package final class PeerNetwork {
 
   /// Ends a link for a reason that the liveness thread does not know yet.
   private func abandon(_ link: Link, _ why: String) {
-    log("node \(node) has closed its connections to node \(link.node): \(why)")
+    say("node \(node) has closed its connections to node \(link.node): \(why)")
     orders.put(.broke(node: link.node, serial: link.serial, why: why))
     end(link, why)
   }
@@ -251,6 +273,10 @@ package final class PeerNetwork {
     }
     link.connection.close()
     lose(link, why)
+  }
+
+  private func say(_ sentence: String) {
+    if let said = limit.admit(sentence, now: MonotonicClock.milliseconds()) { log(said) }
   }
 
   // MARK: Status

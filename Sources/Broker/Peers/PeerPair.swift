@@ -2,7 +2,7 @@
 ///
 /// ```
 /// waiting ──(time, if this side connects; or the other side's opening)──▶ forming
-/// forming ──(both openings have come, of one session and one life)──────▶ standing
+/// forming ──(both openings have come; at who accepts, a word after them)▶ standing
 /// forming ──(either breaks, or it takes too long)───────────────────────▶ waiting
 /// standing ──(either breaks, the peer is silent, a newer session opens)─▶ waiting
 /// ```
@@ -11,6 +11,9 @@
 /// (2) A session that has stood ends with exactly one `.ended`.
 /// (3) Who accepts takes a newer session for the end of the one before, of which it may not have
 ///     heard: the peer has restarted, or its end got lost.
+/// (4) Who accepts waits until the other side, which has both answers then, says something more: a
+///     process that was stopped finds in the kernel's queue all connections that were begun and
+///     given up meanwhile.
 ///
 /// Times are milliseconds of a clock that only goes forward.
 package struct PeerPair {
@@ -18,6 +21,8 @@ package struct PeerPair {
     /// Begin both connections of a session.
     case connect(session: UInt64)
     case stands(PeerHello)
+    /// The other side did not say who it is in time.
+    case gaveUp
     case ended(why: String)
     /// Close what there is of the session.
     case close(session: UInt64)
@@ -26,8 +31,10 @@ package struct PeerPair {
   private struct Forming {
     var session: UInt64
     var deadline: Int64
-    /// Of the opening that has come, and on which channel.
+    /// Of the opening that has come first.
     var half: (life: PeerLife, channel: PeerChannel)?
+    /// The other has come too.
+    var isWhole = false
   }
 
   private struct Standing {
@@ -45,6 +52,8 @@ package struct PeerPair {
   private let connects: Bool
   private let formingMilliseconds: Int64
   private var state: State
+  /// What the peer said of itself on the urgent connection of the session.
+  private var hello: PeerHello?
   private var nextSession: UInt64
   private var backoff = ReconnectBackoff()
 
@@ -84,7 +93,7 @@ package struct PeerPair {
       state = .forming(Forming(session: session, deadline: now + formingMilliseconds))
       return [.connect(session: session)]
     case .forming(let forming) where now >= forming.deadline:
-      return end(why: "", now: now)
+      return [.gaveUp] + end(why: "", now: now)
     case .waiting, .forming, .standing: return []
     }
   }
@@ -101,19 +110,36 @@ package struct PeerPair {
     guard case .forming(var forming) = state else {
       throw PeerFault("it opens a channel that it has already")
     }
+    if opening.channel == .urgent { hello = opening.hello }
     guard let half = forming.half else {
       forming.half = (opening.hello.life, opening.channel)
       state = .forming(forming)
       return effects
     }
-    guard half.channel != opening.channel else {
+    guard half.channel != opening.channel, !forming.isWhole else {
       throw PeerFault("it opens a channel that it has already")
     }
     guard half.life == opening.hello.life else {
       throw PeerFault("its two connections come from two lives of node \(opening.hello.node)")
     }
+    forming.isWhole = true
+    state = .forming(forming)
+    return connects ? stand(now: now) : effects
+  }
+
+  /// Something came on the urgent connection behind its opening. Throws if it is too early.
+  package mutating func confirmed(now: Int64) throws(PeerFault) -> [Effect] {
+    guard case .forming = state else { return [] }
+    let effects = stand(now: now)
+    guard !effects.isEmpty else { throw PeerFault("it does not wait until it is answered") }
+    return effects
+  }
+
+  private mutating func stand(now: Int64) -> [Effect] {
+    guard case .forming(let forming) = state, forming.isWhole, let half = forming.half, let hello
+    else { return [] }
     state = .standing(Standing(session: forming.session, life: half.life, since: now))
-    return effects + [.stands(opening.hello)]
+    return [.stands(hello)]
   }
 
   /// Ends the session that there is, if the opening is of a newer one.

@@ -52,7 +52,7 @@ package struct PeerHello: Equatable, Sendable {
   package var life: PeerLife { PeerLife(incarnation: incarnation, boot: boot) }
 
   /// What is too large to be said, if anything is.
-  var excess: String? {
+  package var excess: String? {
     if clientHost.utf8.count > Self.hostBytesMax {
       return "the host that clients are told has \(clientHost.utf8.count) bytes, more than "
         + "\(Self.hostBytesMax)"
@@ -122,5 +122,5 @@ package struct PeerMetrics: Equatable, Sendable {
 package struct PeerFault: Error, Equatable, Sendable, CustomStringConvertible {
   package let description: String
 
-  init(_ description: String) { self.description = description }
+  package init(_ description: String) { self.description = description }
 }

@@ -36,11 +36,10 @@ final class PeerNode: Sendable {
 
   static let patience: Int64 = 20_000
 
-  /// `peers` are the nodes and the ports they listen on. With `keepsFrames` false only their
-  /// number matters.
+  /// `peers` are the nodes and the ports they listen on, at `host`.
   init(
     _ hello: PeerHello, on wanted: UInt16 = 0, peers: [(Int32, UInt16)],
-    options: PeerOptions = PeerOptions()
+    host: String = "127.0.0.1", options: PeerOptions = PeerOptions()
   ) throws {
     id = hello.node
     let told = told
@@ -48,7 +47,7 @@ final class PeerNode: Sendable {
       do {
         let loop = try EventLoop()
         let addresses = peers.map {
-          PeerAddress(node: $0.0, address: SocketAddress(host: "127.0.0.1", port: $0.1))
+          PeerAddress(node: $0.0, address: SocketAddress(host: host, port: $0.1))
         }
         let network = try PeerNetwork(
           loop: loop, listen: SocketAddress(host: "127.0.0.1", port: wanted), peers: addresses,

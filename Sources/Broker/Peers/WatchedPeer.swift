@@ -1,7 +1,7 @@
 internal import Platform
 
 /// One other node, as the liveness thread sees it.
-final class Peer {
+final class WatchedPeer {
   let node: Int32
   let address: SocketAddress
   var pair: PeerPair
@@ -17,6 +17,8 @@ final class Peer {
   var hello: PeerHello?
   var liveness: PeerLiveness?
   var verdict = PeerLiveness.Verdict.fine
+  /// Which of this node's words about itself it was told, the older of two.
+  var saidRevision = Int.max
   /// Something came since the last turn.
   var hasSpoken = false
   /// Of connections that are closed, and of heartbeats.
@@ -55,6 +57,7 @@ final class Peer {
     urgent = nil
     connectDeadline = nil
     hello = nil
+    saidRevision = .max
     liveness = nil
   }
 
