@@ -87,6 +87,7 @@ extension Node {
     case .brokerConfigChanged:
       for name in controller.state.names { reconfigure(name) }
     case .nodeRegistered, .membershipChanged, .transferLeadership: break
+    case .notice(let text): tell(text)
     }
   }
 

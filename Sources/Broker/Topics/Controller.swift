@@ -39,6 +39,14 @@ package struct Controller: Sendable {
     case snapshot(MetadataState)
     /// Who leads a group, as it is heard; nil while nobody does.
     case leaderReported(GroupKey, Int32?)
+    /// The leader of a group says how it is: when it begins to serve, whenever that changes, and to
+    /// each new leader of group 0.
+    case report(GroupReport)
+    /// A node lives, has this disk and is there; also to each new leader of group 0.
+    case nodeSeen(RegisteredNode)
+    case nodeLost(Int32)
+    /// A node's replica of the group is damaged: said again while the node is in a later version.
+    case replicaDamaged(GroupKey, node: Int32, version: Int64)
     /// Milliseconds of a clock that only goes forward.
     case tick(now: Int64)
   }
@@ -69,8 +77,8 @@ package struct Controller: Sendable {
 
   /// What is to be done, in this order.
   package enum Effect: Equatable, Sendable {
-    /// Into the metadata log, all of them or none; the token is that of the request.
-    case append([MetadataRecord], ReplyToken)
+    /// Into the metadata log, all of them or none; the token is that of the request, if it was one.
+    case append([MetadataRecord], ReplyToken?)
     case reply(ReplyToken, ControllerResponse)
     /// Submit this request once more, after the effects before this one: topics it asks for were
     /// created, and it can be answered as soon as they have leaders.
@@ -88,6 +96,8 @@ package struct Controller: Sendable {
     case membershipChanged(GroupKey, GroupMembership)
     /// Whoever leads the group is to hand over.
     case transferLeadership(GroupKey, to: Int32)
+    /// A sentence for people.
+    case notice(String)
   }
 
   /// Requests that may wait for the metadata log.
@@ -115,6 +125,9 @@ package struct Controller: Sendable {
   /// Producer ids that were taken and not handed out yet.
   var producerIdsLeft: Range<Int64> = 0..<0
   var elections = Elections()
+  var changes = MembershipChanges()
+  /// As of the last tick.
+  var now: Int64 = 0
 
   private struct Append: Sendable {
     var records: [MetadataRecord]
@@ -157,6 +170,7 @@ package struct Controller: Sendable {
     }
     self.nodeId = nodeId
     self.isLeading = isLeading
+    if isLeading { changes.rescan() }
     self.file = values
     state = snapshot
     decided = snapshot
@@ -233,14 +247,25 @@ package struct Controller: Sendable {
     case .lead:
       precondition(appends.isEmpty, "who does not lead has nothing under way")
       isLeading = true
+      changes = MembershipChanges(alive: changes.alive)
+      changes.rescan()
     case .resign(let code):
       isLeading = false
       drop(code, into: &effects)
       elections.drop(code, into: &effects)
+      changes = MembershipChanges(alive: changes.alive)
     case .snapshot(let snapshot): take(snapshot, into: &effects)
     case .leaderReported(let group, let leader):
+      led(group, by: leader)
       elections.reported(group, leader, into: &effects)
-    case .tick(let now): elections.tick(now, into: &effects)
+    case .report(let report): reported(report, into: &effects)
+    case .nodeSeen(let node): nodeSeen(node, into: &effects)
+    case .nodeLost(let node): nodeLost(node)
+    case .replicaDamaged(let group, let node, let version):
+      replicaDamaged(group, node, version: version)
+    case .tick(let now):
+      elections.tick(now, into: &effects)
+      changeMemberships(now, into: &effects)
     }
   }
 
@@ -284,6 +309,13 @@ package struct Controller: Sendable {
       appends[appends.count - 1].waiting.append(waiting)
       waitingCount += 1
     }
+  }
+
+  /// Decides something that nobody asked for.
+  mutating func propose(_ records: [MetadataRecord], into effects: inout [Effect]) {
+    for record in records { settle(record) }
+    effects.append(.append(records, nil))
+    appends.append(Append(records: records))
   }
 
   /// Answers that need no decision: they come from what is in force.
@@ -350,6 +382,7 @@ package struct Controller: Sendable {
       preconditionFailure("a committed record contradicts those before it: \(error)")
     }
     announce(change, into: &effects)
+    noteForMemberships(change)
     guard !appends.isEmpty else {
       // Decided by another node.
       settle(record)
