@@ -62,7 +62,9 @@ let package = Package(
     module("JSON", []),
     module("ConnectData", ["JSON"]),
     module("Postgres", ["CLibpq", "Platform"]),
-    module("Broker", ["Replication", "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
+    module(
+      "Broker",
+      ["Replication", "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CMicrohttpd"]),
     module("Client", ["Bytes", "Records", "KafkaWire", "Platform"]),
     module(
       "Capture",

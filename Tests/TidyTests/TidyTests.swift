@@ -31,6 +31,7 @@ import Testing
     "Simulation": ["Bytes", "Records", "Platform", "LogStore", "Broker"],
     "Broker": [
       "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CLinux", "CMicrohttpd", "Glibc",
+      "Replication",
     ],
   ]
 
@@ -40,7 +41,7 @@ import Testing
     "Capture/Types", "Capture/Envelope",
   ]
   private static let pureImports: Set<String> = [
-    "Bytes", "Records", "LogStore", "KafkaWire", "Platform", "JSON", "ConnectData",
+    "Bytes", "Records", "LogStore", "KafkaWire", "Platform", "JSON", "ConnectData", "Replication",
   ]
 
   private struct Source {

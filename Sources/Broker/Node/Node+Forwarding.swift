@@ -37,7 +37,9 @@ extension Node {
   }
 
   private func advance(forward token: UInt64) {
-    guard let forward = forwards[token], forward.answer == nil, forward.sentTo == nil else { return }
+    guard let forward = forwards[token], forward.answer == nil, forward.sentTo == nil else {
+      return
+    }
     if isController {
       forwards[token] = nil
       routeAgain(forward.request)

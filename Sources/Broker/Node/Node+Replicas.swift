@@ -251,7 +251,9 @@ extension Node {
     switch replica.kind {
     case .metadata: metadataIsLost()
     case .partition(let topic, let index):
-      if topicNames[topic] == Self.offsetsTopic { step(GroupCoordinator.Input.resigned(partition: index)) }
+      if topicNames[topic] == Self.offsetsTopic {
+        step(GroupCoordinator.Input.resigned(partition: index))
+      }
     }
     failAppends(replica.log, .notLeaderOrFollower)
   }

@@ -230,7 +230,9 @@ final class ClusterHarness {
   func produce(_ topic: String, _ values: [String], partition: Int32 = 0, to id: Int32? = nil)
     throws -> Int64
   {
-    guard let leader = try id ?? leader(topic, partition) else { throw ErrorCode.leaderNotAvailable }
+    guard let leader = try id ?? leader(topic, partition) else {
+      throw ErrorCode.leaderNotAvailable
+    }
     let response = try call(
       Requests.produce(topic, values, partition: partition), version: 9, to: leader)
     let part = response.responses[0].partitionResponses[0]
