@@ -70,3 +70,22 @@ extension Raft {
     }
   }
 }
+
+// TEMPORARY until the value says it itself.
+extension Raft {
+  package var hasCommittedUnderVersion: Bool { isReady }
+  package var isAdoptedByMajority: Bool { isReady }
+  package var caughtUp: [NodeID] {
+    guard isLeader else { return [] }
+    return membership.learners.filter { learner in
+      leadership.peers.first { $0.peer == learner }?.match == end
+    }
+  }
+  package var inSync: [NodeID] {
+    guard isLeader else { return [] }
+    return membership.voters.filter { voter in
+      voter == id || leadership.peers.first { $0.peer == voter }?.match == end
+    }
+  }
+  package var membershipMoved: Bool { false }
+}

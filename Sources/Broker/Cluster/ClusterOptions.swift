@@ -19,6 +19,8 @@ package struct ClusterMember: Equatable, Sendable {
 package struct ClusterOptions: Sendable {
   /// All nodes there are, this one among them, by id. Empty for a node that is alone.
   package var members: [ClusterMember] = []
+  /// Which start of the node this is: larger with each.
+  package var boot: UInt64 = 0
   /// Of the clock that elections and heartbeats are counted by.
   package var tickMilliseconds: Int64 = 20
   /// A follower that hears nothing for this long, and up to twice as long, asks for votes. What

@@ -15,6 +15,10 @@ internal import Replication
 //   6  ask what is committed in group 0    u64 token
 //   7  committed           u64 token, varlong offset (-1: this node cannot tell)
 //   8  internal topic      string name: is to be made, unless it is there
+//   9  reports             a count of (group, varint leader, varint epoch, varlong version,
+//                          u8 bits, replicas caught up, replicas in sync): to the controller
+//   10 transfer            group, varint node: who leads the group is to hand over
+//   11 damaged             group, varlong version: the sender's replica is
 //
 // Integers and strings are as in the metadata log.
 
@@ -30,6 +34,10 @@ enum PeerMessage: Equatable {
   case askCommitted(token: UInt64)
   case committed(token: UInt64, Offset?)
   case internalTopic(String)
+  /// How groups are that the sender leads.
+  case reports([GroupReport])
+  case transfer(GroupID, to: Int32)
+  case damaged(GroupID, version: Int64)
 
   static func == (a: PeerMessage, b: PeerMessage) -> Bool { a.encoded() == b.encoded() }
 }
@@ -78,6 +86,18 @@ extension PeerMessage {
     case .internalTopic(let name):
       fields.put(kind: 8)
       fields.put(name)
+    case .reports(let reports):
+      fields.put(kind: 9)
+      fields.put(count: reports.count)
+      for report in reports { fields.put(report) }
+    case .transfer(let group, let node):
+      fields.put(kind: 10)
+      fields.put(group)
+      fields.put(node)
+    case .damaged(let group, let version):
+      fields.put(kind: 11)
+      fields.put(group)
+      fields.put(version)
     }
     return fields.bytes
   }
@@ -118,6 +138,16 @@ extension PeerMessage {
       let offset = try fields.varlong()
       self = .committed(token: token, offset < 0 ? nil : Offset(offset))
     case 8: self = .internalTopic(String(decoding: try fields.text(), as: UTF8.self))
+    case 9:
+      var reports: [GroupReport] = []
+      for _ in 0..<(try fields.count(ofSize: 23)) { reports.append(try fields.report()) }
+      self = .reports(reports)
+    case 10:
+      let group = try fields.groupID()
+      self = .transfer(group, to: try fields.varint(0 ... .max, "node"))
+    case 11:
+      let group = try fields.groupID()
+      self = .damaged(group, version: try fields.varlong())
     default: throw .unknownRecord(type: kind, version: 0)
     }
   }
@@ -131,9 +161,32 @@ extension MetadataFields {
     put(fixed: group.low)
     put(group.partition)
   }
+
+  fileprivate mutating func put(_ report: GroupReport) {
+    put(GroupID(report.group))
+    put(report.leader)
+    put(report.epoch)
+    put(report.version)
+    put(
+      byte: (report.hasCommittedUnderVersion ? 1 : 0) | (report.isAdoptedByMajority ? 2 : 0))
+    put(report.caughtUp)
+    put(report.inSync)
+  }
 }
 
 extension MetadataFieldReader {
+  fileprivate mutating func report() throws(MetadataError) -> GroupReport {
+    let group = try groupID()
+    let leader = try varint(0 ... .max, "leader")
+    let epoch = try varint(0 ... .max, "epoch")
+    let version = try varlong()
+    let bits = try uint8()
+    return GroupReport(
+      group: GroupKey(group), leader: leader, epoch: epoch, version: version,
+      hasCommittedUnderVersion: bits & 1 != 0, isAdoptedByMajority: bits & 2 != 0,
+      caughtUp: try replicas(), inSync: try replicas())
+  }
+
   fileprivate mutating func groupID() throws(MetadataError) -> GroupID {
     GroupID(
       high: try uint64(), low: try uint64(), partition: try varint(0 ... .max, "partition"))

@@ -11,6 +11,12 @@ package struct NodeFrame: Equatable, Sendable {
 
 /// The other nodes as this one knows them, and what it has for them.
 struct Peers {
+  struct Known {
+    var hello: PeerHello
+    /// It has nothing of any cluster.
+    var isFresh: Bool { hello.state == [1] }
+  }
+
   /// What is on its way to one of them, in this turn.
   private struct Outbox {
     var urgent: [(GroupID, Message)] = []
@@ -20,15 +26,21 @@ struct Peers {
   /// Ascending.
   let nodes: [Int32]
   private(set) var connected: Set<Int32> = []
+  /// Who those are that are connected.
+  private(set) var hellos: [Int32: Known] = [:]
   private var outboxes: [Int32: Outbox] = [:]
   private var frames: [NodeFrame] = []
 
   init(nodes: [Int32]) { self.nodes = nodes.sorted() }
 
-  mutating func found(_ peer: Int32) { connected.insert(peer) }
+  mutating func found(_ hello: PeerHello) {
+    connected.insert(hello.node)
+    hellos[hello.node] = Known(hello: hello)
+  }
 
   mutating func lost(_ peer: Int32) {
     connected.remove(peer)
+    hellos[peer] = nil
     outboxes[peer] = nil
     frames.removeAll { $0.to == peer }
   }

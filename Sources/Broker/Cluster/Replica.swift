@@ -34,6 +34,8 @@ final class Replica {
   var leads = false
   /// And its epoch's start is committed.
   var isReady = false
+  /// What the controller was told last, and that there is something new to tell.
+  var reported: GroupReport?
   var waitingSends: [WaitingSend] = []
   /// Milliseconds of the steady clock: until then this replica, which is to lead, asks for votes at
   /// every tick.
@@ -69,5 +71,20 @@ extension GroupID {
     self.init(high: topic.high, low: topic.low, partition: index)
   }
 
+  init(_ key: GroupKey) { self.init(topic: key.topic, index: key.partition) }
+
   var topic: UUID16 { UUID16(high: high, low: low) }
+}
+
+extension GroupKey {
+  init(_ group: GroupID) { self.init(topic: group.topic, partition: group.partition) }
+}
+
+extension Membership {
+  /// As a group's machine knows it: without the incarnations, which are for the node to compare.
+  init(_ membership: GroupMembership) {
+    self.init(
+      version: membership.version, voters: membership.voters.map { NodeID($0.node) },
+      learners: membership.learners.map { NodeID($0.node) })
+  }
 }

@@ -66,9 +66,7 @@ extension Node {
     if id == options.id {
       return ClusterView.Broker(id: id, host: options.host, port: Int32(options.port))
     }
-    return options.cluster.members.first { $0.id == id }.map {
-      ClusterView.Broker(id: id, host: $0.client.host, port: Int32($0.client.port))
-    }
+    return controller.state.node(id).map { ClusterView.Broker($0, isAlive: true) }
   }
 
   /// Somebody leads something: those who wait look again.

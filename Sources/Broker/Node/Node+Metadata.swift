@@ -97,6 +97,10 @@ extension Node {
     else { return }
     controllerEpoch = replica.raft.epoch
     step(Controller.Input.lead)
+    if !options.cluster.isAlone {
+      introduceNodes()
+      reportAnew()
+    }
     passBarrier()
     if controller.state.clusterId == nil { submit(.identifyCluster(freshUUID()), 0, nil) }
     advanceForwards()
@@ -145,6 +149,11 @@ extension Node {
   func passBarrier() {
     guard !hasStarted else { return }
     guard isController || barrier.map({ $0 <= metadataApplied }) ?? false else { return }
+    // A cluster that is being made: what is made in it is to be on all its nodes.
+    guard
+      options.cluster.isAlone
+        || ([options.id] + peers.connected).allSatisfy({ controller.state.node($0) != nil })
+    else { return }
     hasStarted = true
     startPartitions()
   }

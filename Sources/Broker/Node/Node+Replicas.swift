@@ -32,6 +32,9 @@ extension Node {
     replicasByGroup[group] = replica
     if !isSole(replica), (try store.failure(of: log)) != nil { step(replica, .fenced) }
     step(replica, .began)
+    for peer in peers.nodes where !peers.connected.contains(peer) {
+      step(replica, .peerLost(NodeID(peer)))
+    }
     return replica
   }
 
@@ -53,6 +56,7 @@ extension Node {
   func step(_ replica: Replica, _ input: Input) {
     var effects: [Effect] = []
     replica.raft.step(input, into: &effects)
+    if replica.isReady, replica.raft.membershipMoved { report(replica) }
     guard !effects.isEmpty else { return }
     replica.add(effects)
     perform(replica)
@@ -120,6 +124,7 @@ extension Node {
       tell("\(place(of: replica)): this node's copy is not used any more: \(why)")
     }
     step(replica, .fenced)
+    reportDamage(replica)
   }
 
   /// The log, in words.
@@ -230,10 +235,12 @@ extension Node {
       if topicNames[topic] == Self.offsetsTopic { loadGroups(index) }
     }
     leadersChanged()
+    report(replica)
   }
 
   private func leaderChanged(_ replica: Replica, _ leader: NodeID?, _ epoch: LeaderEpoch) {
     note(KnownLeader(group: replica.group, leader: leader?.rawValue ?? -1, epoch: epoch))
+    if replica.kind == .metadata, leader != nil, leader?.rawValue != options.id { reportAnew() }
     if replica.leads, leader?.rawValue != options.id { lostLeadership(replica) }
     leadersChanged()
   }
@@ -277,6 +284,11 @@ extension Node {
       }
     }
     leaders[known.group] = known
+    if isController {
+      step(
+        Controller.Input.leaderReported(
+          GroupKey(known.group), known.leader >= 0 ? known.leader : nil))
+    }
   }
 
   /// Who leads the group, as far as this node knows, and if it can be reached.
@@ -315,8 +327,9 @@ extension Node {
     lastReplicaTick = now
     for log in replicas.keys.sorted() {
       guard let replica = replicas[log], !isSole(replica) else { continue }
-      step(replica, .tick)
       retrySends(replica)
+      guard !replica.raft.isQuiet else { continue }
+      step(replica, .tick)
       if replica.eagerUntil > now, replica.raft.leader == nil { step(replica, .campaign) }
     }
     timeOutForwards()

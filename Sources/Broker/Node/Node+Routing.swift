@@ -58,18 +58,10 @@ extension Node {
       answer(request, .close("\(request.frame.api) is not served here"))
       return
     }
-    guard isController || !isForController(body, request.version) else { return forward(request) }
-    ask(body, request)
-  }
-
-  /// What the leader of the metadata decides; the rest any node answers from what it has applied.
-  private func isForController(_ body: ControllerRequest, _ version: Int16) -> Bool {
-    switch body {
-    case .describeCluster, .describeConfigs, .describeTopicPartitions: false
-    // Topics that are not there may have to be made.
-    case .metadata: controller.freshIdsCount(body, version: version) > 0
-    default: true
+    guard isController || !controller.needsController(body, version: request.version) else {
+      return forward(request)
     }
+    ask(body, request)
   }
 
   func controllerRequest(_ request: Request) throws(WireError) -> ControllerRequest? {

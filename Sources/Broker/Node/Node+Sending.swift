@@ -109,12 +109,20 @@ extension Node {
     case .internalTopic(let name):
       guard isController else { return }
       submit(.ensureInternalTopic(name), 0, nil)
+    case .reports(let reports):
+      guard isController else { return }
+      for report in reports { step(Controller.Input.report(report)) }
+    case .transfer(let group, let node): transfer(group, to: node)
+    case .damaged(let group, let version):
+      guard isController else { return }
+      step(Controller.Input.replicaDamaged(GroupKey(group), node: peer, version: version))
     }
   }
 
   private func receive(_ message: Message, of group: GroupID, from peer: Int32) {
     guard message.from.rawValue == peer, message.to.rawValue == options.id,
       let replica = replicasByGroup[group]
+        ?? (group == .metadata ? joinMetadata(as: message) : nil)
     else { return }
     switch message.body {
     case .append(let request):
@@ -156,18 +164,29 @@ extension Node {
 
   // MARK: Connections
 
-  /// The other node can be reached.
-  package func connected(to peer: Int32, now: NodeTime) {
+  /// The other node can be reached, or says something else of itself than before.
+  package func connected(_ hello: PeerHello, now: NodeTime) {
     time = now
+    let peer = hello.node
     guard peers.nodes.contains(peer) else { return }
-    peers.found(peer)
-    let known = replicas.values.filter(\.isReady).map {
-      KnownLeader(group: $0.group, leader: options.id, epoch: $0.raft.epoch)
-    }.sorted { $0.group < $1.group }
-    if !known.isEmpty { peers.send(.leaders(known), to: peer) }
+    let isNew = !peers.connected.contains(peer)
+    peers.found(hello)
+    if isNew {
+      let known = replicas.values.filter(\.isReady).map {
+        KnownLeader(group: $0.group, leader: options.id, epoch: $0.raft.epoch)
+      }.sorted { $0.group < $1.group }
+      if !known.isEmpty { peers.send(.leaders(known), to: peer) }
+      for log in replicas.keys.sorted() {
+        if let replica = replicas[log] { step(replica, .peerFound(NodeID(peer))) }
+      }
+    }
+    introduce(hello)
+    try? joinMetadata()
+    // All begin at once: somebody is to ask for votes without waiting for a timer.
     let isFirst = ([options.id] + peers.connected).min() == options.id
-    let isMajority = (peers.connected.count + 1) * 2 > options.cluster.members.count
-    if isFirst, isMajority, let metadata = replicas[metadataLog], metadata.raft.leader == nil {
+    if isNew, isFirst, let metadata = replicas[metadataLog], metadata.raft.leader == nil,
+      (peers.connected.count + 1) * 2 > options.cluster.members.count
+    {
       step(metadata, .campaign)
     }
     leadersMayBeReached()
@@ -181,6 +200,7 @@ extension Node {
     for log in replicas.keys.sorted() {
       if let replica = replicas[log] { step(replica, .peerLost(NodeID(peer))) }
     }
+    step(Controller.Input.nodeLost(peer))
     forwardsLost(to: peer)
     leadersMayBeReached()
   }

@@ -6,22 +6,16 @@ internal import Replication
 
 /// Topics and configurations: requests go to the controller, whose effects are carried out here.
 extension Node {
-  /// Who has the metadata.
-  var metadataMembership: Membership {
-    let nodes = options.cluster.isAlone ? [options.id] : options.cluster.members.map(\.id)
-    return Membership(version: 1, voters: nodes.map { NodeID($0) })
-  }
-
   /// Takes over the partitions there are: all that was committed before this start is known.
   func startPartitions() {
     countGroupPartitions()
     for name in controller.state.names {
       guard let topic = controller.state.topic(named: name) else { continue }
       for index in 0..<topic.partitionsCount {
+        guard let membership = controller.state.membership(of: topic.id, index) else { continue }
         make(
           PartitionToMake(
-            topic: name, id: topic.id, index: index,
-            replicas: Array(topic.replicas(ofPartition: index)),
+            topic: name, id: topic.id, index: index, membership: membership,
             options: controller.config(of: topic).logOptions, isOld: true))
       }
     }
@@ -77,16 +71,15 @@ extension Node {
         .metadata(number), makesSpace: records.allSatisfy(\.makesSpace))
     case .reply(let token, let response): reply(token, response)
     case .askAgain(let token, let request, let version): submit(request, version, token)
-    case .createPartition(let topic, let id, let index, let replicas, let options, _):
+    case .createPartition(let topic, let id, let index, _, let options, let membership):
       if topic == Self.offsetsTopic, index == 0 { countGroupPartitions() }
       make(
         PartitionToMake(
-          topic: topic, id: id, index: index, replicas: replicas, options: options))
+          topic: topic, id: id, index: index, membership: membership, options: options))
     case .deletePartition(let topic, let id, let index): delete(topic, id, index)
     case .configChanged(let name, _): reconfigure(name)
     case .brokerConfigChanged:
       for name in controller.state.names { reconfigure(name) }
-    case .nodeRegistered, .membershipChanged, .transferLeadership: break
     case .notice(let text): tell(text)
     }
   }
@@ -149,7 +142,7 @@ extension Node {
   /// The log of a partition is named after its topic's id: a topic made again has other logs.
   static func logName(_ topic: UUID16, _ index: Int32) -> String { "\(topic.base64url)-\(index)" }
 
-  private func make(_ partition: PartitionToMake) {
+  func make(_ partition: PartitionToMake) {
     guard let state = controller.state.topic(partition.id) else { return }
     if topics[partition.topic]?.id != partition.id {
       topics[partition.topic] = NodeTopic(
@@ -157,7 +150,7 @@ extension Node {
     }
     topics[partition.topic]?.register(partition.index)
     topicNames[partition.id] = partition.topic
-    guard partition.replicas.contains(options.id) else { return }
+    guard isMember(partition.membership) else { return }
     if !stuckPartitions.isEmpty || !tryToMake(partition) { stuckPartitions.append(partition) }
   }
 
@@ -185,8 +178,9 @@ extension Node {
       let replica = try makeReplica(
         GroupID(topic: wanted.id, index: wanted.index), log,
         .partition(topic: wanted.id, index: wanted.index),
-        Membership(version: 1, voters: wanted.replicas.map { NodeID($0) }))
-      if wanted.replicas.first == options.id, !isSole(replica) {
+        Membership(wanted.membership))
+      let preferred = controller.state.topic(wanted.id)?.replicas(ofPartition: wanted.index).first
+      if preferred == options.id, !isSole(replica) {
         // The first of the replicas is to lead, and the others may not have it yet.
         replica.eagerUntil = now + Self.eagerMilliseconds
         if replica.raft.leader == nil { step(replica, .campaign) }
@@ -278,16 +272,15 @@ extension Node {
   }
 
   var clusterView: ClusterView {
-    let nodes = options.cluster.isAlone ? [options.id] : options.cluster.members.map(\.id)
     let alive = peers.connected.union([options.id])
     let leaders = leaders
+    var brokers = controller.state.nodes.filter { $0.id != options.id }.map {
+      ClusterView.Broker($0, isAlive: alive.contains($0.id))
+    }
+    brokers.append(
+      ClusterView.Broker(id: options.id, host: options.host, port: Int32(options.port)))
     return ClusterView(
-      brokers: nodes.compactMap { id in
-        broker(id).map {
-          ClusterView.Broker(
-            id: id, host: $0.host, port: $0.port, rack: $0.rack, isAlive: alive.contains(id))
-        }
-      },
+      brokers: brokers,
       controllerId: leader(of: .metadata)?.leader ?? -1
     ) { id, index in
       let known = leaders[GroupID(topic: id, index: index)]

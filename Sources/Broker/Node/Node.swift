@@ -90,6 +90,10 @@ struct NodeTopic {
     partitions[index] = partition
   }
 
+  mutating func remove(_ index: Int32) {
+    if has(index) { partitions[Int(index)] = nil }
+  }
+
   mutating func update(_ index: Int32, _ change: (inout Partition) -> Void) {
     guard var partition = partition(index) else { return }
     change(&partition)
@@ -205,7 +209,7 @@ package final class Node {
     var topic: String
     var id: UUID16
     var index: Int32
-    var replicas: [Int32]
+    var membership: GroupMembership
     var options: LogOptions
     /// It was decided before this start: its log is there, or was.
     var isOld = false
@@ -243,11 +247,10 @@ package final class Node {
       }
       machineLogs[metadataLog] = MachineLog(kind: .metadata)
       metadataWasReset(to: try store.bounds(of: metadataLog).start)
-      try makeReplica(.metadata, metadataLog, .metadata, metadataMembership)
+      try joinMetadata()
     } catch {
       throw .log(error)
     }
-    applyMetadata()
     if let metadataProblem { throw .metadata(metadataProblem) }
   }
 
@@ -323,7 +326,12 @@ package final class Node {
     if now - lastTick >= 100 {
       lastTick = now
       store.tick(now: wallNow)
-      step(.tick)
+      step(GroupCoordinator.Input.tick)
+      if isController {
+        step(Controller.Input.tick(now: now))
+        passBarrier()
+      }
+      if !options.cluster.isAlone { reportAll() }
       timeOutProduces()
       deleteLogs()
       shortenMachineLogs()

@@ -77,6 +77,8 @@ package final class HostedNode {
       var nodeOptions = NodeOptions()
       nodeOptions.id = options.nodeID
       nodeOptions.cluster.members = options.cluster
+      // The clock stands for a number that is counted up with every start.
+      nodeOptions.cluster.boot = UInt64(max(0, now.wall))
       nodeOptions.apply(options.settings)
       let node = try Node(
         store: store, options: nodeOptions, file: options.settings,
@@ -93,15 +95,11 @@ package final class HostedNode {
       if let own = options.cluster.first(where: { $0.id == options.nodeID }),
         options.cluster.count > 1
       {
-        // The clock stands for a number that is counted up with every start.
-        let hello = PeerHello(
-          node: own.id, incarnation: store.id, boot: UInt64(now.wall),
-          clientHost: own.client.host, clientPort: own.client.port)
         let network = try PeerNetwork(
           loop: loop, listen: own.peer,
-          peers: options.cluster.map { PeerAddress(node: $0.id, address: $0.peer) }, hello: hello,
+          peers: options.cluster.map { PeerAddress(node: $0.id, address: $0.peer) }, hello: node.peerHello,
           log: log)
-        server.connect(network, clientAddress: own.client)
+        server.connect(network)
       }
       let pages = StatusPages.responder(
         for: node, through: loop.poster, and: options.metricsOfParts,

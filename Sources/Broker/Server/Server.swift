@@ -52,6 +52,8 @@ package final class Server {
   /// The other nodes, if there are any.
   private var network: PeerNetwork?
   private var turns: UInt64 = 0
+  /// What they were told of this node last.
+  private var said: PeerHello?
   /// Clients are taken when the node knows what they may ask for; until then they wait in the
   /// kernel's queue.
   private var isOpen = false
@@ -80,11 +82,12 @@ package final class Server {
   }
 
   /// Hands what the node and its peers have for each other to and fro.
-  package func connect(_ network: PeerNetwork, clientAddress: SocketAddress) {
+  package func connect(_ network: PeerNetwork) {
     self.network = network
+    said = node.peerHello
     let node = node
     network.receive = { peer, frame in node.receive(frame, from: peer, now: NodeTime.read()) }
-    network.connected = { hello in node.connected(to: hello.node, now: NodeTime.read()) }
+    network.connected = { hello in node.connected(hello, now: NodeTime.read()) }
     network.lost = { [log] peer, why in
       log("node \(peer) is not reached: \(why)")
       node.lost(peer, now: NodeTime.read())
@@ -104,6 +107,11 @@ package final class Server {
 
   private func sendToPeers() {
     guard let network else { return }
+    let hello = node.peerHello
+    if hello != said {
+      said = hello
+      network.update(hello: hello)
+    }
     for frame in node.takePeerFrames() {
       network.send(frame.bytes, to: frame.to, frame.isUrgent ? .urgent : .bulk)
     }

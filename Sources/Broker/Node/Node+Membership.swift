@@ -1,0 +1,198 @@
+internal import Bytes
+internal import KafkaWire
+internal import LogStore
+internal import Replication
+
+/// Who is in which group: what the metadata says of it is done here, and what it needs to know to
+/// decide the next step is reported to the node that leads it.
+extension Node {
+  private var incarnation: UInt64 { store.id }
+
+  /// What this node is in a group, if anything: who has lost its disk is another than it was.
+  func isMember(_ membership: GroupMembership) -> Bool {
+    let own = membership.voter(options.id) ?? membership.learner(options.id)
+    guard let own else { return false }
+    return own.incarnation == 0 || own.incarnation == incarnation
+  }
+
+  // MARK: The group of the metadata
+
+  /// Nothing is known here of any cluster.
+  private var isFresh: Bool {
+    guard let bounds = try? store.bounds(of: metadataLog) else { return false }
+    return bounds.end == .zero && bounds.epoch == .none
+  }
+
+  /// Takes part in the group of the metadata, if this node can know that it is in it.
+  ///
+  /// The first start of a cluster: all nodes are there and none has anything. Then the first one
+  /// begins alone, and takes in the others as it takes in every node. A node without anything that
+  /// finds others who have something was in that cluster before and has lost its disk, or is new: it
+  /// waits to be taken in.
+  func joinMetadata() throws(LogError) {
+    guard replicas[metadataLog] == nil else { return }
+    let alone = Membership(version: 1, voters: [NodeID(options.id)])
+    if options.cluster.isAlone {
+      try makeReplica(.metadata, metadataLog, .metadata, alone)
+    } else if !isFresh {
+      // As far as is known to be committed.
+      if let bounds = try? store.bounds(of: metadataLog) {
+        try store.commit(metadataLog, through: bounds.highWatermark)
+      }
+      applyMetadata()
+      let membership = controller.state.membership(of: .metadata)
+      if let membership, !isMember(membership) { return }
+      try makeReplica(
+        .metadata, metadataLog, .metadata, membership.map { Membership($0) } ?? alone)
+    } else if isFirst, peers.nodes.allSatisfy({ peers.hellos[$0]?.isFresh == true }) {
+      tell("makes a new cluster with nodes \(([options.id] + peers.nodes).sorted())")
+      try makeReplica(.metadata, metadataLog, .metadata, alone)
+    }
+    applyMetadata()
+  }
+
+  var isFirst: Bool { peers.nodes.allSatisfy { $0 > options.id } }
+
+  /// Somebody who leads the metadata sends it to this node, which has nothing.
+  func joinMetadata(as message: Message) -> Replica? {
+    guard isFresh, replicas[metadataLog] == nil, !options.cluster.isAlone else { return nil }
+    return try? makeReplica(
+      .metadata, metadataLog, .metadata,
+      Membership(version: 0, voters: [], learners: [NodeID(options.id)]))
+  }
+
+  /// What this node says of itself to the others.
+  package var peerHello: PeerHello {
+    let cluster = controller.state.clusterId ?? .zero
+    return PeerHello(
+      clusterHigh: cluster.high, clusterLow: cluster.low, node: options.id,
+      incarnation: incarnation, boot: options.cluster.boot, clientHost: options.host,
+      clientPort: options.port, state: [replicas[metadataLog] == nil && isFresh ? 1 : 0])
+  }
+
+  // MARK: What was decided
+
+  func membershipChanged(_ key: GroupKey, _ membership: GroupMembership) {
+    let group = GroupID(key)
+    if let replica = replicasByGroup[group] {
+      if isMember(membership) {
+        step(replica, .membership(Membership(membership)))
+        report(replica)
+      } else if key != .metadata {
+        leave(replica)
+      }
+      if key == .metadata {
+        // Not to be forgotten: after a start, this node goes by what it knows to be committed.
+        store.startCheckpoint()
+      }
+      return
+    }
+    guard key != .metadata, hasStarted, isMember(membership),
+      let topic = controller.state.topic(key.topic)
+    else { return }
+    make(
+      PartitionToMake(
+        topic: topic.name, id: key.topic, index: key.partition, membership: membership,
+        options: controller.config(of: topic).logOptions))
+  }
+
+  /// This node is not in the group any more; what it has of it is set aside if it is damaged, and
+  /// deleted otherwise.
+  private func leave(_ replica: Replica) {
+    guard case .partition(let topic, let index) = replica.kind else { return }
+    if let name = topicNames[topic] { topics[name]?.remove(index) }
+    if replica.leads { step(replica, .fenced) }
+    let log = replica.log
+    removeReplica(of: log)
+    machineLogs[log] = nil
+    loadingGroups[log] = nil
+    if (try? store.failure(of: log)) == .some(nil) {
+      logsToDelete.append(log)
+      deleteLogs()
+    } else {
+      do throws(LogError) {
+        try store.setAside(log)
+      } catch {
+        tell("\(place(of: replica)): the damaged copy cannot be set aside: \(error)")
+      }
+    }
+  }
+
+  // MARK: Reports
+
+  /// How the group is, as this node, which leads it, sees it.
+  private func groupReport(_ replica: Replica) -> GroupReport {
+    let raft = replica.raft
+    return GroupReport(
+      group: GroupKey(replica.group), leader: options.id, epoch: raft.epoch.rawValue,
+      version: raft.membership.version, hasCommittedUnderVersion: raft.hasCommittedUnderVersion,
+      isAdoptedByMajority: raft.isAdoptedByMajority, caughtUp: raft.caughtUp.map(\.rawValue),
+      inSync: raft.inSync.map(\.rawValue))
+  }
+
+  /// Tells the controller how the group is, if that is new.
+  func report(_ replica: Replica) {
+    guard replica.isReady, !options.cluster.isAlone else { return }
+    let report = groupReport(replica)
+    guard report != replica.reported else { return }
+    if isController {
+      replica.reported = report
+      step(Controller.Input.report(report))
+    } else if let leader = leader(of: .metadata)?.leader, leader != options.id {
+      replica.reported = report
+      peers.send(.reports([report]), to: leader)
+    }
+  }
+
+  func reportAll() {
+    for log in replicas.keys.sorted() {
+      if let replica = replicas[log] { report(replica) }
+    }
+  }
+
+  /// Another leads the metadata, and knows nothing of the groups.
+  func reportAnew() {
+    for replica in replicas.values { replica.reported = nil }
+    reportAll()
+    for log in replicas.keys.sorted() {
+      if let replica = replicas[log], replica.raft.isFenced { reportDamage(replica) }
+    }
+  }
+
+  /// The replica is of no use, for as long as it is in the group as it is.
+  func reportDamage(_ replica: Replica) {
+    let version = replica.raft.membership.version
+    if isController {
+      step(
+        Controller.Input.replicaDamaged(
+          GroupKey(replica.group), node: options.id, version: version))
+    } else if let leader = leader(of: .metadata)?.leader, leader != options.id {
+      peers.send(.damaged(replica.group, version: version), to: leader)
+    }
+  }
+
+  /// Who leads the group is to hand over.
+  func transfer(_ group: GroupID, to node: Int32) {
+    if let replica = replicasByGroup[group], replica.leads {
+      if node != options.id { step(replica, .transfer(NodeID(node))) }
+    } else if let leader = leader(of: group)?.leader, leader != options.id {
+      peers.send(.transfer(group, to: node), to: leader)
+    }
+  }
+
+  // MARK: Nodes
+
+  /// Tells the controller, which this node is, who is there.
+  func introduceNodes() {
+    let own = peerHello
+    for hello in [own] + peers.nodes.compactMap({ peers.hellos[$0]?.hello }) { introduce(hello) }
+  }
+
+  func introduce(_ hello: PeerHello) {
+    step(
+      Controller.Input.nodeSeen(
+        RegisteredNode(
+          id: hello.node, incarnation: hello.incarnation, host: hello.clientHost,
+          port: Int32(hello.clientPort))))
+  }
+}
