@@ -39,13 +39,6 @@ package struct EpochHistory: Equatable, Sendable {
     }
   }
 
-  /// Forgets epochs that ended at or before `start`; the one that contains it begins there.
-  package mutating func dropBefore(_ start: Offset) {
-    guard let keep = entries.lastIndex(where: { $0.start <= start }) else { return }
-    entries.removeFirst(keep)
-    entries[0].start = max(entries[0].start, start)
-  }
-
   /// Forgets epochs that ended before `start`; that of the record before it stays, and begins
   /// there. For who compares prefixes: of two epochs that begin at `start`, only one may be in both
   /// logs.

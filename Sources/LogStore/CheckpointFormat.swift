@@ -102,6 +102,7 @@ extension Log {
     for segment in segments { segment.put(in: &bytes) }
     bytes.put(producers.foldedThrough.rawValue)
     bytes += producers.encoded().bytes
+    bytes += producers.encodedUncommitted()
     if isCutShort { bytes.put(UInt8(1)) }
     return bytes
   }
@@ -129,6 +130,7 @@ extension Log {
     for _ in 0..<(try reader.uint32()) { segments.append(try Segment(from: &reader)) }
     let foldedThrough = Offset(try reader.int64())
     producers = try ProducerStates(from: &reader, through: foldedThrough)
+    try producers.addUncommitted(from: &reader)
     isCutShort = reader.remaining > 0
     self.record = record
     isDirty = false

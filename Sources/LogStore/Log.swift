@@ -137,6 +137,7 @@ struct Log {
     guard let first = doubts.map(\.lowerBound).filter({ $0 >= highWatermark }).min() else { return }
     dropPlaces(after: first)
     end = places.count > firstPlace ? places[places.count - 1].end : committed.end
+    producers.truncate(to: end)
   }
 
   mutating func resolveDoubts(outside kept: Range<Offset>) {
@@ -202,9 +203,18 @@ struct Log {
   /// its segment.
   func recentPlace(endingAt offset: Offset) -> Place? { recent.last { $0.end == offset } }
 
-  /// Raises the high watermark to the first end of a batch at or above `offset`.
+  /// Raises the high watermark to the first end of a batch at or above `offset`, as far as it is
+  /// known: not beyond that, because what follows may not be committed.
   mutating func commit(atLeast offset: Offset) {
     guard offset > highWatermark else { return }
+    if segments.contains(where: { $0.base == offset }) {
+      // The file with the batch before may be gone.
+      while firstPlace < places.count, places[firstPlace].end <= offset { firstPlace += 1 }
+      committed = Place(end: offset, segment: offset, position: 0)
+      highWatermark = offset
+      producers.commit(through: offset)
+      return
+    }
     for place in places[firstPlace...] where place.end >= offset {
       commit(through: place.end)
       return

@@ -131,7 +131,7 @@ extension LogStore {
 
   /// Begins an epoch at the log's end: an entry without width (Raft's no-op).
   package func beginEpoch(_ log: LogID, _ epoch: LeaderEpoch) throws(LogError) -> LogPosition {
-    let slot = try appendable(log)
+    let slot = try appendable(log, evenIfFull: true)
     let (latest, end) = withLog(slot) { ($0.epochs.latest, $0.end) }
     guard epoch > latest else {
       throw .invalidBatch("epoch \(epoch.rawValue) does not follow \(latest.rawValue)")
@@ -143,7 +143,7 @@ extension LogStore {
 
   /// Removes what is after `position`, all of it uncommitted.
   package func truncate(_ log: LogID, to position: LogPosition) throws(LogError) -> LogPosition {
-    let slot = try appendable(log)
+    let slot = try appendable(log, evenIfFull: true)
     let (ends, mark) = withLog(slot) {
       ($0.truncationPlace(position.offset) != nil, $0.highWatermark)
     }

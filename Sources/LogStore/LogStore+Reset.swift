@@ -63,6 +63,7 @@ struct LogReset {
     guard position.offset >= .zero, position.offset < Offset(.max - Int64(Int32.max)),
       end.epoch == position.epoch
     else { throw .invalidBatch("a log cannot begin at \(position) after \(history.entries)") }
+    history.trim(to: position.offset)
     self.position = position
     self.history = history
     let bytesLeft = bytesMax - 20 - 12 * history.entries.count

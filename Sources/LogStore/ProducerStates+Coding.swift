@@ -4,6 +4,13 @@ internal import Bytes
 //
 //   i64 producer   i16 epoch   i64 last appended   u32 batches   and for each of those
 //   i32 first sequence   i32 last sequence   i64 first offset   i64 last offset   i64 timestamp
+//
+// In a checkpoint, behind it, what is not committed: u32 count, and in order of offset
+//
+//   i64 producer   i16 epoch   i64 appended   and a batch as above
+//
+// It is not read from the segments again: by the time of the next opening they may be gone, and what
+// was in them is committed.
 
 extension ProducerStates {
   private static func encodedBytes(_ entry: Entry) -> Int { 22 + 32 * entry.batches.count }
@@ -31,15 +38,30 @@ extension ProducerStates {
       bytes.put(entry.epoch.rawValue)
       bytes.put(entry.lastAppended)
       bytes.put(UInt32(entry.batches.count))
-      for batch in entry.batches {
-        bytes.put(batch.firstSequence)
-        bytes.put(batch.lastSequence)
-        bytes.put(batch.firstOffset.rawValue)
-        bytes.put(batch.lastOffset.rawValue)
-        bytes.put(batch.timestamp)
-      }
+      for batch in entry.batches { bytes.put(batch) }
     }
     return (bytes, count - entries.count)
+  }
+
+  func encodedUncommitted() -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.put(UInt32(uncommitted.count - uncommittedFirst))
+    for next in uncommitted[uncommittedFirst...] {
+      bytes.put(next.producer.rawValue)
+      bytes.put(next.epoch.rawValue)
+      bytes.put(next.appended)
+      bytes.put(next.batch)
+    }
+    return bytes
+  }
+
+  mutating func addUncommitted(from reader: inout ByteReader) throws(ByteError) {
+    for _ in 0..<(try reader.uint32()) {
+      let producer = ProducerID(try reader.int64())
+      let epoch = ProducerEpoch(try reader.int16())
+      let appended = try reader.int64()
+      append(producer, epoch, try reader.producerBatch(), now: appended)
+    }
   }
 
   /// The state with everything below `through` in it.
@@ -51,11 +73,7 @@ extension ProducerStates {
       var entry = Entry(
         epoch: ProducerEpoch(try reader.int16()), batches: [], lastAppended: try reader.int64())
       for _ in 0..<(try reader.uint32()) {
-        entry.batches.append(
-          Batch(
-            firstSequence: try reader.int32(), lastSequence: try reader.int32(),
-            firstOffset: Offset(try reader.int64()), lastOffset: Offset(try reader.int64()),
-            timestamp: try reader.int64()))
+        entry.batches.append(try reader.producerBatch())
       }
       restore(producer, entry)
     }
@@ -77,6 +95,14 @@ extension [UInt8] {
     append(contentsOf: string.utf8)
   }
 
+  fileprivate mutating func put(_ batch: ProducerStates.Batch) {
+    put(batch.firstSequence)
+    put(batch.lastSequence)
+    put(batch.firstOffset.rawValue)
+    put(batch.lastOffset.rawValue)
+    put(batch.timestamp)
+  }
+
   mutating func put(_ history: EpochHistory) {
     put(UInt32(history.entries.count))
     for entry in history.entries {
@@ -88,6 +114,12 @@ extension [UInt8] {
 
 extension ByteReader {
   mutating func string() throws(ByteError) -> String { try string(Int(try uint32())) }
+
+  fileprivate mutating func producerBatch() throws(ByteError) -> ProducerStates.Batch {
+    ProducerStates.Batch(
+      firstSequence: try int32(), lastSequence: try int32(), firstOffset: Offset(try int64()),
+      lastOffset: Offset(try int64()), timestamp: try int64())
+  }
 
   /// Throws if epochs or offsets go back.
   mutating func epochHistory() throws(ByteError) -> EpochHistory {

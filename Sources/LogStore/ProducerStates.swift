@@ -53,7 +53,7 @@ package struct ProducerStates: Equatable, Sendable {
   package static let batchesMax = 5
 
   /// A batch that is not committed, and what its producer was before it.
-  private struct Uncommitted: Equatable, Sendable {
+  struct Uncommitted: Equatable, Sendable {
     var producer: ProducerID
     var epoch: ProducerEpoch
     var batch: Batch
@@ -63,8 +63,8 @@ package struct ProducerStates: Equatable, Sendable {
   /// As of the commit position. Sorted when written out; never iterated to decide anything.
   private var committed: [ProducerID: Entry] = [:]
   /// In order of offset, from `uncommittedFirst` on.
-  private var uncommitted: [Uncommitted] = []
-  private var uncommittedFirst = 0
+  private(set) var uncommitted: [Uncommitted] = []
+  private(set) var uncommittedFirst = 0
   /// What committed and uncommitted batches amount to, for producers with uncommitted ones.
   private var latest: [ProducerID: (entry: Entry, uncommitted: Int)] = [:]
 

@@ -262,7 +262,6 @@ extension Recovery {
         end: header.nextOffset, segment: segment.base,
         position: place.position + Int64(header.batchSize))
       log.note(place)
-      log.noteProducer(of: header, now: now)
     }
   }
 }

@@ -31,6 +31,14 @@ import Testing
     harness.turn()
     try harness.append(a, ["six"])
     harness.settle()
+    // What the checkpoint claims goes, and a file of the same name comes.
+    var history = EpochHistory()
+    history.begin(LeaderEpoch(3), at: .zero)
+    try harness.reset(
+      a, to: LogPosition(epoch: LeaderEpoch(3), offset: .zero), history, producers: [:], through: 0)
+    try harness.replicate(a, [try StoreHarness.batch(["other"], at: 0, epoch: 3)])
+    try harness.replicate(b, [try StoreHarness.batch(["y"], at: 0, epoch: 4)])
+    harness.settle()
   }
 
   @Test
@@ -62,7 +70,7 @@ import Testing
     #expect(harness.durable == harness.history.count - 1)
   }
 
-  @Test(arguments: Array(0..<12) + [23, 41] as [UInt64])
+  @Test(arguments: Array(0..<14) + [20, 23, 41] as [UInt64])
   func `crashes anywhere in a long random script lose nothing durable`(seed: UInt64) throws {
     let disk = VirtualDisk()
     let harness = try StoreHarness(disk: disk, seed: seed)

@@ -3,12 +3,14 @@ import LogStore
 import Records
 import Simulation
 
-/// Random appends, truncations, votes, deletions and checkpoints on a few logs, and readers that
-/// must find what was appended, wherever it is.
+/// What leaders and followers do to a few logs, at random: appends, epochs, votes, truncations,
+/// resets, deletions and checkpoints, and readers that must find what was appended, wherever it is.
 final class RandomScript {
   private let harness: StoreHarness
   private var random: SeededGenerator
   private var epochs: [LogID: Int32] = [:]
+  /// Reset, and nothing appended since.
+  private var wereReset: Set<LogID> = []
 
   init(_ harness: StoreHarness, seed: UInt64) {
     self.harness = harness
@@ -39,11 +41,14 @@ final class RandomScript {
       return
     }
     let epoch = max(0, epochs[log] ?? harness.state[log]?.epochs.last?.epoch.rawValue ?? 0)
-    switch random.below(20) {
+    switch random.below(24) {
     case 0..<11:
-      let padding = String(repeating: "v", count: random.below(90))
-      let values = (0...random.below(4)).map { "value \(step) \($0) \(padding)" }
-      try harness.append(log, values, epoch: epoch, timestamp: Int64(step * 100))
+      try harness.append(
+        log, values(step), epoch: epoch, timestamp: Int64(step * 100), producer: producer(step))
+      wereReset.remove(log)
+    case 20..<23: try replicate(log, step, epoch: epoch)
+    case 23:
+      if random.oneIn(2) { try reset(log, epoch: epoch) }
     case 11:
       try harness.beginEpoch(log, epoch + 1)
       epochs[log] = epoch + 1
@@ -62,18 +67,77 @@ final class RandomScript {
     }
   }
 
-  /// To the end of some uncommitted batch.
+  private func values(_ step: Int) -> [String] {
+    let padding = String(repeating: "v", count: random.below(90))
+    return (0...random.below(4)).map { "value \(step) \($0) \(padding)" }
+  }
+
+  private func producer(_ step: Int) -> RecordBatchBuilder.Producer {
+    guard random.oneIn(2) else { return .none }
+    return RecordBatchBuilder.Producer(
+      id: ProducerID(Int64(1 + random.below(3))), epoch: ProducerEpoch(Int16(step / 100)),
+      baseSequence: Int32(step))
+  }
+
+  /// As a follower: one or two batches, of one or two epochs. The first after a reset may begin
+  /// before the log.
+  private func replicate(_ log: LogID, _ step: Int, epoch: Int32) throws {
+    guard let state = harness.state[log] else { return }
+    var next = state.end
+    var epoch = epoch
+    var batches: [[UInt8]] = []
+    for index in 0...random.below(2) {
+      var values = values(step)
+      if index == 0, wereReset.contains(log), next > 0, state.epochs.last?.epoch.rawValue == epoch {
+        next -= Int64(random.below(min(3, Int(next) + 1)))
+        while next + Int64(values.count) <= state.end { values.append("one more") }
+      } else if random.oneIn(3) {
+        epoch += 1
+      }
+      batches.append(
+        try StoreHarness.batch(values, at: next, epoch: epoch, producer: producer(step + index)))
+      next += Int64(values.count)
+    }
+    try harness.replicate(log, batches)
+    wereReset.remove(log)
+    epochs[log] = epoch
+  }
+
+  /// To some uncommitted end of a batch or start of an epoch.
   private func truncate(_ log: LogID) throws {
     let bounds = try harness.store.bounds(of: log)
     guard let state = harness.state[log] else { return }
-    let ends = state.batches.map { StoreHarness.end(of: $0) }
-      .filter { $0 > bounds.highWatermark.rawValue && $0 < state.end }
-    guard let end = ends.randomElement(using: &random) else { return }
-    let epoch = state.epochs.last { $0.start.rawValue < end }?.epoch ?? LeaderEpoch(0)
-    try harness.truncate(log, to: LogPosition(epoch: epoch, offset: Offset(end)))
+    let targets = state.positions.filter {
+      $0.offset >= bounds.highWatermark && $0 < state.position
+    }
+    guard let target = targets.randomElement(using: &random) else { return }
+    try harness.truncate(log, to: target)
     // What follows a truncation is written by another leader.
     let next = max(epochs[log] ?? 0, state.epochs.last?.epoch.rawValue ?? 0) + 1
     epochs[log] = next
+  }
+
+  /// To anywhere, with some of what another log may know.
+  private func reset(_ log: LogID, epoch: Int32) throws {
+    guard let state = harness.state[log] else { return }
+    let offset = Int64(random.below(Int(state.end) + 20))
+    let epoch = epoch + Int32(random.below(3))
+    var history = EpochHistory()
+    if epoch > 0, random.oneIn(2) {
+      history.begin(LeaderEpoch(epoch - 1), at: Offset(max(0, offset - 7)))
+    }
+    history.begin(LeaderEpoch(epoch), at: Offset(random.oneIn(2) ? offset : max(0, offset - 3)))
+    var producers: [ProducerID: ModelProducer] = [:]
+    for id in 1...3 where random.oneIn(2) {
+      let batch = ModelProducer.Batch(
+        firstSequence: 7, lastSequence: 8, firstOffset: offset, lastOffset: offset + 1)
+      producers[ProducerID(Int64(id))] = ModelProducer(epoch: 0, batches: [batch])
+    }
+    try harness.reset(
+      log, to: LogPosition(epoch: LeaderEpoch(epoch), offset: Offset(offset)), history,
+      producers: producers, through: offset + Int64(random.below(6)))
+    wereReset.insert(log)
+    epochs[log] = epoch
   }
 
   /// From some batch on: begins to read it into memory, or takes what there is.

@@ -17,6 +17,16 @@ final class StoreHarness {
     var vote = Vote()
     /// Batches as they are stored.
     var batches: [[UInt8]] = []
+    /// By producer: what a reset brought, and what came after it and is not in that.
+    var producers: [ProducerID: ModelProducer] = [:]
+    var producersBefore: [ProducerID: ModelProducer] = [:]
+    var producersThrough: Int64 = 0
+
+    /// What can be seen of them.
+    static func == (a: LogState, b: LogState) -> Bool {
+      a.name == b.name && a.start == b.start && a.end == b.end && a.epochs == b.epochs
+        && a.vote == b.vote && a.batches == b.batches && a.producers == b.producers
+    }
 
     var position: LogPosition {
       LogPosition(epoch: epochs.last?.epoch ?? .none, offset: Offset(end))
@@ -104,6 +114,19 @@ final class StoreHarness {
     return builder.buildUncompressed()
   }
 
+  /// As a leader has it.
+  static func batch(
+    _ values: [String], at offset: Int64, epoch: Int32,
+    producer: RecordBatchBuilder.Producer = .none
+  ) throws -> [UInt8] {
+    var batch = try batch(values, producer: producer)
+    batch.withUnsafeMutableBytes {
+      guard let base = $0.baseAddress else { return }
+      RecordBatchHeader.patch(base, baseOffset: Offset(offset), leaderEpoch: LeaderEpoch(epoch))
+    }
+    return batch
+  }
+
   @discardableResult
   func append(
     _ log: LogID, _ values: [String], epoch: Int32 = 0, timestamp: Int64 = 5,
@@ -117,12 +140,40 @@ final class StoreHarness {
     }
     record { state in
       guard var next = state[log] else { return }
-      next.end = appended.last.rawValue + 1
-      next.batches.append(bytes)
-      next.begin(epoch, at: appended.first)
+      next.add(bytes)
       state[log] = next
     }
     return appended
+  }
+
+  /// Appends batches as a leader has them.
+  func replicate(_ log: LogID, _ batches: [[UInt8]]) throws {
+    _ = try store.replicate(log, batches.flatMap { $0 }[...])
+    record { state in for batch in batches { state[log]?.add(batch) } }
+  }
+
+  /// `producers` is what the log is to know of its producers, as encoded.
+  func reset(
+    _ log: LogID, to position: LogPosition, _ history: EpochHistory,
+    producers: [ProducerID: ModelProducer], through: Int64
+  ) throws {
+    _ = try store.reset(
+      log, to: position, history: history, producers: ModelProducer.encoded(producers)[...],
+      producersThrough: Offset(through))
+    var history = history
+    history.trim(to: position.offset)
+    record { state in
+      guard let old = state[log] else { return }
+      var next = LogState(name: old.name)
+      next.vote = old.vote
+      next.start = position.offset.rawValue
+      next.end = next.start
+      next.epochs = history.entries
+      next.producersBefore = producers
+      next.producers = producers
+      next.producersThrough = through
+      state[log] = next
+    }
   }
 
   func beginEpoch(_ log: LogID, _ epoch: Int32) throws {
@@ -144,6 +195,7 @@ final class StoreHarness {
       while let last = next.batches.last, Self.end(of: last) > next.end {
         next.batches.removeLast()
       }
+      next.foldProducersAgain()
       state[log] = next
     }
   }
@@ -224,6 +276,16 @@ final class StoreHarness {
 }
 
 extension StoreHarness.LogState {
+  var summary: String {
+    let epochs = epochs.map { "\($0.epoch.rawValue)@\($0.start.rawValue)" }
+    let ends = batches.map { StoreHarness.end(of: $0) }
+    let producers = producers.sorted { $0.key < $1.key }.map { id, producer in
+      "\(id.rawValue): \(producer.batches.map { $0.lastOffset })"
+    }
+    return "\(start)..\(end) vote \(vote.epoch.rawValue) epochs \(epochs) ends \(ends) "
+      + "producers \(producers)"
+  }
+
   /// Whether the log has the prefix.
   func has(_ position: LogPosition) -> Bool {
     var known = EpochHistory()
@@ -238,7 +300,7 @@ extension StoreHarness.LogState {
 
   mutating func advanceStart(to offset: Int64) {
     start = offset
-    batches.removeAll { StoreHarness.end(of: $0) <= offset }
+    forgetBatches { StoreHarness.end(of: $0) <= offset }
     if let keep = epochs.lastIndex(where: { $0.start.rawValue < offset }) {
       epochs.removeFirst(keep)
       epochs[0].start = max(epochs[0].start, Offset(offset))
@@ -261,12 +323,16 @@ extension StoreHarness {
   /// What a reader of a log is given: from its start to its end, all of it committed.
   static func readable(_ store: LogStore, _ id: LogID) throws -> LogState {
     let bounds = try store.bounds(of: id)
+    let before = try store.producerSnapshot(of: id)
     try store.commit(id, through: bounds.end)
     var log = LogState(name: try store.name(of: id))
     log.start = bounds.start.rawValue
     log.end = bounds.end.rawValue
     log.epochs = try store.epochs(of: id).entries
     log.vote = try store.vote(of: id)
+    log.producersBefore = try ModelProducer.decoded(before.bytes)
+    log.producersThrough = before.through.rawValue
+    log.producers = try ModelProducer.decoded(store.producerSnapshot(of: id).bytes)
     var next = bounds.start
     while let slice = try store.slice(of: id, from: next, bytesMax: 200) {
       var batches = RecordBatches(try store.bytes(of: slice)[...])
@@ -284,12 +350,24 @@ extension StoreHarness {
     try LogStore.open(disk, options: options(), newID: 1, now: now)
   }
 
+  /// What sets a state apart from the newest that is like it in most logs.
+  private func difference(_ found: State) -> String {
+    func differing(_ state: State) -> [LogID] {
+      Set(state.keys).union(found.keys).filter { state[$0] != found[$0] }.sorted()
+    }
+    let nearest = history.reversed().min { differing($0).count < differing($1).count } ?? [:]
+    return differing(nearest).map { id in
+      let (was, now) = (nearest[id]?.summary ?? "nothing", found[id]?.summary ?? "nothing")
+      return "\(id) is \(now), and was \(was)"
+    }.joined(separator: "; ")
+  }
+
   /// Opens what a crash left and says what is wrong with it, if anything is.
   func verdict(on disk: VirtualDisk) -> String? {
     do {
       let found = try Self.state(of: Self.open(disk, now: now))
       guard let last = history.lastIndex(of: found) else {
-        return "a state that never was: \(found)"
+        return "a state that never was: \(difference(found))"
       }
       return last >= durable ? nil : "only \(last) frames of \(durable) durable ones"
     } catch {
