@@ -52,6 +52,13 @@ package enum BrokerConfigTable {
       "default.replication.factor", .int, "3", .odd,
       "Replicas of a topic that is created without saying how many; odd. Where nobody set it, fewer "
         + "if there are fewer brokers."),
+    ConfigDefinition(
+      "auto.leader.rebalance.enable", .boolean, "true",
+      "Whether partitions are led by the first of their replicas again once it has caught up."),
+    ConfigDefinition(
+      "leader.imbalance.check.interval.seconds", .long, "5", .atLeast(1),
+      "How long the first of a partition's replicas must have been caught up before it leads again."
+    ),
     ConfigDefinition("delete.topic.enable", .boolean, "true", "Whether topics can be deleted."),
     ConfigDefinition(
       "num.partitions", .int, "1", .atLeast(1),

@@ -156,7 +156,7 @@ extension Controller {
     effects.append(
       .notice(
         "\(name) is lost: its replicas on node \(nodes) are damaged or went with their disks, and "
-          + "those left are no majority. Start with the old data directory again, or delete the "
+          + "those left are no majority. Start the node with its old data directory, or delete the "
           + "topic."))
   }
 

@@ -49,7 +49,6 @@ private struct ModelCluster {
   var nextIncarnation: UInt64 = 100
   var now: Int64 = 0
   var notices: [String] = []
-  var isHealthy = true
 
   init(seed: UInt64) throws {
     random = SeededGenerator(seed: seed)
@@ -348,12 +347,14 @@ private struct ModelCluster {
       }
   }
 
-  /// Its only replica went with a disk.
+  /// Its only replica went with a disk, or is damaged.
   func isLost(_ key: GroupKey) -> Bool {
     guard let now = controller.state.membership(of: key), now.voters.count == 1 else {
       return false
     }
-    return nodes[now.voters[0].node]?.incarnation != now.voters[0].incarnation
+    let node = nodes[now.voters[0].node]
+    return node?.incarnation != now.voters[0].incarnation
+      || node?.replicas[key]?.isDamaged == true
   }
 
   mutating func turn() {
@@ -379,10 +380,10 @@ private struct ModelCluster {
   @Test(arguments: 0..<60 as Range<UInt64>)
   func `comes to what it is to be, and loses nothing on the way`(seed: UInt64) throws {
     var cluster = try ModelCluster(seed: seed)
-    for turn in 0..<600 {
+    for turn in 0..<800 {
       cluster.turn()
       if turn > 20, cluster.random.oneIn(6) { cluster.fault() }
-      if cluster.random.oneIn(12) { cluster.reassign() }
+      if cluster.random.oneIn(30) { cluster.reassign() }
     }
     for id in cluster.ids { cluster.revive(id) }
     var turns = 0
@@ -395,5 +396,74 @@ private struct ModelCluster {
     for key in cluster.groups.keys.sorted() where cluster.isLost(key) {
       #expect(!cluster.notices.isEmpty, "seed \(seed)")
     }
+  }
+}
+
+@Suite struct `Many groups` {
+  @Test func `change their members a few at a time`() throws {
+    var harness = try ControllerHarness(brokers: 3)
+    for id in 1...3 as ClosedRange<Int32> { harness.register(id, UInt64(id)) }
+    _ = try harness.created("t", partitions: 40, factor: 3)
+    let id = try #require(harness.controller.state.topic(named: "t")?.id)
+    let groups = (0..<40 as Range<Int32>).map { GroupKey(topic: id, partition: $0) }
+    for node in 1...3 as ClosedRange<Int32> {
+      _ = harness.step(
+        .nodeSeen(
+          RegisteredNode(
+            id: node, incarnation: node == 3 ? 33 : UInt64(node), host: "h", port: 9000 + node)))
+    }
+    _ = harness.commit()
+
+    func learning() -> [GroupKey] {
+      groups.filter { harness.controller.state.membership(of: $0)?.learners.isEmpty == false }
+    }
+    func report(_ group: GroupKey, isCaughtUp: Bool) {
+      guard let membership = harness.controller.state.membership(of: group) else { return }
+      _ = harness.step(
+        .report(
+          GroupReport(
+            group: group, leader: 1, epoch: 1, version: membership.version,
+            hasCommittedUnderVersion: true, isAdoptedByMajority: true,
+            caughtUp: isCaughtUp ? membership.learners.map(\.node) : [],
+            inSync: membership.voters.map(\.node).filter { $0 != 3 })))
+    }
+    var most = 0
+    for turn in 0..<200 {
+      // One of those that catch up has done so, now and then.
+      let lucky = learning().first
+      for group in groups { report(group, isCaughtUp: group == lucky && turn % 3 == 0) }
+      _ = harness.step(.tick(now: Int64(turn) * 100))
+      if !harness.waiting.isEmpty { _ = harness.commit() }
+      most = max(most, learning().count)
+    }
+    #expect(most == 16)
+    for group in groups {
+      #expect(
+        harness.controller.state.membership(of: group)?.voters
+          == [(1, 1), (2, 2), (3, 33)].map { NodeIncarnation(node: $0, incarnation: $1) })
+    }
+    #expect(harness.controller.state.membership(of: groups[0])?.version == 4)
+  }
+
+  @Test func `take no room for members that never changed`() throws {
+    var state = MetadataState()
+    for id in 1...3 as ClosedRange<Int32> {
+      try state.load(
+        .nodeRegistered(RegisteredNode(id: id, incarnation: .max, host: "h", port: 1)))
+    }
+    for number in 0..<20 {
+      try state.load(
+        .topicCreated(
+          TopicState(
+            id: UUID16(high: 1, low: UInt64(number + 1)), name: "t\(number)", replicationFactor: 3,
+            replicas: (0..<10_000).flatMap { _ in [1, 2, 3] as [Int32] })))
+    }
+    #expect(state.partitionsCount == Controller.partitionsMax)
+    // A byte for each replica, and a little for each topic.
+    let bytes = state.encoded()
+    #expect(bytes.count < 3 * Controller.partitionsMax + 20 * 100)
+    #expect(
+      state.membership(of: UUID16(high: 1, low: 20), 9999)?.voters.map(\.incarnation)
+        == [.max, .max, .max])
   }
 }
