@@ -51,7 +51,7 @@ struct Peers {
     guard connected.contains(peer) else { return }
     switch message.body {
     case .append, .appended, .reset: outboxes[peer, default: Outbox()].bulk.append((group, message))
-    case .voteRequest, .voteResponse, .heartbeat, .heartbeatAnswer, .takeOver:
+    case .voteRequest, .voteResponse, .heartbeat, .heartbeatAnswer, .takeOver, .resigned:
       outboxes[peer, default: Outbox()].urgent.append((group, message))
     }
   }

@@ -110,11 +110,8 @@ extension Node {
       logsToDelete.append(log)
       deleteLogs()
     } else {
-      do throws(LogError) {
-        try store.setAside(log)
-      } catch {
-        tell("\(place(of: replica)): the damaged copy cannot be set aside: \(error)")
-      }
+      logsToDelete.append(log)
+      deleteLogs()
     }
   }
 
@@ -177,6 +174,30 @@ extension Node {
       if node != options.id { step(replica, .transfer(NodeID(node))) }
     } else if let leader = leader(of: group)?.leader, leader != options.id {
       peers.send(.transfer(group, to: node), to: leader)
+    }
+  }
+
+  // MARK: Leaders
+
+  /// Hands groups back to the first of their replicas, once a second.
+  func balanceLeaders() {
+    guard !options.cluster.isAlone, now >= lastBalance + 1000 else { return }
+    lastBalance = now
+    var candidates: [LeaderBalance.Candidate] = []
+    for log in replicas.keys.sorted() {
+      guard let replica = replicas[log], replica.isReady,
+        case .partition(let topic, let index) = replica.kind,
+        let preferred = controller.state.topic(topic)?.replicas(ofPartition: index).first,
+        preferred != options.id
+      else { continue }
+      candidates.append(
+        LeaderBalance.Candidate(
+          group: GroupKey(replica.group), preferred: preferred,
+          isReady: peers.connected.contains(preferred)
+            && replica.raft.inSync.contains(NodeID(preferred))))
+    }
+    for chosen in balance.tick(now: now, candidates, configs: controller.brokerConfigs) {
+      transfer(GroupID(chosen.group), to: chosen.preferred)
     }
   }
 

@@ -80,6 +80,9 @@ extension Node {
     case .configChanged(let name, _): reconfigure(name)
     case .brokerConfigChanged:
       for name in controller.state.names { reconfigure(name) }
+    case .nodeRegistered: break
+    case .membershipChanged(let group, let membership): membershipChanged(group, membership)
+    case .transferLeadership(let group, let node): transfer(GroupID(group), to: node)
     case .notice(let text): tell(text)
     }
   }

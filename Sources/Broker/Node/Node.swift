@@ -186,6 +186,8 @@ package final class Node {
   var barrier: Offset?
   var barrierToken: UInt64 = 0
   var barrierAskedAt: Int64 = 0
+  var balance = LeaderBalance()
+  var lastBalance: Int64 = 0
 
   private var notices: [String] = []
   /// Logs whose failure people were told of, and those that could not be read.
@@ -332,6 +334,7 @@ package final class Node {
         passBarrier()
       }
       if !options.cluster.isAlone { reportAll() }
+      balanceLeaders()
       timeOutProduces()
       deleteLogs()
       shortenMachineLogs()

@@ -19,6 +19,8 @@ final class ClusterHarness {
     var answers: [RequestOrigin: NodeAnswer] = [:]
     var notices: [String] = []
     var starts = 0
+    /// What it said of itself last.
+    var said: PeerHello?
 
     init(id: Int32) { self.id = id }
   }
@@ -39,7 +41,7 @@ final class ClusterHarness {
         ("default.replication.factor", "3"), ("offsets.topic.replication.factor", "3"),
       ]
     for member in members { try start(member.id) }
-    wait(100)
+    wait(500)
   }
 
   subscript(_ id: Int32) -> Member { members[Int(id) - 1] }
@@ -59,6 +61,8 @@ final class ClusterHarness {
     var options = NodeOptions()
     options.id = id
     options.port = 9000 + UInt16(id)
+    options.host = "here"
+    options.cluster.boot = UInt64(member.starts)
     options.cluster.members = members.map {
       ClusterMember(
         id: $0.id, client: SocketAddress(host: "here", port: 9000 + UInt16($0.id)),
@@ -66,7 +70,8 @@ final class ClusterHarness {
     }
     options.apply(settings)
     let store = try LogStore.open(
-      member.disk, options: NodeHarness.storeOptions, newID: UInt64(id), now: time.wall)
+      member.disk, options: NodeHarness.storeOptions,
+      newID: UInt64(id) * 1000 + UInt64(member.starts), now: time.wall)
     member.store = store
     member.node = try Node(
       store: store, options: options, file: settings,
@@ -110,9 +115,9 @@ final class ClusterHarness {
     for member in members where member.node != nil {
       for other in members where other.id != member.id && other.node != nil {
         guard !cuts.contains([min(member.id, other.id), max(member.id, other.id)]),
-          member.connected.insert(other.id).inserted
+          member.connected.insert(other.id).inserted, let hello = other.node?.peerHello
         else { continue }
-        member.node?.connected(to: other.id, now: time)
+        member.node?.connected(hello, now: time)
       }
     }
   }
@@ -127,6 +132,12 @@ final class ClusterHarness {
         _ = node.turn(now: time)
         for frame in node.takePeerFrames() where member.connected.contains(frame.to) {
           self[frame.to].node?.receive(frame.bytes[...], from: member.id, now: time)
+          isBusy = true
+        }
+        let hello = node.peerHello
+        if hello != member.said {
+          member.said = hello
+          for other in member.connected.sorted() { self[other].node?.connected(hello, now: time) }
           isBusy = true
         }
         for answer in node.takeAnswers() { member.answers[answer.origin] = answer }
