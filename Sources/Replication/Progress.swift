@@ -25,6 +25,17 @@ struct Progress: Sendable {
   var version: Int64 = -1
   /// It was quiet when it answered this.
   var quietContext: UInt64 = 0
+  /// Where the leader's log ended when this round of catching up began (dissertation, 4.2.1), and
+  /// since when that is. It has caught up if the last round took less than an election.
+  var roundEnd: LogPosition
+  var roundTicks = 0
+  var isCaughtUp = false
+
+  init(peer: NodeID, end: LogPosition) {
+    self.peer = peer
+    next = end
+    roundEnd = end
+  }
 
   mutating func probe(from position: LogPosition) {
     next = position
@@ -47,12 +58,19 @@ struct Progress: Sendable {
   }
 
   /// It has what is `verified`, and what is `durable` of it on its disk.
-  mutating func accepted(_ durable: LogPosition, _ verified: LogPosition) {
+  mutating func accepted(
+    _ durable: LogPosition, _ verified: LogPosition, _ end: LogPosition, _ options: Raft.Options
+  ) {
     isActive = true
     silentTicks = 0
     let match = max(match ?? durable, durable)
     self.match = match
     landed(match)
+    if match >= roundEnd {
+      isCaughtUp = roundTicks <= options.electionTicks
+      roundEnd = end
+      roundTicks = 0
+    }
     if isProbing || isResetting {
       probe(from: verified)
       isProbing = false
@@ -79,6 +97,8 @@ struct Progress: Sendable {
 
   /// What was not answered for long is sent again.
   mutating func tick(_ options: Raft.Options) {
+    roundTicks += 1
+    if roundTicks > options.electionTicks, match != roundEnd { isCaughtUp = false }
     guard isPaused || isResetting || !inFlight.isEmpty else { return }
     silentTicks += 1
     guard silentTicks >= max(options.heartbeatTicks * 2, options.electionTicks / 2) else { return }
@@ -103,6 +123,9 @@ struct Leadership: Sendable {
   var idleTicks = 0
   /// Who is quiet since this was asked is not to be told anything more.
   var quietContext: UInt64?
+  /// The membership under which a majority was last found to have all that is committed, and some of
+  /// this epoch.
+  var commitVersion: Int64?
 
   func index(of peer: NodeID) -> Int? { peers.firstIndex { $0.peer == peer } }
 }

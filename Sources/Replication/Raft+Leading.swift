@@ -7,7 +7,7 @@ extension Raft {
   mutating func lead(into effects: inout [Effect]) {
     leadership = Leadership()
     for peer in (membership.voters + membership.learners).sorted() where peer != id {
-      leadership.peers.append(Progress(peer: peer, next: end))
+      leadership.peers.append(Progress(peer: peer, end: end))
       leadership.peers[leadership.peers.count - 1].isActive = !lostPeers.contains(peer)
     }
     history.begin(epoch, at: end.offset)
@@ -86,7 +86,7 @@ extension Raft {
     switch response {
     case .accepted(let position, let verified):
       guard has(position), has(verified) else { return }
-      leadership.peers[index].accepted(position, verified)
+      leadership.peers[index].accepted(position, verified, end, options)
       commit(into: &effects)
       handOver(into: &effects)
     case .rejected(let previous, let hint):
@@ -138,7 +138,9 @@ extension Raft {
       guard let index = leadership.index(of: node) else { return none }
       return leadership.peers[index].match ?? none
     }
-    guard let reached, reached.epoch == epoch, reached > committed else { return }
+    guard let reached, reached.epoch == epoch, reached >= committed else { return }
+    leadership.commitVersion = membership.version
+    guard reached > committed else { return }
     committed = reached
     effects.append(.committed(reached))
     if !isReady { becomeReady(into: &effects) }
@@ -193,18 +195,5 @@ extension Raft {
       committed: min(committed, progress.match ?? LogPosition(epoch: .none, offset: .zero)),
       start: start, context: leadership.context, isQuiet: leadership.quietContext != nil)
     effects.append(message(.heartbeat(beat), to: progress.peer))
-  }
-
-  mutating func membershipChanged(into effects: inout [Effect]) {
-    guard isVoter else {
-      stepDown(into: &effects)
-      return resign(into: &effects)
-    }
-    let nodes = (membership.voters + membership.learners).sorted().filter { $0 != id }
-    leadership.peers = nodes.map { node in
-      leadership.peers.first { $0.peer == node } ?? Progress(peer: node, next: end)
-    }
-    commit(into: &effects)
-    replicate(into: &effects)
   }
 }

@@ -42,6 +42,11 @@ package struct Raft: Sendable {
     package var end = LogPosition(epoch: .none, offset: .zero)
     /// At most what is committed.
     package var committed = Offset.zero
+    /// The version of the membership that made this replica a member, as it is in group 0: what has
+    /// an older one was for a replica that was here before, on a disk or a log that was lost. That
+    /// one has promised things that this one does not know; a leader that has not heard of the
+    /// change would count this one's acknowledgement as the other's.
+    package var joinedVersion: Int64 = 0
 
     package init() {}
   }
@@ -83,6 +88,7 @@ package struct Raft: Sendable {
   /// The epoch that this replica led until it was put out of the group or its disk was in doubt: it
   /// says so until somebody leads the next, since nobody is sure to miss it.
   var resigning: LeaderEpoch?
+  let joinedVersion: Int64
   /// Answers no one and asks for nothing: its disk is in doubt.
   package internal(set) var isFenced = false
   var random: SeededGenerator
@@ -98,6 +104,7 @@ package struct Raft: Sendable {
     if stored.end.epoch > vote.epoch { vote = Vote(epoch: stored.end.epoch, candidate: -1) }
     history = stored.history
     start = stored.start
+    joinedVersion = stored.joinedVersion
     end = stored.end
     durable = stored.end
     committed = stored.history.position(at: min(stored.committed, stored.end.offset))
@@ -221,7 +228,7 @@ package struct Raft: Sendable {
   // MARK: Messages
 
   private mutating func receive(_ message: Message, into effects: inout [Effect]) {
-    guard message.to == id, message.from != id else { return }
+    guard message.to == id, message.from != id, message.version >= joinedVersion else { return }
     if case .voteRequest(let request) = message.body {
       return judge(request, from: message.from, version: message.version, into: &effects)
     }
@@ -263,16 +270,5 @@ package struct Raft: Sendable {
         self.message(.heartbeatAnswer(context: 0, isQuiet: false), to: message.from))
     default: break
     }
-  }
-
-  private mutating func adopt(_ new: Membership, into effects: inout [Effect]) {
-    guard new.version > membership.version else { return }
-    membership = new
-    if isLeader {
-      membershipChanged(into: &effects)
-    } else if !isVoter, leader == nil {
-      role = .follower(leader: nil)
-    }
-    if isVoter { resigning = nil }
   }
 }

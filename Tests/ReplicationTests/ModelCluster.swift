@@ -7,10 +7,13 @@ class ModelCluster {
   struct Flight {
     var message: Message
     var due: Int
+    /// Of the receiver: what it was sent is not for who comes after it.
+    var life = 0
   }
 
   var random: SeededGenerator
-  var membership: Membership
+  let groupZero = ModelGroupZero()
+  var membership: Membership { groupZero.latest.membership }
   var replicas: [ModelReplica] = []
   var network: [Flight] = []
   var cuts = Cuts()
@@ -36,14 +39,17 @@ class ModelCluster {
   /// What happened, if it is wanted.
   var story: [String] = []
 
-  init(nodes: Int, seed: UInt64, options: Raft.Options = .init()) {
+  init(nodes: Int, voters: Int? = nil, seed: UInt64, options: Raft.Options = .init()) {
     random = SeededGenerator(seed: seed)
     liveness = ModelLiveness(nodes: nodes)
-    membership = Membership(version: 1, voters: (1...Int32(nodes)).map { NodeID($0) })
-    for node in membership.voters {
+    let all = (1...Int32(nodes)).map { NodeID($0) }
+    let membership = Membership(version: 1, voters: Array(all.prefix(voters ?? nodes)))
+    for node in all {
       replicas.append(
         ModelReplica(id: node, membership: membership, options: options, seed: random.next()))
     }
+    for replica in replicas.dropFirst(voters ?? nodes) { replica.isPresent = false }
+    groupZero.issue(membership, self)
     tellStory()
   }
 
@@ -54,7 +60,7 @@ class ModelCluster {
   // MARK: Events
 
   func step(_ replica: ModelReplica, _ input: Input) {
-    guard replica.isUp else { return }
+    guard replica.isHere else { return }
     var effects: [Effect] = []
     replica.raft.step(input, into: &effects)
     note?(replica.id, input, effects)
@@ -171,7 +177,8 @@ class ModelCluster {
     let state = [UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)]
     send(
       Message(
-        from: replica.id, to: peer, version: membership.version, epoch: replica.raft.epoch,
+        from: replica.id, to: peer, version: replica.raft.membership.version,
+        epoch: replica.raft.epoch,
         body: .reset(ResetRequest(start: start, history: history, state: state[...]))))
   }
 
@@ -188,8 +195,12 @@ class ModelCluster {
     committed = prefix
     let epochs = repeatElement(replica.raft.epoch, count: count - committedIn.count)
     committedIn.append(contentsOf: epochs)
-    let holders = membership.voters.filter { self[$0].disk.count(of: position) != nil }
-    if holders.count < membership.quorum {
+    // Who was there and lost it has had it, for all that is known.
+    let membership = replica.raft.membership
+    let holders = membership.voters.filter {
+      self[$0].disk.count(of: position) != nil || self[$0].life > 0
+    }
+    if replica.raft.isLeader, holders.count < membership.quorum {
       problem("\(position) is committed on the disks of \(holders.map(\.rawValue)) only")
     }
   }
@@ -202,13 +213,16 @@ class ModelCluster {
     let copies = lossPercent > 0 && random.oneIn(20) ? 2 : 1
     for _ in 0..<copies {
       let delay = random.oneIn(10) ? random.below(40) : random.below(4)
-      network.append(Flight(message: message, due: now + delay))
+      let life = self[message.to].life
+      network.append(Flight(message: message, due: now + delay, life: life))
     }
   }
 
   func deliverDue() {
     while let index = network.firstIndex(where: { $0.due <= now }) {
-      let message = network.remove(at: index).message
+      let flight = network.remove(at: index)
+      let message = flight.message
+      guard flight.life == self[message.to].life else { continue }
       if !cuts.contains(from: message.from, to: message.to) {
         step(self[message.to], .received(message))
       }
@@ -220,7 +234,8 @@ class ModelCluster {
     now += 1
     deliverDue()
     liveness.turn(self)
-    for replica in replicas where replica.isUp {
+    groupZero.turn(self)
+    for replica in replicas where replica.isHere {
       while !replica.queue.isEmpty, random.below(100) < flushPercent {
         for input in replica.flushOne() { step(replica, input) }
       }
@@ -230,11 +245,11 @@ class ModelCluster {
   }
 
   var readyLeader: ModelReplica? {
-    replicas.filter { $0.isUp && $0.raft.isReady }.max { $0.raft.epoch < $1.raft.epoch }
+    replicas.filter { $0.isHere && $0.raft.isReady }.max { $0.raft.epoch < $1.raft.epoch }
   }
 
   func produce(_ replica: ModelReplica) {
-    guard replica.isUp, replica.raft.isReady, !replica.raft.isTransferring else { return }
+    guard replica.isHere, replica.raft.isReady, !replica.raft.isTransferring else { return }
     let end = replica.log.end.offset + 1
     replica.order(.append([ModelEntry(epoch: replica.raft.epoch, end: end, value: nextValue)]))
     nextValue += 1
@@ -250,10 +265,11 @@ class ModelCluster {
 
   func crash(_ replica: ModelReplica, isPowerCut: Bool = true) {
     guard replica.isUp else { return }
+    defer { replica.isUp = false }
+    guard replica.isPresent else { return }
     // Of what was on its way, a part may be there.
     while !replica.queue.isEmpty, random.oneIn(2) { _ = replica.flushOne() }
     if !isPowerCut { while !replica.queue.isEmpty { _ = replica.flushOne() } }
-    replica.isUp = false
   }
 
   /// A connection breaks for no reason.
@@ -263,18 +279,12 @@ class ModelCluster {
     step(one, .peerLost(other.id))
   }
 
-  func restart(_ replica: ModelReplica) {
-    guard !replica.isUp else { return }
-    replica.restart(membership, seed: random.next())
-    liveness.restarted(replica.id, at: now)
-    step(replica, .began)
-  }
-
   static func summary(_ replica: ModelReplica) -> String {
     let status = replica.raft.status
     return "\(replica.id.rawValue) \(status.role)\(replica.raft.isQuiet ? " (quiet)" : "")"
       + " v\(status.version) in \(status.epoch.rawValue) under \(status.leader?.rawValue ?? -1),"
-      + " log \(TraceText.position(status.end)), committed \(TraceText.position(status.committed))"
+      + " log \(status.start.rawValue)...\(TraceText.position(status.end)),"
+      + " durable \(TraceText.position(status.durable)), committed \(TraceText.position(status.committed))"
   }
 
   /// Everything works again; nothing more may go wrong, and all must agree before long.
@@ -285,9 +295,12 @@ class ModelCluster {
       if replica.raft.isFenced { crash(replica) }
       restart(replica)
     }
+    groupZero.isRestless = false
+    if groupZero.changeEvery > 0 { groupZero.changeEvery = 5 }
     for _ in 0..<turns {
       turn(flushPercent: 90)
       if let leader = readyLeader,
+        membership.voters.count == replicas.count || groupZero.changeEvery == 0,
         replicas.allSatisfy({
           $0.log == leader.log || $0.log.entries == leader.log.entries
         }), replicas.allSatisfy({ $0.raft.committed == leader.log.end }),

@@ -51,6 +51,11 @@ final class ModelLiveness {
     }
   }
 
+  func lost(by observer: NodeID) -> [NodeID] {
+    (0..<nodes).filter { known[place(Int(observer.rawValue) - 1, $0)].isLost }
+      .map { NodeID(Int32($0 + 1)) }
+  }
+
   /// The peer was said to be lost for no reason.
   func doubt(_ subject: NodeID, by observer: NodeID) {
     known[place(Int(observer.rawValue) - 1, Int(subject.rawValue) - 1)].isLost = true

@@ -48,7 +48,16 @@ final class ModelReplica {
   let id: NodeID
   let options: Raft.Options
   var raft: Raft
+  /// The node is.
   var isUp = true
+  /// The node has a replica of the group.
+  var isPresent = true
+  var isHere: Bool { isUp && isPresent }
+  /// Counts the logs it has had: what one has promised, the next does not know.
+  var life = 0
+  var isDamaged = false
+  /// The membership it was told last, as a place in group 0.
+  var known = 0
   /// What the replica sees, and what a power cut leaves.
   var log = ModelLog()
   var disk = ModelLog()
@@ -94,7 +103,8 @@ final class ModelReplica {
     return at == truncations ? [.durable(position)] : []
   }
 
-  func restart(_ membership: Membership, seed: UInt64) {
+  /// Makes the replica of what is on the disk.
+  func begin(_ membership: Membership, joined: Int64, seed: UInt64) {
     log = disk
     queue = []
     truncations = 0
@@ -104,7 +114,17 @@ final class ModelReplica {
     stored.start = log.start
     stored.end = log.end
     stored.committed = log.start
+    stored.joinedVersion = joined
     raft = Raft(id: id, membership: membership, stored: stored, options: options, seed: seed)
-    isUp = true
+    isPresent = true
+  }
+
+  func loseLog() {
+    log = ModelLog()
+    disk = ModelLog()
+    queue = []
+    life += 1
+    isDamaged = false
+    isPresent = false
   }
 }

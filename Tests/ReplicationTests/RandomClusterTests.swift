@@ -27,6 +27,11 @@ import Testing
   }
 
   @Test(arguments: seeds)
+  func `keep what was committed from membership to membership`(seed: Int) {
+    check({ Scenario.membershipChanges(seed: $0) }, seed)
+  }
+
+  @Test(arguments: seeds)
   func `miss a leader that all have been quiet for`(seed: Int) {
     check({ Scenario.quietTrouble(seed: $0) }, seed)
   }

@@ -75,6 +75,44 @@ enum Scenario {
 }
 
 extension Scenario {
+  /// Nodes come, go, lose their disks or one log, and are replaced, while the usual happens.
+  static func membershipChanges(seed: Int, _ options: Raft.Options = .init()) -> ModelCluster {
+    var random = SeededGenerator(seed: UInt64(seed) &+ 5000)
+    let nodes = 2 + random.below(4)
+    let cluster = ModelCluster(
+      nodes: nodes, voters: 1 + random.below(nodes), seed: UInt64(seed) &+ 6000, options: options)
+    for replica in cluster.replicas { cluster.step(replica, .began) }
+    cluster.lossPercent = [0, 2, 10][random.below(3)]
+    cluster.groupZero.changeEvery = [10, 40, 100][random.below(3)]
+    cluster.groupZero.isRestless = random.oneIn(2)
+    let crashes = [0, 200, 50][random.below(3)]
+    let partitions = [0, 150, 40][random.below(3)]
+    let losses = [0, 300, 100][random.below(3)]
+    let flush = [10, 50, 95][random.below(3)]
+    let trims = [0, 100][random.below(2)]
+    for turn in 0..<4000 where cluster.problems.isEmpty {
+      cluster.turn(flushPercent: flush)
+      let one = cluster.replicas[random.below(nodes)]
+      let other = cluster.replicas[random.below(nodes)]
+      let isPause = turn % 300 > 150
+      for replica in cluster.replicas where !isPause && random.oneIn(4) { cluster.produce(replica) }
+      if random.oneIn(20) { cluster.read(one) }
+      if crashes > 0, random.oneIn(crashes) { cluster.crash(one, isPowerCut: random.oneIn(2)) }
+      if random.oneIn(25) { cluster.restart(other) }
+      if partitions > 0, random.oneIn(partitions) { cluster.cuts.cut(from: one.id, to: other.id) }
+      if partitions > 0, random.oneIn(partitions * 2) { cluster.cuts = Cuts() }
+      if losses > 0, random.oneIn(losses) { cluster.loseDisk(one) }
+      if losses > 0, random.oneIn(losses) { cluster.damage(other) }
+      if random.oneIn(300), let leader = cluster.readyLeader {
+        cluster.step(leader, .transfer(random.oneIn(2) ? other.id : nil))
+      }
+      if random.oneIn(300) { cluster.doubt(other, by: one) }
+      if trims > 0, random.oneIn(trims) { trim(cluster, random.below(5)) }
+    }
+    cluster.end(mustCommit: 1)
+    return cluster
+  }
+
   /// Everybody is quiet, and then something happens to the leader or to another. There must be a
   /// leader again before long, who serves, without anybody's timers but of those who are awake.
   static func quietTrouble(seed: Int, _ options: Raft.Options = .init()) -> ModelCluster {
@@ -133,7 +171,7 @@ extension ModelCluster {
   /// Writes down what happens, the last of it, if the environment asks for that.
   func tellStory() {
     guard ProcessInfo.processInfo.environment["MARTLET_SEED"] != nil else { return }
-    let linesMax = 4000
+    let linesMax = 100_000
     note = { [unowned self] replica, input, effects in
       if input == .tick, effects.isEmpty { return }
       story.append("\(now): \(replica.rawValue) \(TraceText.input(input))")

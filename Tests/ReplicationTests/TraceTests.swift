@@ -19,6 +19,7 @@ import Testing
 ///     fence N                its disk is in doubt
 ///     transfer N TO          leadership is to go there
 ///     limit ENTRIES          that go into one message
+///     report N               what group 0 is told
 ///     read N, start N OFFSET, members VERSION VOTERS [LEARNERS], log N
 final class TraceCluster: ModelCluster {
   private(set) var lines: [String] = []
@@ -68,7 +69,9 @@ final class TraceCluster: ModelCluster {
       }
     case ("append", let replica?): for _ in 0..<times { append(replica) }
     case ("crash", let replica?): replica.isUp = false
-    case ("restart", let replica?): replica.restart(membership, seed: 2)
+    case ("restart", let replica?):
+      replica.isUp = true
+      replica.begin(membership, joined: 0, seed: 2)
     case ("found", let replica?): step(replica, .peerFound(NodeID(second ?? 0)))
     case ("idle", _): idle(numbers.map { NodeID($0) })
     case ("quiet", _):
@@ -86,6 +89,7 @@ final class TraceCluster: ModelCluster {
     case ("limit", _): entriesMax = Int(numbers.first ?? 1)
     case ("members", _): change(words)
     case ("log", let replica?): show(replica)
+    case ("report", let replica?): report(replica)
     default: lines.append("?")
     }
     return lines + problems
@@ -118,10 +122,20 @@ final class TraceCluster: ModelCluster {
 
   private func change(_ words: [String]) {
     let lists = words.dropFirst(2).map { $0.split(separator: ",").compactMap { Int32($0) } }
-    membership = Membership(
+    let membership = Membership(
       version: Int64(words[1]) ?? 0, voters: lists[0].map { NodeID($0) },
       learners: lists.count > 1 ? lists[1].map { NodeID($0) } : [])
+    groupZero.issue(membership, self)
     for replica in replicas { step(replica, .membership(membership)) }
+  }
+
+  private func report(_ replica: ModelReplica) {
+    let version = replica.raft.commitVersion.map { "v\($0)" } ?? "none"
+    let caughtUp = replica.raft.caughtUp.map { "\($0.rawValue)" }.joined(separator: ",")
+    lines.append(
+      "    committed under \(version), v\(replica.raft.membership.version) is "
+        + (replica.raft.isAdoptedByMajority ? "" : "not ") + "adopted"
+        + (caughtUp.isEmpty ? "" : ", caught up: \(caughtUp)"))
   }
 
   private func show(_ replica: ModelReplica) {
