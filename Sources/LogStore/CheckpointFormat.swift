@@ -7,6 +7,7 @@ internal import Records
 //   16 u64 store           24 u64 first generation of the journal that is still needed
 //   32 u64 through         40 u64 next log id        48 u32 journal files
 //   52 records, each with a u32 length before it
+//      u32 votes of logs that were set aside: for each a name, i32 epoch, i32 candidate
 //
 // A log's record is everything that is known of the log after the frames of group `through`. One
 // that was cut short has a byte of 1 behind it.
@@ -26,6 +27,8 @@ struct Checkpoint {
   /// Files of the journal that are whole on the disk: slots from zero on.
   var journalFiles: Int
   var records: [[UInt8]]
+  /// Of logs that were set aside and not made again, by name.
+  var votesSetAside: [String: Vote] = [:]
 
   func encoded() -> [UInt8] {
     var bytes: [UInt8] = []
@@ -42,6 +45,12 @@ struct Checkpoint {
     for record in records {
       bytes.put(UInt32(record.count))
       bytes += record
+    }
+    bytes.put(UInt32(votesSetAside.count))
+    for (name, vote) in votesSetAside.sorted(by: { $0.key < $1.key }) {
+      bytes.put(name)
+      bytes.put(vote.epoch.rawValue)
+      bytes.put(vote.candidate)
     }
     let crc = CRC32C.of(bytes[8...])
     for (index, byte) in crc.bigEndianBytes.enumerated() { bytes[4 + index] = byte }
@@ -68,11 +77,16 @@ struct Checkpoint {
       let length = Int(try reader.uint32())
       records.append(Array(try reader.slice(length)))
     }
+    for _ in 0..<(try reader.uint32()) {
+      let name = try reader.string()
+      votesSetAside[name] = Vote(
+        epoch: LeaderEpoch(try reader.int32()), candidate: try reader.int32())
+    }
   }
 
   init(
     store: UInt64, firstGeneration: UInt64, through: UInt64, nextLogID: UInt64,
-    journalFiles: Int, records: [[UInt8]]
+    journalFiles: Int, records: [[UInt8]], votesSetAside: [String: Vote] = [:]
   ) {
     self.store = store
     self.firstGeneration = firstGeneration
@@ -80,6 +94,7 @@ struct Checkpoint {
     self.nextLogID = nextLogID
     self.journalFiles = journalFiles
     self.records = records
+    self.votesSetAside = votesSetAside
   }
 }
 
@@ -161,6 +176,26 @@ extension Segment {
     isClosed = flags & 1 != 0
     hasFile = flags & 2 != 0
     hasIndexFile = flags & 4 != 0
+  }
+}
+
+extension Log {
+  /// How it is when it is made, but for its vote's epoch: i32 candidate, options and name.
+  func encodedCreation() -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.put(vote.candidate)
+    return bytes + options.encoded(name: name)
+  }
+
+  init?(id: LogID, voted epoch: LeaderEpoch, creation: ArraySlice<UInt8>) {
+    var reader = ByteReader(creation)
+    guard let candidate = try? reader.int32(),
+      let rest = try? reader.slice(reader.remaining),
+      let (name, options) = LogOptions.decoded(rest)
+    else { return nil }
+    self.init(id: id, name: name)
+    self.options = options
+    vote = Vote(epoch: epoch, candidate: candidate)
   }
 }
 

@@ -14,8 +14,8 @@ enum FileWork {
   case truncate(SegmentFiles, size: Int64)
   /// Removes a segment's files, whichever of the two there are.
   case delete(Offset, hasIndex: Bool)
-  /// Takes the log's directory away, to be removed with whatever is in it.
-  case removeDirectory
+  /// Takes the log's directory away, to be removed with whatever is in it, or kept in quarantine.
+  case removeDirectory(isKept: Bool)
   /// The checkpoint of this number may sync the log's files now.
   case barrier(UInt64)
 }
@@ -86,12 +86,12 @@ struct FileWorkQueue {
   /// makes, or of everything.
   mutating func takeRemovals(durableThrough: UInt64) -> [FileWork] {
     let waiting = Array(items[first...])
-    let isGone = waiting.contains {
+    let last = waiting.first {
       if case .removeDirectory = $0.work { $0.gate <= durableThrough } else { false }
     }
-    if isGone {
+    if let last {
       removeAll()
-      return [.removeDirectory]
+      return [last.work]
     }
     var made: [Offset] = []
     if case .create(let files)? = underWay { made.append(files.base) }

@@ -42,11 +42,13 @@ enum FrameKind: UInt8, Sendable {
   case vote = 4
   /// Records below the offset are gone. Payload: Int64 offset.
   case logStart = 5
-  /// The log exists from here on. Payload: its options and its name (see `LogOptions.encoded`).
+  /// The log exists from here on. The frame's epoch is that of its vote. Payload: see
+  /// `Log.encodedCreation`.
   case create = 6
   /// The log is gone.
   case delete = 7
-  /// The log is kept differently from here on. Payload as for `create`.
+  /// The log is kept differently from here on. Payload: its options and its name (see
+  /// `LogOptions.encoded`).
   case configure = 8
   /// A file of the journal is there from here on. Payload: Int64 slot; the log is 0. If the file is
   /// gone or shorter later, it was damaged.
@@ -54,6 +56,8 @@ enum FrameKind: UInt8, Sendable {
   /// All records are gone, and the log goes on elsewhere. Payload: see `LogReset`; the frame's
   /// epoch is the position's.
   case reset = 10
+  /// The log is gone, and its files are kept for whoever wants to look.
+  case setAside = 11
 }
 
 enum JournalFormat {

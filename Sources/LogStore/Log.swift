@@ -84,6 +84,11 @@ struct Log {
   /// What a leader or a candidate of another epoch is compared with.
   var position: LogPosition { LogPosition(epoch: epochs.latest, offset: end) }
 
+  /// What it has voted, or the epoch of its records if that is later.
+  var voteFloor: Vote {
+    epochs.latest > vote.epoch ? Vote(epoch: epochs.latest, candidate: -1) : vote
+  }
+
   /// The log's end, as a place.
   var endPlace: Place {
     let last = segments[segments.count - 1]

@@ -12,17 +12,21 @@ extension LogStore {
     package var position: LogPosition
   }
 
-  /// Makes a log. It is there at once, and for good when it is durable.
+  /// Makes a log. It is there at once, and for good when it is durable. `vote` is what it begins
+  /// with; if one of that name was set aside with a later one, that.
   package func createLog(
-    named name: String, options: LogOptions = LogOptions()
+    named name: String, options: LogOptions = LogOptions(), vote: Vote = Vote()
   ) throws(LogError) -> LogID {
     try checkTakesRecords()
     guard byName[name] == nil else { throw .nameTaken(name) }
     let id = LogID(nextLogID)
-    let group = try add(.create, id, .none, payload: options.encoded(name: name))
-    nextLogID += 1
+    let floor = votesSetAside[name] ?? Vote()
     var log = Log(id: id, name: name)
     log.options = options
+    log.vote = vote.epoch > floor.epoch ? vote : floor
+    let group = try add(.create, id, log.vote.epoch, payload: log.encodedCreation())
+    nextLogID += 1
+    votesSetAside[name] = nil
     let slot = insert(log)
     group.effects.append(.work(slot: slot, id, .makeDirectory, destroys: false))
     group.effects.append(
@@ -36,7 +40,7 @@ extension LogStore {
     let slot = try slot(of: id)
     let group = try add(.delete, id, .none, payload: [])
     forget(slot)
-    group.effects.append(.work(slot: slot, id, .removeDirectory, destroys: true))
+    group.effects.append(.work(slot: slot, id, .removeDirectory(isKept: false), destroys: true))
     group.effects.append(.deleted(slot: slot, id))
   }
 

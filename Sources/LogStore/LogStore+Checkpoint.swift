@@ -104,7 +104,8 @@ extension LogStore {
     }
     let contents = Checkpoint(
       store: id, firstGeneration: journal.firstGeneration(after: through), through: through,
-      nextLogID: nextLogID, journalFiles: journal.filesMade, records: records)
+      nextLogID: nextLogID, journalFiles: journal.filesMade, records: records,
+      votesSetAside: votesSetAside)
     // Logs that were deleted, and whose files are there: the checkpoint does not know them.
     let leaving = logs.indices.filter {
       logs[$0].id != LogID(0) && slots[logs[$0].id] != $0

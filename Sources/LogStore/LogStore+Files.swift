@@ -55,8 +55,9 @@ extension LogStore {
     case .truncate(let files, let size):
       guard let file = files.anyData else { return nil }
       return (.truncate(file.id, size: size), file)
-    case .removeDirectory:
-      return (.rename(from: Segment.directory(log), to: Segment.leftDirectory(log)), nil)
+    case .removeDirectory(let isKept):
+      let target = isKept ? Self.quarantinePath(log) : Segment.leftDirectory(log)
+      return (.rename(from: Segment.directory(log), to: target), nil)
     case .delete, .barrier:
       return nil
     }
@@ -91,7 +92,7 @@ extension LogStore {
         withLog(slot) {
           $0.work.underWay = nil
           $0.work.waitsForSpace = false
-          $0.work.add(.removeDirectory)
+          $0.work.add(work)
         }
         run(slot)
       default: fatalError("only removals are taken out of their order")
@@ -151,12 +152,16 @@ extension LogStore {
         part.chunk.noteWritten(to: part.chunk.start + Int64(part.range.upperBound))
       }
       reportRoom()
-    case (.removeDirectory, _):
+    case (.removeDirectory(let isKept), _):
       let id = logs[slot].id
       logs[slot] = Log(id: LogID(0), name: "")
       freeSlots.append(slot)
       emit(.deleted(id))
-      submit(.removeTree(Segment.leftDirectory(id)), .leftover)
+      if isKept {
+        wasSetAside()
+      } else {
+        submit(.removeTree(Segment.leftDirectory(id)), .leftover)
+      }
       if checkpoint?.barriers.remove(slot) != nil { continueCheckpoint() }
     default:
       break
@@ -170,7 +175,7 @@ extension LogStore {
       break
     case (.removeDirectory, _):
       // It is not there, or the next opening sets it aside.
-      succeeded(.removeDirectory, slot, .done)
+      succeeded(work, slot, .done)
     case (.createIndex, _), (.writeIndex, _):
       // Nothing is lost: an index is made again from its segment.
       break

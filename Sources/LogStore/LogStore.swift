@@ -30,6 +30,9 @@ package final class LogStore {
   var slots: [LogID: Int] = [:]
   var byName: [String: LogID] = [:]
   var nextLogID: UInt64 = 1
+  /// What logs that were set aside had voted, by name, until they are made again: a voter must not
+  /// forget it.
+  var votesSetAside: [String: Vote] = [:]
   var failure: String?
   /// When this store was opened, its journal was damaged where it may have said that logs were
   /// made: one that is missing may have had records.
@@ -178,7 +181,7 @@ package enum LogStoreEvent: Equatable, Sendable {
   case voted(LogID, Vote)
   /// Readers may be shown records below this offset.
   case readable(LogID, Offset)
-  /// The log's deletion is durable; its files are gone, or going.
+  /// The log's deletion is durable, or that it was set aside; its files are gone, or going.
   case deleted(LogID)
   /// What was refused as `busy` may be tried again.
   case room

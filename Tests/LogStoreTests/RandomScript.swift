@@ -11,6 +11,8 @@ final class RandomScript {
   private var epochs: [LogID: Int32] = [:]
   /// Reset, and nothing appended since.
   private var wereReset: Set<LogID> = []
+  /// To be made again, with such votes.
+  private var setAside: [(name: String, vote: Vote)] = []
 
   init(_ harness: StoreHarness, seed: UInt64) {
     self.harness = harness
@@ -61,6 +63,11 @@ final class RandomScript {
     default:
       if random.oneIn(4) {
         try harness.delete(log)
+      } else if random.oneIn(4) {
+        let vote = Vote(epoch: LeaderEpoch(Int32(random.below(10))), candidate: 1)
+        setAside.append((try harness.setAside(log), vote))
+      } else if let (name, vote) = setAside.popLast() {
+        _ = try harness.create(name, vote: vote)
       } else {
         harness.store.tick(now: harness.now)
       }

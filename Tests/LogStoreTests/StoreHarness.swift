@@ -43,6 +43,7 @@ final class StoreHarness {
   var now: Int64 = 1_000_000
   var failures: [String] = []
   private(set) var events: [LogStoreEvent] = []
+  private var votesSetAside: [String: Vote] = [:]
 
   static func options(journalFile: Int64 = 8192, files: Int = 4) -> LogStoreOptions {
     var options = LogStoreOptions()
@@ -97,10 +98,23 @@ final class StoreHarness {
     }
   }
 
-  func create(_ name: String) throws -> LogID {
-    let log = try store.createLog(named: name, options: Self.logOptions())
-    record { $0[log] = LogState(name: name) }
+  func create(_ name: String, vote: Vote = Vote()) throws -> LogID {
+    let log = try store.createLog(named: name, options: Self.logOptions(), vote: vote)
+    let floor = votesSetAside.removeValue(forKey: name) ?? vote
+    record {
+      $0[log] = LogState(name: name)
+      $0[log]?.vote = floor.epoch >= vote.epoch ? floor : vote
+    }
     return log
+  }
+
+  /// Returns the log's name.
+  func setAside(_ log: LogID) throws -> String {
+    let aside = try store.setAside(log)
+    let name = state[log]?.name ?? ""
+    votesSetAside[name] = aside.vote
+    record { $0[log] = nil }
+    return name
   }
 
   static func batch(

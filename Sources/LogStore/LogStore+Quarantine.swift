@@ -1,0 +1,71 @@
+package import Bytes
+internal import Platform
+
+/// Making a damaged log anew: its files are kept for whoever wants to look, and its name is free.
+extension LogStore {
+  /// Logs kept in quarantine at most; the oldest is removed for one more.
+  package static let quarantinedLogsMax = 4
+  private static let quarantine = "quarantine"
+
+  /// What became of a log that was set aside.
+  package struct SetAside: Equatable, Sendable {
+    /// Where its files are, when that is durable.
+    package var path: String
+    /// What whoever comes in its place must not vote below.
+    package var vote: Vote
+    /// What is removed from quarantine for it.
+    package var removed: [String]
+  }
+
+  static func quarantinePath(_ log: LogID) -> String { "\(quarantine)/log-\(log)" }
+
+  /// Forgets the log, whatever is wrong with it, and keeps its files in `quarantine`, to which they
+  /// go when that is durable. One that is made with its name begins empty, with its vote or a later
+  /// one, also after a crash in between. Whatever of its records was only in the journal is not
+  /// kept there: checkpoints go on.
+  package func setAside(_ log: LogID) throws(LogError) -> SetAside {
+    try checkUsable()
+    let slot = try slot(of: log)
+    let there = try makeQuarantine()
+    let group = try add(.setAside, log, .none, payload: [])
+    let vote = logs[slot].voteFloor
+    votesSetAside[logs[slot].name] = vote
+    forget(slot)
+    group.effects.append(.work(slot: slot, log, .removeDirectory(isKept: true), destroys: true))
+    group.effects.append(.deleted(slot: slot, log))
+    return SetAside(
+      path: Self.quarantinePath(log), vote: vote,
+      removed: there.dropLast(Self.quarantinedLogsMax - 1))
+  }
+
+  /// What a log that was set aside had voted matters no more: nobody makes one of that name again.
+  /// For good at the next checkpoint.
+  package func forgetSetAside(named name: String) { votesSetAside[name] = nil }
+
+  /// The logs that are in quarantine, oldest first.
+  private func makeQuarantine() throws(LogError) -> [String] {
+    do throws(DiskError) {
+      if !(try disk.names(in: ".").contains(Self.quarantine)) {
+        _ = try disk.perform(.makeDirectory(Self.quarantine))
+        _ = try disk.perform(.syncDirectory("."))
+      }
+      return try quarantined()
+    } catch {
+      throw .disk("\(error)")
+    }
+  }
+
+  private func quarantined() throws(DiskError) -> [String] {
+    try disk.names(in: Self.quarantine).filter { $0.hasPrefix("log-") }
+      .map { "\(Self.quarantine)/\($0)" }
+  }
+
+  /// One is in quarantine now.
+  func wasSetAside() {
+    submit(.syncDirectory(Self.quarantine), .leftover)
+    submit(.syncDirectory("logs"), .leftover)
+    for path in ((try? quarantined()) ?? []).dropLast(Self.quarantinedLogsMax) {
+      submit(.removeTree(path), .leftover)
+    }
+  }
+}
