@@ -189,7 +189,7 @@ extension LivenessThread: PeerConnectionOwner {
         try take(frame, peer)
       }
     } catch {
-      say("node \(handshake.own.node) has closed its connections to node \(peer.node): \(error)")
+      say("node \(handshake.own.node) ends its connections to node \(peer.node): \(error)")
       end(peer, error.description)
     }
   }

@@ -30,10 +30,11 @@ final class LivenessThread {
   var listener: Socket?
   var isAcceptingPaused = false
   var strangers: [Stranger] = []
-  /// The time of this turn, on the steady clock.
-  private(set) var now = MonotonicClock.milliseconds()
+  /// On the steady clock. Asked for anew each time: between two events this thread may have been
+  /// stopped for an hour.
+  var now: Int64 { MonotonicClock.milliseconds() }
   private var clock: WatchedClock
-  private let silenceMilliseconds: Int64
+  private let isRealtime: Bool
   private var heartbeatAt: Int64 = 0
   /// What the last one vouched for.
   private var vouched = PeerProgress()
@@ -75,12 +76,12 @@ final class LivenessThread {
     self.shared = shared
     self.options = options
     handshake = PeerHandshake(own: hello, nodes: addresses.map(\.node))
-    silenceMilliseconds =
-      options.silenceMilliseconds ?? (precedence == .realtime ? 200 : 500)
+    isRealtime = precedence == .realtime
     let stepMax = 2 * options.heartbeatMilliseconds
     clock = WatchedClock(stepMax: stepMax)
     ownJournal = OwnJournal(
       stallMilliseconds: options.stallMilliseconds, stepMax: stepMax)
+    let now = MonotonicClock.milliseconds()
     let firstSession = MonotonicClock.nanoseconds()
     for address in addresses where address.node != hello.node {
       let pair = PeerPair(
@@ -95,14 +96,14 @@ final class LivenessThread {
     tell(
       .say(
         "the liveness thread of node \(hello.node) runs with \(precedence.rawValue); a node is "
-          + "lost when it is silent for \(silenceMilliseconds) ms"))
+          + "lost when it is silent for \(options.silence(isRealtime: isRealtime)) ms"))
   }
 
   // MARK: Turn
 
   private func turn() -> Int64 {
     // What has arrived was read before this: nobody is judged by what this thread did not look at.
-    now = MonotonicClock.milliseconds()
+    let now = now
     let watched = clock.look(at: now)
     for peer in peers where peer.hasSpoken {
       peer.hasSpoken = false
@@ -120,11 +121,20 @@ final class LivenessThread {
       closeLateConnections(of: peer)
       perform(peer.pair.tick(now: now), peer)
     }
-    for peer in peers { peer.urgent?.flush() }
+    for peer in peers { flush(peer) }
     handOver()
     var next = heartbeatAt
     for peer in peers { next = min(next, peer.deadline ?? next) }
     return max(0, next - now)
+  }
+
+  private func flush(_ peer: WatchedPeer) {
+    guard let urgent = peer.urgent else { return }
+    urgent.flush()
+    let waiting = urgent.output.size
+    if waiting > options.queueBytesMax {
+      end(peer, "it does not take the \(waiting) urgent bytes that wait for it")
+    }
   }
 
   private func sendHeartbeats(_ watched: Int64) {
@@ -149,7 +159,8 @@ final class LivenessThread {
   private func heartbeat() -> [UInt8] {
     let time = MonotonicClock.nanoseconds()
     return PeerFrame.heartbeat(
-      PeerHeartbeat(time: time, watched: clock.now, progress: vouched)
+      PeerHeartbeat(
+        time: time, watched: clock.now, progress: vouched, isRealtime: isRealtime)
     ).payload()
   }
 
@@ -183,10 +194,6 @@ final class LivenessThread {
       guard let peer = peer(node), peer.pair.isStanding, peer.serial == serial,
         let urgent = peer.urgent
       else { return }
-      let waiting = urgent.output.size
-      guard waiting == 0 || waiting + frame.count <= options.queueBytesMax else {
-        return end(peer, "it does not take the \(waiting) urgent bytes that wait for it")
-      }
       urgent.add(.message, frame)
     case .broke(let node, let serial, let why):
       if let peer = peer(node), peer.pair.isStanding, peer.serial == serial { end(peer, why) }
@@ -280,8 +287,9 @@ final class LivenessThread {
     peer.verdict = .fine
     peer.hasSpoken = false
     peer.liveness = PeerLiveness(
-      silenceMilliseconds: silenceMilliseconds, stallMilliseconds: options.stallMilliseconds,
-      now: clock.now)
+      silenceMilliseconds: options.silence(isRealtime: isRealtime),
+      latenessMilliseconds: options.silence(isRealtime: false),
+      stallMilliseconds: options.stallMilliseconds, now: clock.now)
     tell(.stands(node: peer.node, serial: peer.serial, hello, bulk.release()))
     urgent.input.sizeMax = PeerFrame.urgentBytesMax
     if peer.saidRevision < revision { urgent.add(.news(handshake.own)) }

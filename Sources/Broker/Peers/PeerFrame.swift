@@ -13,7 +13,7 @@ internal import Bytes
 /// | 1 opening | magic u64, version u16, channel u8, session u64, to i32, hello |
 /// | 2 refusal | a sentence, UTF-8 |
 /// | 3 message | what the node sends |
-/// | 4 heartbeat | time u64, watched i64, loop u64, journal u64, has work u8 (1 loop, 2 journal) |
+/// | 4 heartbeat | time u64, watched i64, loop u64, journal u64, flags u8 (has work: 1 loop, 2 journal; 4 realtime) |
 /// | 5 answer | the heartbeat's time u64 |
 /// | 6 news | hello |
 ///
@@ -74,8 +74,13 @@ package struct PeerHeartbeat: Equatable, Sendable {
   /// did not run.
   package var watched: Int64
   package var progress: PeerProgress
+  /// Whether the sender's heartbeats come in time on a machine that is busy.
+  package var isRealtime: Bool
 
-  package init(time: UInt64, watched: Int64, progress: PeerProgress) {
+  package init(
+    time: UInt64, watched: Int64, progress: PeerProgress, isRealtime: Bool = true
+  ) {
+    self.isRealtime = isRealtime
     self.time = time
     self.watched = watched
     self.progress = progress
@@ -136,11 +141,13 @@ extension PeerFrame {
       let watched = try reader.int64()
       guard watched >= 0 else { throw PeerFault("its heartbeat has a negative time") }
       var progress = PeerProgress(loop: try reader.uint64(), journal: try reader.uint64())
-      let work = try reader.uint8()
-      guard work <= 3 else { throw PeerFault("its heartbeat has unknown bits \(work)") }
-      progress.loopHasWork = work & 1 != 0
-      progress.journalHasWork = work & 2 != 0
-      return .heartbeat(PeerHeartbeat(time: time, watched: watched, progress: progress))
+      let flags = try reader.uint8()
+      guard flags <= 7 else { throw PeerFault("its heartbeat has unknown flags \(flags)") }
+      progress.loopHasWork = flags & 1 != 0
+      progress.journalHasWork = flags & 2 != 0
+      return .heartbeat(
+        PeerHeartbeat(
+          time: time, watched: watched, progress: progress, isRealtime: flags & 4 != 0))
     case .answer: return .answer(time: try reader.uint64())
     case .news: return .news(try hello(&reader))
     }
@@ -239,8 +246,7 @@ extension PeerFrame {
         unsafe writer.integer(heartbeat.watched)
         unsafe writer.integer(progress.loop)
         unsafe writer.integer(progress.journal)
-        unsafe writer.integer(
-          UInt8((progress.loopHasWork ? 1 : 0) + (progress.journalHasWork ? 2 : 0)))
+        unsafe writer.integer(heartbeat.flags)
       }
     case .answer(let time): return unsafe ByteWriter.array(8) { unsafe $0.integer(time) }
     case .news(let hello):
@@ -256,6 +262,12 @@ extension PeerFrame {
       unsafe writer.integer(kind.rawValue)
       unsafe writer.bytes(payload[...])
     }
+  }
+}
+
+extension PeerHeartbeat {
+  fileprivate var flags: UInt8 {
+    (progress.loopHasWork ? 1 : 0) | (progress.journalHasWork ? 2 : 0) | (isRealtime ? 4 : 0)
   }
 }
 

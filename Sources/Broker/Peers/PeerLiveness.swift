@@ -50,14 +50,20 @@ package struct PeerLiveness: Sendable {
   }
 
   private let silenceMax: Int64
+  private let latenessMax: Int64
+  private var isRealtime = true
   private let stallMax: Int64
   private var heard: Int64
   private var loop = StandStill()
   private var journal = StandStill()
   private var stall: String?
 
-  package init(silenceMilliseconds: Int64, stallMilliseconds: Int64, now: Int64) {
+  /// A peer that says its heartbeats may be late is allowed `latenessMilliseconds` of silence.
+  package init(
+    silenceMilliseconds: Int64, latenessMilliseconds: Int64, stallMilliseconds: Int64, now: Int64
+  ) {
     silenceMax = silenceMilliseconds
+    latenessMax = latenessMilliseconds
     stallMax = stallMilliseconds
     heard = now
   }
@@ -67,6 +73,7 @@ package struct PeerLiveness: Sendable {
 
   package mutating func heartbeat(_ heartbeat: PeerHeartbeat) {
     let progress = heartbeat.progress
+    isRealtime = heartbeat.isRealtime
     let loop = loop.observe(
       progress.loop, hasWork: progress.loopHasWork, at: heartbeat.watched)
     let journal = journal.observe(
@@ -81,7 +88,8 @@ package struct PeerLiveness: Sendable {
   }
 
   package func judge(now: Int64) -> Verdict {
-    if now - heard >= silenceMax { return .silent(why: "it is silent for \(now - heard) ms") }
+    let bound = isRealtime ? silenceMax : max(silenceMax, latenessMax)
+    if now - heard >= bound { return .silent(why: "it is silent for \(now - heard) ms") }
     return stall.map { .stalled(why: $0) } ?? .fine
   }
 }

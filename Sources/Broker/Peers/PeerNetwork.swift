@@ -261,7 +261,7 @@ package final class PeerNetwork {
 
   /// Ends a link for a reason that the liveness thread does not know yet.
   private func abandon(_ link: Link, _ why: String) {
-    say("node \(node) has closed its connections to node \(link.node): \(why)")
+    say("node \(node) ends its connections to node \(link.node): \(why)")
     orders.put(.broke(node: link.node, serial: link.serial, why: why))
     end(link, why)
   }

@@ -56,12 +56,15 @@ package struct PeerPair {
   private var hello: PeerHello?
   private var nextSession: UInt64
   private var backoff = ReconnectBackoff()
+  /// When the last session was begun from here.
+  private var begun: Int64
 
   /// `firstSession` is above those of any earlier pair of this life.
   package init(connects: Bool, formingMilliseconds: Int64, firstSession: UInt64, now: Int64) {
     self.connects = connects
     self.formingMilliseconds = formingMilliseconds
     nextSession = firstSession
+    begun = now
     state = .waiting(until: now)
   }
 
@@ -90,6 +93,7 @@ package struct PeerPair {
     case .waiting(let until) where connects && now >= until:
       let session = nextSession
       nextSession &+= 1
+      begun = now
       state = .forming(Forming(session: session, deadline: now + formingMilliseconds))
       return [.connect(session: session)]
     case .forming(let forming) where now >= forming.deadline:
@@ -179,13 +183,14 @@ package struct PeerPair {
       if now - standing.since >= ReconnectBackoff.steadyMilliseconds { backoff = .init() }
       effects.append(.ended(why: why))
     }
-    state = .waiting(until: now + backoff.next())
+    // From one beginning to the next: what was waited for an answer has been waited.
+    state = .waiting(until: max(now, begun + backoff.next()))
     effects.append(.close(session: session))
     return effects
   }
 }
 
-/// How long to wait before the next try: not at all, then 5 ms, doubled up to 200.
+/// How long to wait from one try to the next: not at all, then 5 ms, doubled up to 200.
 package struct ReconnectBackoff {
   package static let firstMilliseconds: Int64 = 5
   package static let lastMilliseconds: Int64 = 200

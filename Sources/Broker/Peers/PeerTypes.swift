@@ -81,8 +81,8 @@ package enum PeerChannel: UInt8, Sendable, CaseIterable {
 /// Bounds and times of the connections between nodes, in milliseconds and bytes.
 package struct PeerOptions: Sendable {
   package var heartbeatMilliseconds: Int64 = 20
-  /// How long a peer may say nothing. If nil: 200 where the liveness thread has SCHED_FIFO, 500
-  /// where it has not and may itself be late by as much.
+  /// How long a peer may say nothing. If nil: 200 where the liveness threads of both have
+  /// SCHED_FIFO, 500 where one has not and may be late by as much.
   package var silenceMilliseconds: Int64?
   /// How long a peer's loop or journal may stand still while it has work.
   package var stallMilliseconds: Int64 = 100
@@ -99,6 +99,8 @@ package struct PeerOptions: Sendable {
   package var isRealtime = true
 
   package init() {}
+
+  func silence(isRealtime: Bool) -> Int64 { silenceMilliseconds ?? (isRealtime ? 200 : 500) }
 }
 
 /// What went between this node and another, since the start.

@@ -19,7 +19,8 @@ import Testing
     .heartbeat(
       PeerHeartbeat(
         time: .max, watched: 0,
-        progress: PeerProgress(loop: 0, journal: 1, loopHasWork: false, journalHasWork: true))),
+        progress: PeerProgress(loop: 0, journal: 1, loopHasWork: false, journalHasWork: true),
+        isRealtime: false)),
     .answer(time: 77), .news(hello),
   ]
 

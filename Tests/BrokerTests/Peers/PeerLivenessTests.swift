@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct `Whether a peer is there` {
   private func liveness() -> PeerLiveness {
-    PeerLiveness(silenceMilliseconds: 200, stallMilliseconds: 100, now: 0)
+    PeerLiveness(
+      silenceMilliseconds: 200, latenessMilliseconds: 500, stallMilliseconds: 100, now: 0)
   }
 
   private func heartbeat(
@@ -22,6 +23,17 @@ import Testing
     liveness.heard(at: 200)
     #expect(liveness.judge(now: 399) == .fine)
     #expect(liveness.judge(now: 450) == .silent(why: "it is silent for 250 ms"))
+  }
+
+  @Test func `one that may be late is given time, from when it has said so`() {
+    var liveness = liveness()
+    var late = heartbeat(0)
+    late.isRealtime = false
+    liveness.heartbeat(late)
+    #expect(liveness.judge(now: 499) == .fine)
+    #expect(liveness.judge(now: 500) == .silent(why: "it is silent for 500 ms"))
+    liveness.heartbeat(heartbeat(0, works: false))
+    #expect(liveness.judge(now: 200) != .fine)
   }
 
   @Test func `a counter that stands still with work waiting is a stall, until it moves`() {
@@ -91,7 +103,8 @@ import Testing
   @Test func `a process that was stopped takes nobody for lost, before or after what has come`() {
     var clock = WatchedClock(stepMax: 40)
     var liveness = PeerLiveness(
-      silenceMilliseconds: 200, stallMilliseconds: 100, now: clock.look(at: 0))
+      silenceMilliseconds: 200, latenessMilliseconds: 500, stallMilliseconds: 100,
+      now: clock.look(at: 0))
     for moment in stride(from: Int64(0), through: 1000, by: 20) {
       liveness.heard(at: clock.look(at: moment))
     }

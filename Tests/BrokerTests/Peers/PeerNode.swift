@@ -39,7 +39,7 @@ final class PeerNode: Sendable {
   /// `peers` are the nodes and the ports they listen on, at `host`.
   init(
     _ hello: PeerHello, on wanted: UInt16 = 0, peers: [(Int32, UInt16)],
-    host: String = "127.0.0.1", options: PeerOptions = PeerOptions()
+    host: String = "127.0.0.1", options: PeerOptions = .patient
   ) throws {
     id = hello.node
     let told = told
@@ -140,6 +140,23 @@ final class PeerNode: Sendable {
 struct PeerNodeError: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }
+}
+
+extension PeerOptions {
+  /// For tests that are not about time: a busy machine takes nobody for lost.
+  static var patient: PeerOptions {
+    var options = PeerOptions()
+    options.silenceMilliseconds = 60_000
+    options.stallMilliseconds = 60_000
+    return options
+  }
+
+  /// Notices who stands still, however long it is silent.
+  static var watchful: PeerOptions {
+    var options = PeerOptions()
+    options.silenceMilliseconds = 60_000
+    return options
+  }
 }
 
 extension PeerHello {

@@ -126,19 +126,32 @@ import Testing
     #expect(try pair.confirmed(now: 4) == [])
   }
 
-  @Test func `what does not come about in time is given up, and tried later and later`() {
+  @Test func `what does not come about in time is given up, and tried again at once`() {
+    var pair = Self.pair(connects: true)
+    for round in 0..<10 as Range<UInt64> {
+      let now = Int64(500 * round)
+      #expect(pair.deadline == now)
+      #expect(pair.tick(now: now) == [.connect(session: 40 + round)])
+      #expect(pair.tick(now: now + 499) == [])
+      #expect(pair.deadline == now + 500)
+      #expect(pair.tick(now: now + 500) == [.gaveUp, .close(session: 40 + round)])
+    }
+  }
+
+  @Test func `what fails is tried later and later, counted from try to try`() {
     var pair = Self.pair(connects: true)
     var now: Int64 = 0
     var waits: [Int64] = []
     for session in UInt64(40)..<50 {
       #expect(pair.tick(now: now) == [.connect(session: session)])
-      #expect(pair.deadline == now + 500)
-      now += 500
-      #expect(pair.tick(now: now) == [.gaveUp, .close(session: session)])
+      #expect(pair.broke(session: session, why: "refused", now: now) == [.close(session: session)])
       waits.append((pair.deadline ?? 0) - now)
       now = pair.deadline ?? 0
     }
     #expect(waits == [0, 5, 10, 20, 40, 80, 160, 200, 200, 200])
+    _ = pair.tick(now: now)
+    _ = pair.broke(session: 50, why: "late", now: now + 150)
+    #expect(pair.deadline == now + 200)
   }
 
   @Test func `what stood for a while is made again at once, what did not is not`() throws {
@@ -155,7 +168,7 @@ import Testing
       waits.append((pair.deadline ?? 0) - now)
       now = pair.deadline ?? 0
     }
-    #expect(waits == [0, 5, 10, 20, 0, 5, 0])
+    #expect(waits == [0, 5, 10, 0, 0, 5, 0])
   }
 
   @Test func `half of a session that breaks takes the other half along`() throws {
