@@ -71,21 +71,13 @@ extension Raft {
   }
 }
 
-// TEMPORARY until the value says it itself.
 extension Raft {
-  package var hasCommittedUnderVersion: Bool { isReady }
-  package var isAdoptedByMajority: Bool { isReady }
-  package var caughtUp: [NodeID] {
-    guard isLeader else { return [] }
-    return membership.learners.filter { learner in
-      leadership.peers.first { $0.peer == learner }?.match == end
-    }
-  }
+  /// The voters that have all that this leader has on their disks, and this one.
   package var inSync: [NodeID] {
     guard isLeader else { return [] }
     return membership.voters.filter { voter in
-      voter == id || leadership.peers.first { $0.peer == voter }?.match == end
+      voter == id
+        || leadership.peers.first { $0.peer == voter }?.match.map { $0 >= committed } ?? false
     }
   }
-  package var membershipMoved: Bool { false }
 }

@@ -58,7 +58,8 @@ extension Node {
     guard isFresh, replicas[metadataLog] == nil, !options.cluster.isAlone else { return nil }
     return try? makeReplica(
       .metadata, metadataLog, .metadata,
-      Membership(version: 0, voters: [], learners: [NodeID(options.id)]))
+      Membership(version: 0, voters: [], learners: [NodeID(options.id)]),
+      joinedVersion: message.version)
   }
 
   /// What this node says of itself to the others.
@@ -110,8 +111,22 @@ extension Node {
       logsToDelete.append(log)
       deleteLogs()
     } else {
-      logsToDelete.append(log)
-      deleteLogs()
+      logsToSetAside.append(log)
+      setLogsAside()
+    }
+  }
+
+  /// Sets damaged logs aside, as far as the journal has room to say so.
+  func setLogsAside() {
+    while let log = logsToSetAside.first {
+      do throws(LogError) {
+        for old in try store.setAside(log).removed { tell("removed \(old), which was set aside") }
+      } catch .busy {
+        return
+      } catch {
+        tell("a damaged log cannot be set aside: \(error)")
+      }
+      logsToSetAside.removeFirst()
     }
   }
 
@@ -122,7 +137,7 @@ extension Node {
     let raft = replica.raft
     return GroupReport(
       group: GroupKey(replica.group), leader: options.id, epoch: raft.epoch.rawValue,
-      version: raft.membership.version, hasCommittedUnderVersion: raft.hasCommittedUnderVersion,
+      version: raft.membership.version, hasCommittedUnderVersion: raft.commitVersion == raft.membership.version,
       isAdoptedByMajority: raft.isAdoptedByMajority, caughtUp: raft.caughtUp.map(\.rawValue),
       inSync: raft.inSync.map(\.rawValue))
   }

@@ -39,7 +39,7 @@ extension Node {
               problem = error
             }
           }
-          if !hasStarted { noteGrowth(metadataLog, batch.header.batchSize) }
+          if !hasStarted, !controller.isLeading { noteGrowth(metadataLog, batch.header.batchSize) }
         }
       } catch {
         throw .logFailed("its records cannot be read: \(error)")
@@ -55,7 +55,8 @@ extension Node {
       metadataParts.interrupt()
       let decision = try MetadataRecord(decoding: record.value ?? [])
       note(decision)
-      if hasStarted {
+      // Who leads decides before its partitions are made: the others are to be registered first.
+      if hasStarted || controller.isLeading {
         records.append(decision)
       } else {
         try controller.load(decision)

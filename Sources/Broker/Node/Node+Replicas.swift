@@ -11,7 +11,8 @@ extension Node {
   /// Makes this node's replica of a group, on its log, and begins.
   @discardableResult
   func makeReplica(
-    _ group: GroupID, _ log: LogID, _ kind: Replica.Kind, _ membership: Membership
+    _ group: GroupID, _ log: LogID, _ kind: Replica.Kind, _ membership: Membership,
+    joinedVersion: Int64 = 0
   ) throws(LogError) -> Replica {
     let bounds = try store.bounds(of: log)
     var stored = Raft.Stored()
@@ -20,6 +21,7 @@ extension Node {
     stored.start = bounds.start
     stored.end = LogPosition(epoch: bounds.epoch, offset: bounds.end)
     stored.committed = bounds.highWatermark
+    stored.joinedVersion = joinedVersion
     var timing = Raft.Options()
     timing.electionTicks = options.cluster.electionTicks
     timing.heartbeatTicks = options.cluster.heartbeatTicks
@@ -56,7 +58,6 @@ extension Node {
   func step(_ replica: Replica, _ input: Input) {
     var effects: [Effect] = []
     replica.raft.step(input, into: &effects)
-    if replica.isReady, replica.raft.membershipMoved { report(replica) }
     guard !effects.isEmpty else { return }
     replica.add(effects)
     perform(replica)

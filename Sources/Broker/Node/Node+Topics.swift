@@ -60,6 +60,14 @@ extension Node {
   }
 
   private func perform(_ effect: Controller.Effect) {
+    if !hasStarted {
+      switch effect {
+      // All there is will be taken over.
+      case .createPartition, .deletePartition, .configChanged, .brokerConfigChanged: return
+      case .membershipChanged(let group, _): if group != .metadata { return }
+      default: break
+      }
+    }
     switch effect {
     case .append(let records, _):
       // Decided on top of what was refused: it goes the same way.
@@ -153,7 +161,9 @@ extension Node {
     }
     topics[partition.topic]?.register(partition.index)
     topicNames[partition.id] = partition.topic
-    guard isMember(partition.membership) else { return }
+    guard isMember(partition.membership),
+      replicasByGroup[GroupID(topic: partition.id, index: partition.index)] == nil
+    else { return }
     if !stuckPartitions.isEmpty || !tryToMake(partition) { stuckPartitions.append(partition) }
   }
 
@@ -167,10 +177,12 @@ extension Node {
     do throws(LogError) {
       let name = Self.logName(wanted.id, wanted.index)
       let log: LogID
+      var joinedVersion: Int64 = 0
       if let found = store.log(named: name) {
         log = found
       } else {
         log = try store.createLog(named: name, options: wanted.options)
+        joinedVersion = wanted.membership.version
         if wanted.isOld, store.mayMissLogs {
           try store.failAsCutShort(
             log, "its log is missing; the damaged part of the journal may have had it")
@@ -181,7 +193,7 @@ extension Node {
       let replica = try makeReplica(
         GroupID(topic: wanted.id, index: wanted.index), log,
         .partition(topic: wanted.id, index: wanted.index),
-        Membership(wanted.membership))
+        Membership(wanted.membership), joinedVersion: joinedVersion)
       let preferred = controller.state.topic(wanted.id)?.replicas(ofPartition: wanted.index).first
       if preferred == options.id, !isSole(replica) {
         // The first of the replicas is to lead, and the others may not have it yet.

@@ -161,6 +161,8 @@ package final class Node {
   var machineLogs: [LogID: MachineLog] = [:]
   /// Logs without a topic, whose deletion the store had no room for, in order.
   var logsToDelete: [LogID] = []
+  /// Damaged logs that this node has to be without before it gets them again, the same.
+  var logsToSetAside: [LogID] = []
   // MARK: Of the cluster
   var replicas: [LogID: Replica] = [:]
   var replicasByGroup: [GroupID: Replica] = [:]
@@ -414,6 +416,7 @@ package final class Node {
     case .room:
       advanceReplicas()
       deleteLogs()
+      setLogsAside()
       advancePartitions()
       advanceRecords()
       advanceProduces()
