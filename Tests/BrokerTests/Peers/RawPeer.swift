@@ -66,6 +66,15 @@ final class RawPeer {
     }
   }
 
+  /// Whether the other side closes, whatever it says before.
+  func isClosed() throws -> Bool {
+    let deadline = MonotonicClock.milliseconds() + PeerNode.patience
+    while try receive() != nil {
+      guard MonotonicClock.milliseconds() < deadline else { return false }
+    }
+    return true
+  }
+
   /// Reads to the end; what the other side refused with, if it did.
   func refusal() throws -> String? {
     var refusal: String?
