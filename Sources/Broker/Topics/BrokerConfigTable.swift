@@ -50,8 +50,8 @@ package enum BrokerConfigTable {
       "Whether asking for the metadata of a topic that does not exist creates it."),
     ConfigDefinition(
       "default.replication.factor", .int, "3", .odd,
-      "Replicas of a topic that is created without saying how many; odd. Where nobody set it, fewer "
-        + "if there are fewer brokers."),
+      "Replicas of a topic that is created without saying how many; odd. Where nobody set it, "
+        + "fewer if there are fewer brokers."),
     ConfigDefinition(
       "auto.leader.rebalance.enable", .boolean, "true",
       "Whether partitions are led by the first of their replicas again once it has caught up."),

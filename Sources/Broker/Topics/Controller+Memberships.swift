@@ -77,6 +77,12 @@ extension Controller {
       guard let facts = facts(of: group), needsWork(group, facts) else { continue }
       changes.enqueue(group)
     }
+    // Group 0 waits for no place: without it nothing else can be mended.
+    if changes.activeIndex(.metadata) == nil, let facts = facts(of: .metadata),
+      needsWork(.metadata, facts)
+    {
+      changes.activate(.metadata, version: facts.membership.version, now: now)
+    }
     for entry in changes.active { advance(entry.group, into: &effects) }
     var tries = min(changes.queuedCount, MembershipChanges.triedMax)
     while tries > 0, changes.active.count < MembershipChanges.activeMax,

@@ -14,7 +14,7 @@ package struct LeaderBalance: Sendable {
   /// A group that this node leads and another should.
   package struct Candidate: Equatable, Sendable {
     package var group: GroupKey
-    /// The first of its replicas.
+    /// `MetadataState.preferredLeader`.
     package var preferred: Int32
     /// It is a voter, alive, and has all that is committed.
     package var isReady: Bool

@@ -44,7 +44,7 @@ struct MembershipChanges: Sendable {
   private var known: Set<GroupKey> = []
   /// Those of which people were told that they are lost.
   private var told: Set<GroupKey> = []
-  /// Topics that were not looked at yet, the next one last; nil before group 0 was.
+  /// Topics that were not looked at yet, the next one last; nil before any was.
   private var unscanned: [String]? = []
 
   /// Of a node that begins or ends to lead: only who is alive is as it was.
@@ -53,8 +53,9 @@ struct MembershipChanges: Sendable {
   /// Looks at all groups once more.
   mutating func rescan() { unscanned = nil }
 
+  /// Group 0 needs no queue.
   mutating func enqueue(_ group: GroupKey) {
-    guard known.insert(group).inserted else { return }
+    guard group != .metadata, known.insert(group).inserted else { return }
     queue.append(group)
   }
 
@@ -94,10 +95,7 @@ struct MembershipChanges: Sendable {
   /// The next groups to look at.
   mutating func scan(_ state: MetadataState) -> [GroupKey] {
     var groups: [GroupKey] = []
-    if unscanned == nil {
-      unscanned = state.names.reversed()
-      groups.append(.metadata)
-    }
+    if unscanned == nil { unscanned = state.names.reversed() }
     while groups.count < Self.scannedMax, let name = unscanned?.popLast() {
       guard let topic = state.topic(named: name) else { continue }
       for index in topic.partitions { groups.append(GroupKey(topic: topic.id, partition: index)) }

@@ -31,9 +31,9 @@ package struct GroupReport: Equatable, Sendable {
 
 /// What is to be done next to bring a group's members to where they are to be.
 ///
-/// The goal is the nodes of `target`, each with the disk it has now. A voter whose disk was lost, or
-/// whose log is damaged, is *bad*: it can do nothing for the group, and only leaves and comes back
-/// as a learner makes it good. A voter of another node than those is *surplus*.
+/// The goal is the nodes of `target`, each with the disk it has now. A voter whose disk was lost,
+/// or whose log is damaged, is *bad*: it can do nothing for the group until it has left and come
+/// back as a learner. A voter of another node than those is *surplus*.
 ///
 /// (1) A version is followed by another only when the leader has committed under it, and a majority
 ///     of its voters goes by it: so a majority of any two that are in use have somebody in common.

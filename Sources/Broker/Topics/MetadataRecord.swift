@@ -24,9 +24,9 @@ package import KafkaWire
 //   12 reassigned             uuid, varint index, replicas that are wanted; none: not any more
 //
 // A group is a uuid, which may be zero, and a varint; members are a count of pairs of a varint and
-// an u64. A uuid is two u64; a string has its size before it as an unsigned varint; replicas are a count of
-// varints, one partition after another; configs are a count of pairs of strings. Integers are as in
-// `ByteReader`.
+// an u64. A uuid is two u64; a string has its size before it as an unsigned varint; replicas are a
+// count of varints, one partition after another; configs are a count of pairs of strings. Integers
+// are as in `ByteReader`.
 
 /// A topic as the metadata log knows it.
 package struct TopicState: Equatable, Sendable {

@@ -48,6 +48,10 @@ extension MetadataState {
     return Array(topic.replicas(ofPartition: group.partition))
   }
 
+  /// Who is to lead the partition when nothing is wrong. While it is reassigned, the first of those
+  /// that are wanted: leadership is not to go back to one that leaves.
+  package func preferredLeader(of group: GroupKey) -> Int32? { target(of: group)?.first }
+
   package func node(_ id: Int32) -> RegisteredNode? {
     let index = place(ofNode: id)
     return index < nodes.count && nodes[index].id == id ? nodes[index] : nil

@@ -180,8 +180,8 @@ private func elect(
     ),
     (
       "t", 0, [1, 2], .invalidReplicationFactor,
-      "Replication factor 2 is even: records are kept by a majority, and a majority of 2 survives no "
-        + "more failures than one of 1. Use an odd number."
+      "Replication factor 2 is even: records are kept by a majority, and a majority of 2 survives "
+        + "no more failures than one of 1. Use an odd number."
     ),
   ])
   func `that cannot be are refused in Kafka's words`(

@@ -108,6 +108,9 @@ private func snapshotIsWhole(_ state: MetadataState) throws -> Bool {
   @Test func `what was asked for is there when the voters are those`() throws {
     var state = try state([topic([1, 2, 3, 2, 3, 1]), .reassigned(group(1), target: [1])])
     #expect(state.target(of: group(1)) == [1])
+    #expect(state.preferredLeader(of: group(1)) == 1)
+    #expect(state.preferredLeader(of: group(0)) == 1)
+    #expect(state.preferredLeader(of: .metadata) == nil)
     #expect(try snapshotIsWhole(state))
     // Cancelled: the voters are the old ones.
     var cancelled = state
