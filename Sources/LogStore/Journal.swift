@@ -131,12 +131,14 @@ extension Journal {
   /// Adds a frame to the open group; `fill` writes the payload. The result is where the payload
   /// lies, which stays as it is for as long as the result is held.
   mutating func add(
-    _ kind: FrameKind, log: LogID, epoch: LeaderEpoch, payloadBytes: Int,
+    _ kind: FrameKind, log: LogID, epoch: LeaderEpoch, uncommitted: UInt32?, payloadBytes: Int,
     fill: (UnsafeMutableRawBufferPointer) -> Void
   ) throws(Refusal) -> DiskBytes {
     let group = try groupWithRoom(for: JournalFormat.frameBytes(payload: payloadBytes))
     framesAdded += 1
-    return unsafe group.add(kind, log: log, epoch: epoch, payloadBytes: payloadBytes, fill: fill)
+    return unsafe group.add(
+      kind, log: log, epoch: epoch, uncommitted: uncommitted, payloadBytes: payloadBytes,
+      fill: fill)
   }
 
   /// The open group, in which this many bytes fit.

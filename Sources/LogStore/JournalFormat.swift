@@ -15,7 +15,7 @@ internal import Platform
 //   16 u64 generation                  16 u64 number                    16 u8  kind, 3 zeros
 //   24 u64 first group's number        24 u64 durable through           20 i32 epoch
 //   32 u32 CRC of the group before     32 u32 CRC of the group before   24 u32 payload's CRC
-//   36 u32 version                     36 u32 digest of the frames      28 u32 zero
+//   36 u32 version                     36 u32 digest of the frames      28 u32 uncommitted + 1
 //   40 u64 zero                        40 u32 length of the frames      32 payload, padded to 8
 //                                      44 u32 count of the frames
 //                                      48 u64 store, u64 zero
@@ -29,6 +29,8 @@ internal import Platform
 // (4) The file header seals the file before it: what follows there after group `first - 1` is dead,
 //     whole or not.
 // (5) A frame's header has a CRC of its own, so that a damaged payload names the log it belongs to.
+// (6) A frame says by the way how many records of its log were not committed before it, so that a
+//     crash puts less in doubt than what was committed since the last checkpoint.
 
 /// What a frame orders.
 enum FrameKind: UInt8, Sendable {
@@ -61,7 +63,7 @@ enum FrameKind: UInt8, Sendable {
 }
 
 enum JournalFormat {
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   static let fileMagic: UInt32 = 0x4d4a_4e4c
   static let groupMagic: UInt32 = 0x4d47_5250
   static let fileHeaderBytes = 48
@@ -198,6 +200,8 @@ struct FrameHeader: Equatable {
   var epoch: LeaderEpoch
   var length: Int
   var payloadCRC: UInt32
+  /// Records of the log above its high watermark before the frame; nil if that is not said.
+  var uncommitted: UInt32?
 
   /// Writes the header and returns its CRC, which covers the payload's.
   func write(to memory: UnsafeMutableRawBufferPointer, generation: UInt64) -> UInt32 {
@@ -210,7 +214,7 @@ struct FrameHeader: Equatable {
     unsafe writer.integer(UInt16(0))
     unsafe writer.integer(epoch.rawValue)
     unsafe writer.integer(payloadCRC)
-    unsafe writer.integer(UInt32(0))
+    unsafe writer.integer(uncommitted.map { $0 + 1 } ?? 0)
     let crc = unsafe Self.crc(UnsafeRawBufferPointer(memory), generation)
     unsafe memory.storeBytes(of: crc.bigEndian, toByteOffset: 4, as: UInt32.self)
     return crc
@@ -230,11 +234,12 @@ struct FrameHeader: Equatable {
       (try? reader.skip(3)) != nil,
       let epoch = try? reader.int32(),
       let payloadCRC = try? reader.uint32(),
+      let uncommitted = try? reader.uint32(),
       unsafe crc == bytes.withUnsafeBytes({ unsafe Self.crc($0, generation) })
     else { return nil }
     let header = FrameHeader(
       log: LogID(log), kind: kind, epoch: LeaderEpoch(epoch), length: Int(length),
-      payloadCRC: payloadCRC)
+      payloadCRC: payloadCRC, uncommitted: uncommitted > 0 ? uncommitted - 1 : nil)
     return (header, crc)
   }
 

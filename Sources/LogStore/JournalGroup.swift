@@ -45,7 +45,7 @@ final class JournalGroup {
   func writtenBytes(block: Int) -> Int { (used + block - 1) / block * block }
 
   func add(
-    _ kind: FrameKind, log: LogID, epoch: LeaderEpoch, payloadBytes: Int,
+    _ kind: FrameKind, log: LogID, epoch: LeaderEpoch, uncommitted: UInt32?, payloadBytes: Int,
     fill: (UnsafeMutableRawBufferPointer) -> Void
   ) -> DiskBytes {
     let size = JournalFormat.frameBytes(payload: payloadBytes)
@@ -58,7 +58,8 @@ final class JournalGroup {
     let header = FrameHeader(
       log: log, kind: kind, epoch: epoch, length: payloadBytes,
       payloadCRC: unsafe FrameHeader.payloadCRC(
-        UnsafeRawBufferPointer(payload), generation: generation))
+        UnsafeRawBufferPointer(payload), generation: generation),
+      uncommitted: uncommitted)
     let crc = unsafe header.write(
       to: UnsafeMutableRawBufferPointer(rebasing: memory.bytes[(start + used)..<first]),
       generation: generation)

@@ -50,6 +50,8 @@ struct Log {
 
   /// Changed since the last checkpoint.
   var isDirty = true
+  /// Committed since the last checkpoint.
+  var hasNewMark = false
   /// Files of it were made since the last checkpoint: their names are to be synced at the next one.
   var hasNewNames = true
   /// Its record in the last checkpoint.
@@ -83,6 +85,11 @@ struct Log {
 
   /// What a leader or a candidate of another epoch is compared with.
   var position: LogPosition { LogPosition(epoch: epochs.latest, offset: end) }
+
+  /// Records above the high watermark, for a frame to say.
+  var uncommitted: UInt32? {
+    end - highWatermark < Int64(UInt32.max) ? UInt32(end - highWatermark) : nil
+  }
 
   /// What it has voted, or the epoch of its records if that is later.
   var voteFloor: Vote {
@@ -129,6 +136,7 @@ struct Log {
     }
     require(committed.end == offset, "the high watermark \(offset) is inside a batch")
     highWatermark = offset
+    hasNewMark = true
     producers.commit(through: offset)
     if firstPlace > 256, firstPlace * 2 > places.count {
       places.removeFirst(firstPlace)

@@ -253,7 +253,8 @@ extension LogStore {
     let bytes: DiskBytes
     do throws(Journal.Refusal) {
       bytes = unsafe try journal.add(
-        .append, log: log, epoch: last.partitionLeaderEpoch, payloadBytes: count
+        .append, log: log, epoch: last.partitionLeaderEpoch,
+        uncommitted: withLog(slot) { $0.uncommitted }, payloadBytes: count
       ) { payload in
         unsafe batches.withUnsafeBytes { unsafe payload.copyMemory(from: $0) }
         unsafe patch(payload)
@@ -292,8 +293,10 @@ extension LogStore {
     _ kind: FrameKind, _ log: LogID, _ epoch: LeaderEpoch, payload: [UInt8]
   ) throws(LogError) -> JournalGroup {
     do throws(Journal.Refusal) {
-      _ = unsafe try journal.add(kind, log: log, epoch: epoch, payloadBytes: payload.count) {
-        memory in
+      let uncommitted = slots[log].flatMap { logs[$0].uncommitted }
+      _ = unsafe try journal.add(
+        kind, log: log, epoch: epoch, uncommitted: uncommitted, payloadBytes: payload.count
+      ) { memory in
         unsafe payload.withUnsafeBytes { unsafe memory.copyMemory(from: $0) }
       }
     } catch {

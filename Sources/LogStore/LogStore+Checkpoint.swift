@@ -75,7 +75,8 @@ extension LogStore {
     guard !logs.contains(where: { $0.pinsJournal }) else { return }
     // Not the open group: frames that it takes later are not in the records.
     let through = journal.closeGroups()
-    guard through > checkpointThrough || logs.contains(where: { $0.isDirty }) else { return }
+    guard through > checkpointThrough || logs.contains(where: { $0.isDirty || $0.hasNewMark })
+    else { return }
     checkpointsStarted += 1
     var fresh: [CheckpointRun.Fresh] = []
     var records: [[UInt8]] = []
@@ -97,8 +98,16 @@ extension LogStore {
         withLog(slot) {
           $0.isDirty = false
           $0.hasNewNames = false
+          $0.hasNewMark = false
         }
       } else {
+        if logs[slot].hasNewMark {
+          // What its files have is as the last checkpoint says.
+          withLog(slot) {
+            $0.record = $0.encodedRecord()
+            $0.hasNewMark = false
+          }
+        }
         records.append(logs[slot].record)
       }
     }

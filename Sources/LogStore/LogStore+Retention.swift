@@ -27,11 +27,13 @@ extension LogStore {
     }
   }
 
-  /// Applies the retention of every log; for the leader of all of them, from time to time.
-  package func enforceRetention(now: Int64) throws(LogError) {
-    for log in logIDs {
+  /// Applies the retention of these logs; for their leader, from time to time. Logs that are not
+  /// there any more are passed over.
+  package func enforceRetention(of logs: [LogID], now: Int64) throws(LogError) {
+    for log in logs {
+      guard let slot = slots[log] else { continue }
       let start = try retentionStart(of: log, now: now)
-      guard let slot = slots[log], logs[slot].logStart < start else { continue }
+      guard withLog(slot, { $0.logStart < start }) else { continue }
       try advanceStart(log, to: start)
     }
   }

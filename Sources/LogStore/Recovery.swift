@@ -157,6 +157,7 @@ struct Recovery {
     for var log in logs {
       log.isDirty = false
       log.hasNewNames = false
+      log.hasNewMark = false
       log.record = log.encodedRecord()
       _ = log.noteDurable(log.position, log.endPlace, truncations: log.truncations)
       _ = store.insert(log)
@@ -326,6 +327,10 @@ extension Recovery {
     switch frame.kind {
     case .delete, .setAside, .vote: break
     default: guard damage == nil, logs[slot].failure == nil else { return }
+    }
+    if let uncommitted = frame.uncommitted {
+      let mark = logs[slot].end - Int64(uncommitted)
+      if logs[slot].place(endingAt: mark) != nil { logs[slot].commit(through: mark) }
     }
     var reader = ByteReader(payload)
     let number = (try? reader.int64()) ?? 0

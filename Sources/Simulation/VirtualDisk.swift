@@ -1,3 +1,4 @@
+internal import Bytes
 package import Platform
 
 /// A disk in memory that fails like a real one, and only when told to.
@@ -18,7 +19,8 @@ package import Platform
 /// (5) A direct read or write that is not aligned to sectors, in the file or in memory, stops the
 ///     program.
 ///
-/// Operations are done when the owner says so (`step`), in any order.
+/// Operations are done when the owner says so: in any order (`step`), or as simulated time goes by
+/// (`advance`, see DiskFaults.swift).
 package final class VirtualDisk: Disk {
   package static let sectorBytes = 512
 
@@ -26,33 +28,80 @@ package final class VirtualDisk: Disk {
   package var fault: ((DiskOperation) -> DiskError?)?
   /// Called before each operation, with how many were done before: for crashing there.
   package var willPerform: ((VirtualDisk, Int) -> Void)?
+  /// What is wrong with it now.
+  package var faults = Faults()
   /// Bytes that fit; nil is no limit.
-  package var capacity: Int64?
+  package var capacity: Int64? {
+    get { faults.capacity }
+    set { faults.capacity = newValue }
+  }
   package private(set) var operationsDone = 0
-  /// Submitted, not done yet.
-  package private(set) var inFlight: [(operation: DiskOperation, token: DiskToken)] = []
+  /// Submitted, not done yet, by when they are due.
+  package private(set) var inFlight: [InFlight] = []
+
+  package typealias InFlight = (operation: DiskOperation, token: DiskToken, due: Int64)
+
+  /// Nil for a disk without a clock: all is due at once.
+  private var isTimed: Bool
+  var now: Int64 = 0
+  var random: SeededGenerator
+  /// When what was last submitted of each lane is done.
+  var laneEnds: [Int64] = [0, 0]
 
   private let root: Directory
+  /// Of all files; nil if something has changed since they were counted.
+  private var bytesCounted: Int?
   private var open: [FileID: File] = [:]
   private var paths: [FileID: String] = [:]
   private var direct: Set<FileID> = []
   private var nextFile: Int32 = 0
 
-  package init() { root = Directory() }
+  /// A disk without a clock.
+  package convenience init() { self.init(root: Directory()) }
 
-  private init(root: Directory) { self.root = root }
+  /// A disk in simulated time.
+  package convenience init(seed: UInt64) {
+    self.init(root: Directory())
+    random = SeededGenerator(seed: seed)
+    isTimed = true
+  }
+
+  private init(root: Directory) {
+    self.root = root
+    random = SeededGenerator(seed: 0)
+    isTimed = false
+  }
+
+  /// This is at another's time, and wrong as that is.
+  func continues(_ disk: VirtualDisk, seed: UInt64) {
+    faults = disk.faults
+    isTimed = disk.isTimed
+    now = disk.now
+    laneEnds = [now, now]
+    random = SeededGenerator(seed: seed)
+  }
 
   package func performAll(_ operations: [DiskOperation]) throws(DiskError) {
     for operation in operations { _ = try perform(operation) }
   }
 
   package func submit(_ operation: DiskOperation, _ token: DiskToken) {
-    inFlight.append((operation, token))
+    let due = isTimed ? due(operation) : 0
+    guard let last = inFlight.last, last.due > due else {
+      inFlight.append((operation, token, due))
+      return
+    }
+    var (low, high) = (0, inFlight.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if inFlight[middle].due <= due { low = middle + 1 } else { high = middle }
+    }
+    inFlight.insert((operation, token, due), at: low)
   }
 
   /// Does the operation that was submitted as the `index`th of those in flight.
   package func step(_ index: Int = 0) -> DiskCompletion {
-    let (operation, token) = inFlight.remove(at: index)
+    let (operation, token, _) = inFlight.remove(at: index)
     do throws(DiskError) {
       return DiskCompletion(token, .success(try perform(operation)))
     } catch {
@@ -63,12 +112,14 @@ package final class VirtualDisk: Disk {
   package func perform(_ operation: DiskOperation) throws(DiskError) -> DiskResult {
     willPerform?(self, operationsDone)
     operationsDone += 1
-    if let error = fault?(operation) {
+    if let error = fault?(operation) ?? faultError(operation) {
+      bytesCounted = nil
       if case .sync(let file) = operation { open[file]?.syncFailed() }
-      if case .write(let file, let position, let parts, _) = operation {
+      if case .write(let file, let position, let parts, let isDurable) = operation {
         // A part of it was done, as with a disk that fills up.
         let bytes = Self.joined(parts)
         open[file]?.write(position, Array(bytes.prefix(bytes.count / 2)))
+        if isDurable { open[file]?.syncFailed() }
       }
       throw error
     }
@@ -79,7 +130,15 @@ package final class VirtualDisk: Disk {
 // MARK: - Operations
 
 extension VirtualDisk {
+  /// Bytes of all files.
+  package var usedBytes: Int {
+    let bytes = bytesCounted ?? root.bytes
+    bytesCounted = bytes
+    return bytes
+  }
+
   private func apply(_ operation: DiskOperation) throws(DiskError) -> DiskResult {
+    defer { if Self.changesSizes(operation) { bytesCounted = nil } }
     switch operation {
     case .makeDirectory(let path):
       let (directory, name) = try parent(of: path)
@@ -137,10 +196,17 @@ extension VirtualDisk {
     case .size(let file): return .count(Int64(self[file].current.count))
     case .map(let file, let count):
       return .mapping(Mapping(copying: Array(self[file].current.prefix(count))))
-    case .freeSpace: return .count(max(0, (capacity ?? .max / 2) - Int64(root.bytes)))
+    case .freeSpace: return .count(max(0, (capacity ?? .max / 2) - Int64(usedBytes)))
     case .populate: break
     }
     return .done
+  }
+
+  private static func changesSizes(_ operation: DiskOperation) -> Bool {
+    switch operation {
+    case .write, .allocate, .truncate, .delete, .rename, .removeTree: true
+    default: false
+    }
   }
 
   private subscript(_ file: FileID) -> File {
@@ -150,7 +216,7 @@ extension VirtualDisk {
 
   private func reserve(_ bytes: Int, _ what: String) throws(DiskError) {
     guard let capacity, bytes > 0 else { return }
-    guard Int64(root.bytes + bytes) <= capacity else { throw .noSpace(what) }
+    guard Int64(usedBytes + bytes) <= capacity else { throw .noSpace(what) }
   }
 
   private func openFile(_ path: String, _ mode: OpenMode) throws(DiskError) -> FileID {
@@ -273,6 +339,14 @@ extension VirtualDisk {
     file.flip(byte, mask)
   }
 
+  /// How much of a file survives any power cut.
+  func durableSize(of path: String) -> Int {
+    guard let (directory, name) = try? parent(of: path),
+      case .file(let file)? = directory.entries[name]
+    else { return 0 }
+    return file.durableCount
+  }
+
   package func contents(of path: String) -> [UInt8]? {
     guard let (directory, name) = try? parent(of: path),
       case .file(let file)? = directory.entries[name]
@@ -286,6 +360,7 @@ extension VirtualDisk {
       case .file(let file)? = directory.entries[name]
     else { return }
     file.cut(size)
+    bytesCounted = nil
   }
 
   /// What the operation is on: a path, by the name a file was opened with.

@@ -9,6 +9,8 @@ final class File {
   private var durable: [UInt8] = []
   private var changes: [Change] = []
 
+  var durableCount: Int { durable.count }
+
   func write(_ position: Int64, _ bytes: [UInt8]) {
     Self.apply(.write(Int(position), bytes), to: &current)
     changes.append(.write(Int(position), bytes))

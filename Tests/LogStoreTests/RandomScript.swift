@@ -218,7 +218,7 @@ final class RandomScript {
     let ends = state.batches.map { StoreHarness.end(of: $0) }
       .filter { $0 > bounds.highWatermark.rawValue && $0 <= bounds.durable.offset.rawValue }
     guard let end = ends.randomElement(using: &random) else { return }
-    try harness.store.commit(log, through: Offset(end))
+    try harness.commit(log, through: end)
   }
 
   private func advanceStart(_ log: LogID) throws {

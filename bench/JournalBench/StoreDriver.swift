@@ -52,7 +52,7 @@ final class StoreDriver {
       case .checkpointed:
         checkpoints += 1
         do throws(LogError) {
-          try store.enforceRetention(now: now)
+          try store.enforceRetention(of: store.logIDs, now: now)
         } catch .busy {
           // The next checkpoint tries again.
         }

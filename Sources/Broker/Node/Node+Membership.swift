@@ -221,6 +221,10 @@ extension Node {
   /// Tells the controller, which this node is, who is there.
   func introduceNodes() {
     let own = peerHello
+    step(
+      Controller.Input.metadataBegins(
+        GroupMembership(
+          version: 1, voters: [NodeIncarnation(node: options.id, incarnation: incarnation)])))
     for hello in [own] + peers.nodes.compactMap({ peers.hellos[$0]?.hello }) { introduce(hello) }
   }
 

@@ -42,6 +42,8 @@ package struct Controller: Sendable {
     /// The leader of a group says how it is: when it begins to serve, whenever that changes, and to
     /// each new leader of group 0.
     case report(GroupReport)
+    /// This node leads group 0, of which nothing was decided yet: these are in it.
+    case metadataBegins(GroupMembership)
     /// A node lives, has this disk and is there; also to each new leader of group 0.
     case nodeSeen(RegisteredNode)
     case nodeLost(Int32)
@@ -259,6 +261,9 @@ package struct Controller: Sendable {
       led(group, by: leader)
       elections.reported(group, leader, into: &effects)
     case .report(let report): reported(report, into: &effects)
+    case .metadataBegins(let membership):
+      guard isLeading, decided.membership(of: .metadata) == nil else { break }
+      propose([.membershipChanged(.metadata, membership)], into: &effects)
     case .nodeSeen(let node): nodeSeen(node, into: &effects)
     case .nodeLost(let node): nodeLost(node)
     case .replicaDamaged(let group, let node, let version):

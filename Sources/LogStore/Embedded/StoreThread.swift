@@ -137,7 +137,7 @@ final class StoreOwner {
     if now - lastTick >= 100 || now < lastTick {
       lastTick = now
       store.tick(now: now)
-      try? store.enforceRetention(now: now)
+      try? store.enforceRetention(of: store.logIDs, now: now)
     }
     store.flush(now: now)
     for event in store.takeEvents() { take(event) }
