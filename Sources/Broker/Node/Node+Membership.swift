@@ -58,7 +58,7 @@ extension Node {
     guard isFresh, replicas[metadataLog] == nil, !options.cluster.isAlone else { return nil }
     return try? makeReplica(
       .metadata, metadataLog, .metadata,
-      Membership(version: 0, voters: [], learners: [NodeID(options.id)]),
+      Membership(version: message.version, voters: [], learners: [NodeID(options.id)]),
       joinedVersion: message.version)
   }
 

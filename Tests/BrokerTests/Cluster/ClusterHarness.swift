@@ -51,7 +51,18 @@ final class ClusterHarness {
     return node
   }
 
-  enum HarnessError: Error { case isDown, noAnswer, noFrame }
+  enum HarnessError: Error {
+    case isDown, noFrame
+    case noAnswer(String)
+  }
+
+  /// How all nodes stand, for failures.
+  var text: String {
+    members.map { member in
+      (member.node?.clusterText ?? "node \(member.id): down")
+        + member.notices.map { "\n  said: \($0)" }.joined()
+    }.joined(separator: "\n")
+  }
 
   // MARK: Nodes
 
@@ -204,7 +215,7 @@ final class ClusterHarness {
       if let response = try response(to: origin, of: id, R.self, version: version) {
         return response
       }
-      guard steady < end else { throw HarnessError.noAnswer }
+      guard steady < end else { throw HarnessError.noAnswer(text) }
       wait(10)
     }
   }
