@@ -1,7 +1,8 @@
 extension MetadataState {
-  /// What somebody who acts on this state has to hear of when it is replaced by a later one:
-  /// the same, in the end, as by the records between the two. What goes comes first, because a topic
-  /// may have been made again under its name.
+  /// What somebody who acts on this state has to hear of when a later one takes its place.
+  ///
+  /// In the end it is the same as by the records between the two. What goes comes first, because a
+  /// topic may have been made again under its name.
   func changes(to next: MetadataState, on nodeId: Int32) -> [Change] {
     var changes: [Change] = []
     for name in names {
