@@ -58,6 +58,7 @@ let package = Package(
     module("Platform", ["CLinux"]),
     module("LogStore", ["Bytes", "Records", "Platform"]),
     module("Replication", ["Bytes"]),
+    module("Checks", ["Bytes"]),
     module("KafkaWire", ["Bytes"]),
     module("JSON", []),
     module("ConnectData", ["JSON"]),
@@ -83,6 +84,7 @@ let package = Package(
     module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
 
     tests("BytesTests", ["Bytes"]),
+    tests("ChecksTests", ["Bytes", "Checks"]),
     tests("RecordsTests", ["Bytes", "Records"], resources: [.copy("Data")]),
     tests("LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
     tests("ReplicationTests", ["Bytes", "Replication"], resources: [.copy("Data")]),
@@ -105,6 +107,12 @@ let package = Package(
         "Broker", "Capture", "Client", "Demo", "JSON", "Pipeline", "Platform", "Processors", "YAML",
       ],
       swiftSettings: production),
+    .executableTarget(
+      name: "martlet-check", dependencies: ["Checks"], swiftSettings: production),
+    .executableTarget(
+      name: "replica-reader",
+      dependencies: ["Bytes", "CZlib", "Checks", "LogStore", "Platform", "Records"],
+      path: "Tests/Chaos/ReplicaReader", swiftSettings: strict),
     .executableTarget(
       name: "Tail", dependencies: ["LogStore"], path: "examples/Tail", swiftSettings: production),
 

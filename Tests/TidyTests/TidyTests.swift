@@ -12,6 +12,7 @@ import Testing
     "LogStore": ["Bytes", "Records", "Platform"],
     "KafkaWire": ["Bytes"],
     "Replication": ["Bytes"],
+    "Checks": ["Bytes"],
     "YAML": ["CYAML", "Glibc"],
     "Client": ["Bytes", "Records", "KafkaWire", "Platform"],
     // Glibc: for memcmp.

@@ -7,7 +7,9 @@
 //
 //     cut SEED PERCENT   the power fails: of the sectors that no flush has covered, each is dropped
 //                        with that probability; all I/O fails from now on
-//     heal               I/O works again, on what is left
+//     fail               every flush fails with EIO, and covers nothing
+//     slow MILLISECONDS  every write and every flush takes that much longer
+//     heal               I/O works again, on what is left, at its own pace
 //
 // Reading MOUNTPOINT/control tells what the last cut found and dropped. Prints "ready" when mounted.
 //
@@ -24,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 enum { SECTOR = 512 };
 
@@ -34,6 +37,8 @@ static struct {
   char *durable;   // what the last flush has left
   uint8_t *dirty;  // by sector: differs from `durable`
   int failing;
+  int failing_flushes;
+  unsigned delay;  // of writes and flushes, in milliseconds
   size_t found;
   size_t dropped;
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -61,6 +66,12 @@ static void settle(uint64_t seed, unsigned percent) {
     }
     disk.dirty[sector] = 0;
   }
+}
+
+// Without the lock.
+static void take_time(void) {
+  struct timespec span = {disk.delay / 1000, (long)(disk.delay % 1000) * 1000000};
+  if (disk.delay) nanosleep(&span, NULL);
 }
 
 static int is_disk(const char *path) { return strcmp(path, "/disk") == 0; }
@@ -118,8 +129,13 @@ static int command(const char *bytes, size_t count) {
   if (sscanf(text, "cut %llu %u", &seed, &percent) == 2) {
     settle(seed, percent);
     disk.failing = 1;
+  } else if (strncmp(text, "fail", 4) == 0) {
+    disk.failing_flushes = 1;
+  } else if (sscanf(text, "slow %u", &percent) == 1 && percent <= 10000) {
+    disk.delay = percent;
   } else if (strncmp(text, "heal", 4) == 0) {
-    disk.failing = 0;
+    disk.failing = disk.failing_flushes = 0;
+    disk.delay = 0;
   } else {
     return -EINVAL;
   }
@@ -130,6 +146,7 @@ static int write_file(
     const char *path, const char *bytes, size_t count, off_t position,
     struct fuse_file_info *info) {
   (void)info;
+  if (is_disk(path)) take_time();
   pthread_mutex_lock(&disk.lock);
   int result = -EIO;
   if (is_control(path)) {
@@ -150,9 +167,11 @@ static int flush_file(const char *path, int only_data, struct fuse_file_info *in
   (void)only_data;
   (void)info;
   if (!is_disk(path)) return 0;
+  take_time();
   pthread_mutex_lock(&disk.lock);
-  int result = disk.failing ? -EIO : 0;
-  if (!disk.failing) settle(0, 0);
+  int fails = disk.failing || disk.failing_flushes;
+  int result = fails ? -EIO : 0;
+  if (!fails) settle(0, 0);
   pthread_mutex_unlock(&disk.lock);
   return result;
 }
