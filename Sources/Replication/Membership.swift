@@ -26,7 +26,9 @@ package struct Membership: Equatable, Sendable {
   package var quorum: Int { voters.count / 2 + 1 }
 
   /// The largest value that a majority of voters has reached.
-  func reached<Value: Comparable>(_ value: (NodeID) -> Value) -> Value? {
+  func reached<Value: Comparable>(
+    isCountingLearners: Bool = false, _ value: (NodeID) -> Value
+  ) -> Value? {
     // Voters are few, and a leader asks at every answer: better to look often than to sort a copy.
     var most: Value?
     for voter in voters {
@@ -34,6 +36,7 @@ package struct Membership: Equatable, Sendable {
       if let most, candidate <= most { continue }
       var count = 0
       for other in voters where value(other) >= candidate { count += 1 }
+      if isCountingLearners { for other in learners where value(other) >= candidate { count += 1 } }
       if count >= quorum { most = candidate }
     }
     return most

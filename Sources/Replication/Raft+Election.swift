@@ -45,7 +45,9 @@ extension Raft {
     role = isVoter ? .preCandidate(granted: [id], refused: []) : .follower(leader: nil)
     if before != nil { effects.append(.leaderChanged(nil, epoch)) }
     guard isVoter else { return }
-    guard membership.quorum > 1 else { return standForElection(.vote, into: &effects) }
+    guard membership.quorum > 1, !plants(.noPreVote) else {
+      return standForElection(.vote, into: &effects)
+    }
     ask(.preVote, proposed: next(epoch), into: &effects)
   }
 
@@ -127,7 +129,7 @@ extension Raft {
     _ request: VoteRequest, from candidate: NodeID, version: Int64, into effects: inout [Effect]
   ) {
     // Who is not in the group any more, or does not know it yet, is not to lead it.
-    guard version >= membership.version else {
+    guard version >= membership.version || plants(.countOldVersions) else {
       return answer(request, candidate, isGranted: false, into: &effects)
     }
     switch request.kind {
@@ -137,7 +139,7 @@ extension Raft {
         return
       }
       let wouldVote =
-        request.proposed > epoch && request.end >= end && yields(to: candidate, request)
+        request.proposed > epoch && isUpToDate(request) && yields(to: candidate, request)
       if wouldVote, case .preCandidate = role {
         role = .follower(leader: nil)
         rearm()
@@ -162,7 +164,7 @@ extension Raft {
   ) {
     if request.proposed > epoch { follow(nil, in: request.proposed, into: &effects) }
     let wish = Vote(epoch: epoch, candidate: candidate.rawValue)
-    guard request.proposed == epoch, leader == nil, request.end >= end,
+    guard request.proposed == epoch, leader == nil, isUpToDate(request),
       vote.candidate == -1 || vote == wish
     else { return answer(request, candidate, isGranted: false, into: &effects) }
     rearm()
@@ -171,6 +173,12 @@ extension Raft {
     vote = wish
     promisedVote = (candidate, epoch)
     effects.append(.recordVote(wish))
+    if plants(.voteBeforeDurable) { answer(request, candidate, isGranted: true, into: &effects) }
+  }
+
+  /// The candidate has all that is here.
+  private func isUpToDate(_ request: VoteRequest) -> Bool {
+    plants(.voteByOffset) ? request.end.offset >= end.offset : request.end >= end
   }
 
   private func answer(
@@ -200,8 +208,10 @@ extension Raft {
   /// left with less than a majority.
   mutating func lost(_ peer: NodeID, into effects: inout [Effect]) {
     if peer != id, !lostPeers.contains(peer) { lostPeers.append(peer) }
+    if isStill, plants(.quietForTheDead) { return }
     guard isLeader else { return leaderGone(peer, into: &effects) }
     lostFollower(peer)
+    guard !plants(.noCheckQuorum) else { return }
     let left = membership.voters.reduce(0) { $0 + (lostPeers.contains($1) ? 0 : 1) }
     if left < membership.quorum { stepDown(into: &effects) }
   }

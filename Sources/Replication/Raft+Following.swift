@@ -38,7 +38,7 @@ extension Raft {
     var at = request.previous
     for (index, entry) in request.entries.enumerated() {
       guard entry.position > at, entry.end >= at.offset else { return }
-      if has(entry.position) {
+      if has(entry.position), !plants(.truncateWhatMatches) {
         at = entry.position
         continue
       }
@@ -59,9 +59,9 @@ extension Raft {
     guard let first = entries.first else { return true }
     // An epoch has one leader: what both have of it is the same.
     let mine = most(of: first.position)
-    let common = mine.epoch == first.epoch ? max(at, mine) : at
+    let common = mine.epoch == first.epoch && !plants(.truncateWhatMatches) ? max(at, mine) : at
     if end != common {
-      guard common >= committed else {
+      guard common >= committed || plants(.truncateWhatMatches) else {
         effects.append(
           .damaged(
             "epoch \(epoch.rawValue) continues behind offset \(common.offset.rawValue), below what "
@@ -69,7 +69,9 @@ extension Raft {
         return false
       }
       effects.append(.truncate(common))
-      history.truncate(to: common)
+      history.truncate(
+        to: plants(.keepEpochStarts)
+          ? LogPosition(epoch: LeaderEpoch(.max), offset: common.offset) : common)
       end = common
       durable = min(durable, common)
       if let there = verified { verified = min(there, common) }
@@ -85,6 +87,7 @@ extension Raft {
   /// Says what of the leader's log is on the disk.
   private func acknowledge(into effects: inout [Effect]) {
     guard case .follower(let leader?) = role, let verified else { return }
+    let durable = plants(.acknowledgeEarly) ? verified : durable
     effects.append(
       message(
         .appended(.accepted(durable: min(verified, durable), verified: verified)), to: leader))
@@ -104,7 +107,7 @@ extension Raft {
 
   private mutating func advanceCommit(to position: LogPosition, into effects: inout [Effect]) {
     guard let verified else { return }
-    let safe = min(position, verified)
+    let safe = min(position, plants(.commitUnverified) ? end : verified)
     guard safe > committed else { return }
     committed = safe
     effects.append(.committed(safe))
@@ -142,12 +145,12 @@ extension Raft {
     follow(leader, in: epoch, into: &effects)
     // What is here of the prefix and behind it may have been acknowledged: a reset that was sent
     // before that is not to take it away. Who is asked anew has it.
-    guard !has(request.start) else {
+    guard !has(request.start) || plants(.resetAcknowledged) else {
       verified = max(verified ?? request.start, request.start)
       advanceCommit(to: request.start, into: &effects)
       return acknowledge(into: &effects)
     }
-    guard request.start.offset > committed.offset else {
+    guard request.start.offset > committed.offset || plants(.resetAcknowledged) else {
       effects.append(
         .damaged(
           "the leader starts at offset \(request.start.offset.rawValue) in epoch "

@@ -17,6 +17,7 @@ extension Raft {
     effects.append(.elected(epoch))
     effects.append(.leaderChanged(id, epoch))
     effects.append(.beginEpoch(epoch))
+    if plants(.readyWhenElected) { becomeReady(into: &effects) }
     replicate(into: &effects)
   }
 
@@ -133,12 +134,13 @@ extension Raft {
   mutating func commit(into effects: inout [Effect]) {
     guard isLeader else { return }
     let none = LogPosition(epoch: .none, offset: .zero)
-    let reached = membership.reached { node in
-      if node == id { return min(durable, end) }
+    let reached = membership.reached(isCountingLearners: plants(.countLearners)) { node in
+      if node == id { return plants(.countSelfEarly) ? end : min(durable, end) }
       guard let index = leadership.index(of: node) else { return none }
       return leadership.peers[index].match ?? none
     }
-    guard let reached, reached.epoch == epoch, reached >= committed else { return }
+    guard let reached, reached.epoch == epoch || plants(.commitOldEpoch), reached >= committed
+    else { return }
     leadership.commitVersion = membership.version
     guard reached > committed else { return }
     committed = reached
@@ -177,7 +179,9 @@ extension Raft {
       leadership.peers[index].isActive = false
     }
     if isCount { leadership.quorumTicks = 0 }
-    if isCount, active < membership.quorum { return stepDown(into: &effects) }
+    if isCount, active < membership.quorum, !plants(.noCheckQuorum) {
+      return stepDown(into: &effects)
+    }
     guard isBeat else { return }
     hush()
     beat(into: &effects)

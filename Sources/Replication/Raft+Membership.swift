@@ -58,10 +58,13 @@ extension Raft {
       return resign(into: &effects)
     }
     // Who was out in between, or is a learner again, may be there anew, with nothing of what it had.
-    let isNext = membership.version == old.version + 1
+    let isNext = membership.version == old.version + 1 || plants(.keepProgress)
     var peers: [Progress] = []
     for node in (membership.voters + membership.learners).sorted() where node != id {
-      let isSame = isNext && (old.learners.contains(node) || membership.voters.contains(node))
+      let isSame =
+        isNext
+        && (old.learners.contains(node) || membership.voters.contains(node)
+          || plants(.keepProgress))
       let known = isSame ? leadership.index(of: node).map { leadership.peers[$0] } : nil
       peers.append(known ?? Progress(peer: node, end: end))
       if lostPeers.contains(node) { peers[peers.count - 1].isActive = false }

@@ -26,7 +26,7 @@ extension Raft {
     case .leader:
       guard let context = leadership.quietContext else { return false }
       return leadership.peers.allSatisfy {
-        $0.quietContext >= context || isGone($0)
+        $0.quietContext >= context || isGone($0) || plants(.quietTooEarly)
       }
     }
   }
@@ -46,7 +46,7 @@ extension Raft {
         let hasAll =
           progress.match == end && progress.inFlight.isEmpty
           && progress.version >= membership.version && !progress.isResetting
-        return !progress.isSending && (hasAll || isGone(progress))
+        return !progress.isSending && (hasAll || isGone(progress) || plants(.quietTooEarly))
       }
     guard owesNothing else { return leadership.quietContext = nil }
     guard leadership.quietContext == nil else { return }
@@ -94,6 +94,7 @@ extension Raft {
   // MARK: Resigning
 
   mutating func resign(into effects: inout [Effect]) {
+    guard !plants(.leaveSilently) else { return }
     resigning = epoch
     ticks = 0
     sayResigned(into: &effects)

@@ -33,6 +33,9 @@ extension Raft {
 
   private mutating func answerReads(into effects: inout [Effect]) {
     guard !leadership.reads.isEmpty else { return }
+    if plants(.readWithoutQuorum) {
+      leadership.reads.indices.forEach { leadership.reads[$0].context = 0 }
+    }
     let confirmed = membership.reached { node in
       if node == id { return leadership.context }
       return leadership.index(of: node).map { leadership.peers[$0].context } ?? 0
@@ -61,7 +64,8 @@ extension Raft {
   /// Asks the target to stand when it has everything.
   mutating func handOver(into effects: inout [Effect]) {
     guard let transfer = leadership.transfer, !transfer.isAsked,
-      let index = leadership.index(of: transfer.target), leadership.peers[index].match == end
+      let index = leadership.index(of: transfer.target),
+      leadership.peers[index].match == end || plants(.transferBehind)
     else { return }
     leadership.transfer?.isAsked = true
     effects.append(message(.takeOver, to: transfer.target))

@@ -30,6 +30,8 @@ package struct Raft: Sendable {
     /// What is on its way to a follower at most.
     package var bytesInFlightMax = 8 << 20
     package var appendBytesMax = 1 << 20
+    /// None but in tests of tests.
+    package var planted: PlantedMistakes = []
 
     package init() {}
   }
@@ -130,7 +132,14 @@ package struct Raft: Sendable {
   package var isReady: Bool { isLeader && leadership.isReady }
 
   /// A crash cannot make this replica forget the epoch it is in.
-  var isEpochDurable: Bool { durableVote.epoch >= epoch || durable.epoch >= epoch }
+  var isEpochDurable: Bool {
+    durableVote.epoch >= epoch || durable.epoch >= epoch || plants(.tellEpochEarly)
+  }
+
+  @inline(__always)
+  func plants(_ mistake: PlantedMistakes) -> Bool {
+    options.planted.rawValue & mistake.rawValue != 0
+  }
 
   var isVoter: Bool { membership.voters.contains(id) }
 
@@ -228,7 +237,9 @@ package struct Raft: Sendable {
   // MARK: Messages
 
   private mutating func receive(_ message: Message, into effects: inout [Effect]) {
-    guard message.to == id, message.from != id, message.version >= joinedVersion else { return }
+    guard message.to == id, message.from != id,
+      message.version >= joinedVersion || plants(.forgetJoining)
+    else { return }
     if case .voteRequest(let request) = message.body {
       return judge(request, from: message.from, version: message.version, into: &effects)
     }
@@ -238,7 +249,7 @@ package struct Raft: Sendable {
     switch message.body {
     case .voteRequest: break
     case .voteResponse(let response):
-      guard message.version >= membership.version else { return }
+      guard counts(message) else { return }
       count(response, from: message.from, into: &effects)
     case .append(let request): append(request, from: message.from, into: &effects)
     case .heartbeat(let beat): heard(beat, from: message.from, message.version, into: &effects)
@@ -249,13 +260,18 @@ package struct Raft: Sendable {
     case .resigned: leaderGone(message.from, into: &effects)
     case .appended(let response):
       noteVersion(of: message)
-      guard message.version >= membership.version else { return }
+      guard counts(message) else { return }
       answered(response, from: message.from, into: &effects)
     case .heartbeatAnswer(let context, let isQuiet):
       noteVersion(of: message)
-      guard message.version >= membership.version else { return }
+      guard counts(message) else { return }
       answered(context, isQuiet, from: message.from, into: &effects)
     }
+  }
+
+  /// Not what was said under an older membership.
+  private func counts(_ message: Message) -> Bool {
+    message.version >= membership.version || plants(.countOldVersions)
   }
 
   private func refuseOld(_ message: Message, into effects: inout [Effect]) {

@@ -2,6 +2,12 @@ import Bytes
 import Replication
 import Testing
 
+/// Whose mistakes are to be found.
+struct Planted {
+  var replica: PlantedMistakes = []
+  var driver: DriverMistakes = []
+}
+
 /// Replicas, the network between them, and what must be true of them after every event.
 class ModelCluster {
   struct Flight {
@@ -19,6 +25,8 @@ class ModelCluster {
   var cuts = Cuts()
   var now = 0
   var lossPercent = 0
+  /// Some messages come much later than those that were sent after them.
+  var isDisorderly = true
   /// All that was ever committed.
   var committed: [ModelEntry] = []
   /// The epoch in which each was first known to be.
@@ -34,13 +42,17 @@ class ModelCluster {
   var note: ((_ replica: NodeID, _ input: Input, _ effects: [Effect]) -> Void)?
   /// Entries in one message at most; random if nil.
   var entriesMax: Int?
+  var mistakes: DriverMistakes
   let liveness: ModelLiveness
 
   /// What happened, if it is wanted.
   var story: [String] = []
 
-  init(nodes: Int, voters: Int? = nil, seed: UInt64, options: Raft.Options = .init()) {
+  init(nodes: Int, voters: Int? = nil, seed: UInt64, planted: Planted = .init()) {
     random = SeededGenerator(seed: seed)
+    mistakes = planted.driver
+    var options = Raft.Options()
+    options.planted = planted.replica
     liveness = ModelLiveness(nodes: nodes)
     let all = (1...Int32(nodes)).map { NodeID($0) }
     let membership = Membership(version: 1, voters: Array(all.prefix(voters ?? nodes)))
@@ -101,7 +113,13 @@ class ModelCluster {
       if replica.log.entries.prefix(count) != committed.prefix(count) {
         problem("\(replica.id) leads epoch \(epoch.rawValue) without all that is committed")
       }
-    case .ready, .leaderChanged: break
+    case .ready(let epoch):
+      let count = committedIn.firstIndex { $0 >= epoch } ?? committed.count
+      guard let last = committed.prefix(count).last else { break }
+      if replica.raft.committed < last.position {
+        problem("\(replica.id) is ready and does not know that \(last.position) is committed")
+      }
+    case .leaderChanged: break
     case .answerRead(let token, let offset):
       guard let least = readsIssued.removeValue(forKey: token) else { return }
       guard let offset else { return }
@@ -212,7 +230,7 @@ class ModelCluster {
     else { return }
     let copies = lossPercent > 0 && random.oneIn(20) ? 2 : 1
     for _ in 0..<copies {
-      let delay = random.oneIn(10) ? random.below(40) : random.below(4)
+      let delay = isDisorderly && random.oneIn(10) ? random.below(40) : random.below(4)
       let life = self[message.to].life
       network.append(Flight(message: message, due: now + delay, life: life))
     }
@@ -237,7 +255,7 @@ class ModelCluster {
     groupZero.turn(self)
     for replica in replicas where replica.isHere {
       while !replica.queue.isEmpty, random.below(100) < flushPercent {
-        for input in replica.flushOne() { step(replica, input) }
+        for input in replica.flushOne(mistakes) { step(replica, input) }
       }
       if now % 2 == 0, !replica.raft.isQuiet { step(replica, .tick) }
     }
@@ -296,6 +314,8 @@ class ModelCluster {
       restart(replica)
     }
     groupZero.isRestless = false
+    groupZero.deafTurns = 0
+    for replica in replicas { replica.deafUntil = 0 }
     if groupZero.changeEvery > 0 { groupZero.changeEvery = 5 }
     for _ in 0..<turns {
       turn(flushPercent: 90)

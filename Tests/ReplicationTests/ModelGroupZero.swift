@@ -16,6 +16,10 @@ final class ModelGroupZero {
   var isRestless = false
   /// Turns between changes, about; none if zero.
   var changeEvery = 0
+  /// Turns for which a node may be told nothing.
+  var deafTurns = 0
+  /// What some leader has reported: it may have gone by now.
+  private var settled: Int64 = 0
 
   var latest: Version { versions[versions.count - 1] }
 
@@ -36,9 +40,14 @@ final class ModelGroupZero {
 
   func turn(_ cluster: ModelCluster) {
     for replica in cluster.replicas where replica.isUp && replica.known < versions.count - 1 {
-      guard cluster.random.oneIn(15) else { continue }
+      if deafTurns > 0, cluster.random.oneIn(100) { replica.deafUntil = cluster.now + deafTurns }
+      guard cluster.now >= replica.deafUntil, cluster.random.oneIn(15) else { continue }
       replica.known = cluster.random.oneIn(8) ? versions.count - 1 : replica.known + 1
       cluster.adopt(versions[replica.known], replica)
+    }
+    for replica in cluster.replicas where replica.isHere && replica.raft.isMembershipSettled {
+      guard cluster.random.oneIn(5) else { continue }
+      settled = max(settled, replica.raft.membership.version)
     }
     guard changeEvery > 0, cluster.random.oneIn(changeEvery) else { return }
     change(cluster)
@@ -64,10 +73,7 @@ final class ModelGroupZero {
 
   private func change(_ cluster: ModelCluster) {
     let now = latest.membership
-    let mayChange = cluster.replicas.contains {
-      $0.isHere && $0.raft.membership.version == now.version && $0.raft.isMembershipSettled
-    }
-    guard mayChange else { return }
+    guard settled == now.version || cluster.mistakes.contains(.changeUnsettled) else { return }
     var next = now
     next.version += 1
     guard isRestless && cluster.random.oneIn(2) ? disturb(&next, cluster) : mend(&next, cluster)

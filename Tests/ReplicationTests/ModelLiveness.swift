@@ -30,6 +30,8 @@ final class ModelLiveness {
 
   /// Turns of silence that make a peer lost.
   var silenceMax = 30
+  /// Some notice it so much later.
+  var silenceSpread = 0
   private let nodes: Int
   private var boots: [Int]
   private var known: [Knowledge]
@@ -74,7 +76,7 @@ final class ModelLiveness {
     let isHeard = other.isUp && !isCut && cluster.random.below(100) >= cluster.lossPercent
     if isHeard { known[place].heard = cluster.now }
     // A connection that breaks is mostly noticed at once; of a node that is cut off, nothing is.
-    let isSilent = cluster.now - known[place].heard > silenceMax
+    let isSilent = cluster.now - known[place].heard > silenceMax + silenceSpread * (observer % 3)
     let isGone = isSilent || !other.isUp && !isCut || known[place].boot != boots[subject]
     guard known[place].isLost ? isHeard : isGone else { return known[place].due = nil }
     let due = known[place].due ?? cluster.now + cluster.random.below(10)

@@ -35,6 +35,15 @@ struct ModelLog: Equatable {
   }
 }
 
+/// What drivers of replicas do wrong, on purpose.
+struct DriverMistakes: OptionSet {
+  let rawValue: Int
+  /// What was written before a truncation is said to be durable after it.
+  static let durableBeforeTruncation = Self(rawValue: 1)
+  /// The next membership is issued before the last one is settled.
+  static let changeUnsettled = Self(rawValue: 2)
+}
+
 /// A replica with a disk that writes late and in order, and forgets what it has not written.
 final class ModelReplica {
   enum Operation {
@@ -58,6 +67,7 @@ final class ModelReplica {
   var isDamaged = false
   /// The membership it was told last, as a place in group 0.
   var known = 0
+  var deafUntil = 0
   /// What the replica sees, and what a power cut leaves.
   var log = ModelLog()
   var disk = ModelLog()
@@ -95,12 +105,13 @@ final class ModelReplica {
   }
 
   /// The oldest operation reaches the disk. Returns what the replica is told.
-  func flushOne() -> [Input] {
+  func flushOne(_ mistakes: DriverMistakes = []) -> [Input] {
     guard !queue.isEmpty else { return [] }
     let (operation, at, position) = queue.removeFirst()
     Self.apply(operation, to: &disk)
     if case .vote(let vote) = operation { return [.voted(vote)] }
-    return at == truncations ? [.durable(position)] : []
+    let isCurrent = at == truncations || mistakes.contains(.durableBeforeTruncation)
+    return isCurrent ? [.durable(position)] : []
   }
 
   /// Makes the replica of what is on the disk.

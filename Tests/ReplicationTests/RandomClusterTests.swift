@@ -32,6 +32,11 @@ import Testing
   }
 
   @Test(arguments: seeds)
+  func `keep a leader that nothing is wrong with`(seed: Int) {
+    check({ Scenario.returning(seed: $0) }, seed)
+  }
+
+  @Test(arguments: seeds)
   func `miss a leader that all have been quiet for`(seed: Int) {
     check({ Scenario.quietTrouble(seed: $0) }, seed)
   }

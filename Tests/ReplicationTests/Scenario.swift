@@ -5,9 +5,9 @@ import Replication
 /// What may happen to a cluster, by chance. Each ends with a time in which everything works.
 enum Scenario {
   /// Crashes, cuts, losses, slow disks, transfers and trims, in all proportions.
-  static func trouble(seed: Int, _ options: Raft.Options = .init()) -> ModelCluster {
+  static func trouble(seed: Int, _ planted: Planted = .init()) -> ModelCluster {
     let cluster = ModelCluster(
-      nodes: seed % 4 == 3 ? 5 : 3, seed: UInt64(seed), options: options)
+      nodes: seed % 4 == 3 ? 5 : 3, seed: UInt64(seed), planted: planted)
     var random = SeededGenerator(seed: UInt64(seed) &+ 77)
     cluster.lossPercent = [0, 2, 10, 30][random.below(4)]
     let crashes = [0, 200, 60][random.below(3)]
@@ -49,9 +49,9 @@ enum Scenario {
 
   /// Leaders come and go so often that little is written, and disks are slow: what matters here is
   /// who votes for whom, and what a leader may say of what others have written.
-  static func shortLeaderships(seed: Int, _ options: Raft.Options = .init()) -> ModelCluster {
+  static func shortLeaderships(seed: Int, _ planted: Planted = .init()) -> ModelCluster {
     let cluster = ModelCluster(
-      nodes: seed % 2 == 0 ? 3 : 5, seed: UInt64(seed) &+ 1000, options: options)
+      nodes: seed % 2 == 0 ? 3 : 5, seed: UInt64(seed) &+ 1000, planted: planted)
     var random = SeededGenerator(seed: UInt64(seed) &+ 2000)
     cluster.lossPercent = [0, 5, 20][random.below(3)]
     let flush = [5, 15, 40][random.below(3)]
@@ -76,11 +76,11 @@ enum Scenario {
 
 extension Scenario {
   /// Nodes come, go, lose their disks or one log, and are replaced, while the usual happens.
-  static func membershipChanges(seed: Int, _ options: Raft.Options = .init()) -> ModelCluster {
+  static func membershipChanges(seed: Int, _ planted: Planted = .init()) -> ModelCluster {
     var random = SeededGenerator(seed: UInt64(seed) &+ 5000)
     let nodes = 2 + random.below(4)
     let cluster = ModelCluster(
-      nodes: nodes, voters: 1 + random.below(nodes), seed: UInt64(seed) &+ 6000, options: options)
+      nodes: nodes, voters: 1 + random.below(nodes), seed: UInt64(seed) &+ 6000, planted: planted)
     for replica in cluster.replicas { cluster.step(replica, .began) }
     cluster.lossPercent = [0, 2, 10][random.below(3)]
     cluster.groupZero.changeEvery = [10, 40, 100][random.below(3)]
@@ -90,6 +90,7 @@ extension Scenario {
     let losses = [0, 300, 100][random.below(3)]
     let flush = [10, 50, 95][random.below(3)]
     let trims = [0, 100][random.below(2)]
+    cluster.groupZero.deafTurns = [0, 0, 400][random.below(3)]
     for turn in 0..<4000 where cluster.problems.isEmpty {
       cluster.turn(flushPercent: flush)
       let one = cluster.replicas[random.below(nodes)]
@@ -101,6 +102,7 @@ extension Scenario {
       if random.oneIn(25) { cluster.restart(other) }
       if partitions > 0, random.oneIn(partitions) { cluster.cuts.cut(from: one.id, to: other.id) }
       if partitions > 0, random.oneIn(partitions * 2) { cluster.cuts = Cuts() }
+      if partitions > 0, random.oneIn(partitions * 5) { split(cluster, random.next()) }
       if losses > 0, random.oneIn(losses) { cluster.loseDisk(one) }
       if losses > 0, random.oneIn(losses) { cluster.damage(other) }
       if random.oneIn(300), let leader = cluster.readyLeader {
@@ -113,12 +115,23 @@ extension Scenario {
     return cluster
   }
 
+  /// Two halves that do not reach each other.
+  private static func split(_ cluster: ModelCluster, _ sides: UInt64) {
+    let side = { (node: NodeID) in sides >> UInt64(node.rawValue) & 1 }
+    for one in cluster.replicas {
+      for other in cluster.replicas where side(one.id) != side(other.id) {
+        cluster.cuts.cut(from: one.id, to: other.id)
+      }
+    }
+  }
+
   /// Everybody is quiet, and then something happens to the leader or to another. There must be a
   /// leader again before long, who serves, without anybody's timers but of those who are awake.
-  static func quietTrouble(seed: Int, _ options: Raft.Options = .init()) -> ModelCluster {
+  static func quietTrouble(seed: Int, _ planted: Planted = .init()) -> ModelCluster {
     let cluster = ModelCluster(
-      nodes: seed % 2 == 0 ? 3 : 5, seed: UInt64(seed) &+ 3000, options: options)
+      nodes: seed % 2 == 0 ? 3 : 5, seed: UInt64(seed) &+ 3000, planted: planted)
     var random = SeededGenerator(seed: UInt64(seed) &+ 4000)
+    cluster.liveness.silenceSpread = random.below(2) * 20
     cluster.step(cluster.replicas[0], .campaign)
     for _ in 0..<6 {
       guard cluster.settle(turns: 1500), let leader = cluster.readyLeader else { return cluster }
@@ -138,11 +151,56 @@ extension Scenario {
       default: cluster.crash(others[random.below(others.count)])
       }
       // Whoever is missed at all is missed by then.
-      for _ in 0..<cluster.liveness.silenceMax + 10 { cluster.turn() }
+      for _ in 0..<cluster.liveness.silenceMax + cluster.liveness.silenceSpread * 2 + 10 {
+        if let leader = cluster.readyLeader, random.oneIn(3) { cluster.produce(leader) }
+        if random.oneIn(3) {
+          cluster.read(cluster.replicas[random.below(cluster.replicas.count)])
+        }
+        cluster.turn(flushPercent: 90)
+      }
       cluster.mustServe(turns: 600)
       guard cluster.problems.isEmpty else { return cluster }
     }
     cluster.end(mustCommit: 6)
+    return cluster
+  }
+}
+
+extension Scenario {
+  /// Nothing fails but the way to one follower, for a while. That must not cost anybody a leader;
+  /// and when leadership is given to that follower, it comes to it or stays.
+  static func returning(seed: Int, _ planted: Planted = .init()) -> ModelCluster {
+    let cluster = ModelCluster(
+      nodes: seed % 2 == 0 ? 3 : 5, seed: UInt64(seed) &+ 7000, planted: planted)
+    cluster.isDisorderly = false
+    var random = SeededGenerator(seed: UInt64(seed) &+ 8000)
+    cluster.step(cluster.replicas[0], .campaign)
+    for _ in 0..<4 {
+      guard cluster.settle(turns: 1000), let leader = cluster.readyLeader else { return cluster }
+      let other = cluster.replicas[Int(leader.id.rawValue) % cluster.replicas.count]
+      let elections = cluster.elections
+      let isBothWays = random.oneIn(2)
+      for peer in cluster.replicas where peer.id != other.id {
+        cluster.cuts.cut(from: peer.id, to: other.id)
+        if isBothWays { cluster.cuts.cut(from: other.id, to: peer.id) }
+      }
+      for turn in 0..<400 {
+        if turn == 200 {
+          cluster.cuts = Cuts()
+          if random.oneIn(2) { cluster.step(leader, .transfer(other.id)) }
+        }
+        if random.oneIn(3) { cluster.produce(leader) }
+        cluster.turn(flushPercent: 90)
+      }
+      let now = cluster.readyLeader?.id
+      let isUnchanged = cluster.elections == elections && now == leader.id
+      let isGiven = cluster.elections == elections + 1 && now == other.id
+      if !isUnchanged, !isGiven {
+        cluster.problem("\(cluster.elections - elections) were elected; \(leader.id) was to lead")
+      }
+      guard cluster.problems.isEmpty else { return cluster }
+    }
+    cluster.end(mustCommit: 4)
     return cluster
   }
 }
