@@ -81,7 +81,11 @@ let package = Package(
     module(
       "Demo", ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "Postgres"]),
     module("YAML", ["CYAML"]),
-    module("Simulation", ["Bytes", "Records", "Platform", "LogStore"]),
+    module(
+      "Simulation",
+      [
+        "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Replication", "Broker", "Checks",
+      ]),
 
     tests("BytesTests", ["Bytes"]),
     tests("ChecksTests", ["Bytes", "Checks"]),
@@ -107,6 +111,8 @@ let package = Package(
         "Broker", "Capture", "Client", "Demo", "JSON", "Pipeline", "Platform", "Processors", "YAML",
       ],
       swiftSettings: production),
+    .executableTarget(
+      name: "martlet-sim", dependencies: ["Platform", "Simulation"], swiftSettings: production),
     .executableTarget(
       name: "martlet-check", dependencies: ["Checks"], swiftSettings: production),
     .executableTarget(

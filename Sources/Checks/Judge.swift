@@ -53,6 +53,8 @@ package final class Judge {
   /// So far. A simulator stops at the first.
   package var violationCount: Int { report.violationCount }
   package var violations: [Violation] { report.violations }
+  /// Records, so far.
+  package var acknowledgedCount: Int { report.recordsAcknowledged }
 
   package func observe(_ event: HistoryEvent) {
     require(!isFinished, "an event after the end")

@@ -29,7 +29,9 @@ import Testing
     ],
     "Pipeline": ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"],
     "Demo": ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "Postgres"],
-    "Simulation": ["Bytes", "Records", "Platform", "LogStore", "Broker"],
+    "Simulation": [
+      "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Replication", "Broker", "Checks",
+    ],
     "Broker": [
       "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "CLinux", "CMicrohttpd", "Glibc",
       "Replication",

@@ -1,4 +1,5 @@
 package import Platform
+package import Replication
 
 /// One node of a cluster, as every node's configuration names it.
 package struct ClusterMember: Equatable, Sendable {
@@ -31,6 +32,11 @@ package struct ClusterOptions: Sendable {
   package var forwardsMax = 1000
   /// After so long without an answer, the client is told to try again.
   package var forwardMilliseconds: Int64 = 10_000
+
+  /// None but in tests of simulations.
+  package var planted: PlantedNodeMistakes = []
+  /// The same, of the replicas.
+  package var plantedInReplicas: PlantedMistakes = []
 
   package init() {}
 

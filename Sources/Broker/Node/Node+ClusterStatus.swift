@@ -1,7 +1,7 @@
-internal import Bytes
+package import Bytes
 internal import KafkaWire
-internal import LogStore
-internal import Replication
+package import LogStore
+package import Replication
 
 /// How this node stands in its groups, in words: for logs of tests and simulations.
 extension Node {
@@ -33,5 +33,50 @@ extension Node {
       }
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// What can be seen of a replica at any time.
+  package struct ReplicaGlance {
+    package var group: GroupID
+    package var log: LogID
+    package var epoch: LeaderEpoch
+    package var isLeader: Bool
+    package var isReady: Bool
+    package var isFenced: Bool
+    package var isVoter: Bool
+    package var start: Offset
+    package var committed: LogPosition
+    package var durable: LogPosition
+    package var end: LogPosition
+  }
+
+  /// Of all replicas, in any order.
+  package func glance(_ take: (ReplicaGlance) -> Void) {
+    for replica in replicas.values {
+      take(
+        ReplicaGlance(
+          group: replica.group, log: replica.log, epoch: replica.raft.epoch,
+          isLeader: replica.raft.isLeader, isReady: replica.raft.isReady,
+          isFenced: replica.raft.isFenced,
+          isVoter: replica.raft.membership.voters.contains(replica.raft.id),
+          start: replica.raft.start, committed: replica.raft.committed,
+          durable: replica.raft.durable, end: replica.raft.end))
+    }
+  }
+
+  /// Where epochs begin in a replica's log.
+  package func epochs(of log: LogID) -> [EpochHistory.Entry] {
+    replicas[log]?.raft.history.entries ?? []
+  }
+
+  /// The partition's log on this node, if it is there.
+  package func log(of topic: String, _ partition: Int32) -> LogID? {
+    topics[topic]?.partition(partition)?.log
+  }
+
+  /// Something a simulation plants.
+  @inline(__always)
+  func plants(_ mistake: PlantedNodeMistakes) -> Bool {
+    options.cluster.planted.rawValue & mistake.rawValue != 0
   }
 }

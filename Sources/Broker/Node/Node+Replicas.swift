@@ -25,6 +25,7 @@ extension Node {
     var timing = Raft.Options()
     timing.electionTicks = options.cluster.electionTicks
     timing.heartbeatTicks = options.cluster.heartbeatTicks
+    timing.planted = options.cluster.plantedInReplicas
     let raft = Raft(
       id: NodeID(options.id), membership: membership, stored: stored, options: timing,
       seed: group.high ^ group.low &+ UInt64(bitPattern: Int64(group.partition)) << 8

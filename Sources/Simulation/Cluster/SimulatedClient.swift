@@ -1,0 +1,176 @@
+internal import Broker
+internal import Bytes
+internal import Checks
+internal import KafkaWire
+internal import LogStore
+internal import Records
+
+/// A request that has no answer yet.
+struct PendingRequest {
+  var client: SimulatedClient
+  var node: Int32
+  /// Nil: no answer will come, and what became of it is not known.
+  var take: ([UInt8]?) -> Void
+}
+
+/// A client: frames to nodes, as over connections of its own.
+class SimulatedClient {
+  unowned let cluster: SimulatedCluster
+  /// Its number in the history.
+  let process: Int32
+  /// By node: its connection, and when the last request arrives there.
+  var connections: [Int32: (id: ConnectionID, arrival: Int64)] = [:]
+  /// Who leads partitions of the topic, as far as it knows.
+  var leaders: [Int32: (node: Int32, epoch: Int32)] = [:]
+  private var isAsking = false
+  private var waiting: [() -> Void] = []
+
+  init(_ cluster: SimulatedCluster, process: Int32) {
+    self.cluster = cluster
+    self.process = process
+  }
+
+  func begin() {}
+  /// It holds on to nobody.
+  func end() {
+    waiting = []
+  }
+
+  /// Nothing is under way that has to be.
+  var isDone: Bool { true }
+  /// What it waits for, for people.
+  var text: String { "" }
+
+  func anyNode() -> Int32 { Int32(1 + cluster.random.below(cluster.nodes.count)) }
+
+  func call<R: WireRequest>(
+    _ node: Int32, _ request: R, version: Int16, timeout: Int = 3000,
+    then: @escaping (R.Response?) -> Void
+  ) {
+    guard let frame = try? Frame.request(
+      request, version: version, correlationId: 5, clientId: "sim")
+    else { return cluster.violated("a \(R.api) request cannot be encoded") }
+    let cluster = cluster
+    cluster.send(frame.bytes, self, to: node, timeout: timeout) { bytes in
+      guard let bytes else { return then(nil) }
+      do {
+        let response = try ResponseFrame(bytes[4...], api: R.api, version: version)
+        then(try R.Response.decode(response.body, version: version))
+      } catch {
+        cluster.violated("an answer to \(R.api) cannot be read: \(error)")
+      }
+    }
+  }
+
+  /// Asks any node who leads; whatever comes of it, goes on.
+  func findLeaders(_ then: @escaping () -> Void) {
+    waiting.append(then)
+    guard !isAsking else { return }
+    isAsking = true
+    let request = MetadataRequest.with { request in
+      request.allowAutoTopicCreation = false
+      request.topics = [.with { $0.name = SimulatedCluster.topic }]
+    }
+    cluster.after(cluster.around(cluster.milliseconds(5))) { [unowned self] in
+      call(anyNode(), request, version: 9, timeout: 1000) { [unowned self] response in
+        isAsking = false
+        for partition in response?.topics.first?.partitions ?? [] {
+          let known = leaders[partition.partitionIndex]
+          guard partition.leaderId > 0, partition.leaderEpoch >= known?.epoch ?? -1 else { continue }
+          leaders[partition.partitionIndex] = (partition.leaderId, partition.leaderEpoch)
+        }
+        let all = waiting
+        waiting = []
+        for action in all { action() }
+      }
+    }
+  }
+}
+
+extension SimulatedCluster {
+  static let topic = "events"
+
+  private func clientDelay(_ node: Int32) -> Int64 {
+    let micro = options.delayLeast + random.below(max(1, options.delayMean))
+    return Int64(micro) * 1000 * slowness[Int(node) - 1]
+  }
+
+  func send(
+    _ bytes: [UInt8], _ client: SimulatedClient, to node: Int32, timeout: Int,
+    _ take: @escaping ([UInt8]?) -> Void
+  ) {
+    nextRequest += 1
+    let number = nextRequest
+    pending[number] = PendingRequest(client: client, node: node, take: take)
+    if client.connections[node] == nil {
+      nextConnection += 1
+      client.connections[node] = (ConnectionID(nextConnection), now)
+    }
+    guard let connection = client.connections[node] else { return }
+    let arrival = max(connection.arrival, now + clientDelay(node))
+    client.connections[node]?.arrival = arrival
+    let origin = RequestOrigin(connection: connection.id, sequence: number, clientHost: "sim")
+    queue.add(at: arrival) { [unowned self] in
+      let member = self[node]
+      guard let running = member.node, running.hasStarted else {
+        return after(clientDelay(node)) { [unowned self] in fail(number) }
+      }
+      deliver(to: member, member.life) { node, time in
+        node.handle(bytes[4...], from: origin, now: time)
+      }
+    }
+    after(milliseconds(timeout)) { [unowned self] in
+      guard pending[number] != nil else { return }
+      if let current = client.connections[node], current.id == connection.id {
+        client.connections[node] = nil
+        let member = self[node]
+        deliver(to: member, member.life) { node, _ in node.connectionClosed(connection.id) }
+      }
+      fail(number)
+    }
+  }
+
+  private func fail(_ number: UInt64) {
+    guard let request = pending.removeValue(forKey: number) else { return }
+    request.take(nil)
+  }
+
+  /// The node's process is gone: whoever is connected to it hears of it, if its kernel says so.
+  func connectionsLost(to member: SimulatedNode, isSilent: Bool) {
+    for client in clients { client.connections[member.id] = nil }
+    guard !isSilent else { return }
+    for number in pending.keys.sorted() where pending[number]?.node == member.id {
+      after(around(milliseconds(2))) { [unowned self] in fail(number) }
+    }
+  }
+
+  func answered(_ answer: NodeAnswer, _ member: SimulatedNode) {
+    let number = answer.origin.sequence
+    switch answer.content {
+    case .frame(let frame, let slices):
+      var bytes: [UInt8] = []
+      var left = slices[...]
+      do {
+        for segment in frame.segments {
+          switch segment {
+          case .bytes(let part): bytes += part
+          case .external(let size) where size > 0:
+            guard let slice = left.popFirst(), let store = member.store else { return }
+            bytes += try store.bytes(of: slice)
+          case .external: break
+          }
+        }
+      } catch {
+        say("node \(member.id) cannot send what it answered: \(error)")
+        return
+      }
+      mix(UInt64(CRC32C.of(bytes[...])) << 8 | UInt64(member.id))
+      after(clientDelay(member.id)) { [unowned self] in
+        guard let request = pending.removeValue(forKey: number) else { return }
+        request.take(bytes)
+      }
+    case .nothing: break
+    case .close(let why): violated("node \(member.id) closes a connection: \(why)")
+    }
+  }
+}

@@ -1,0 +1,107 @@
+internal import Broker
+internal import Bytes
+internal import Checks
+internal import LogStore
+internal import Replication
+
+/// The end of a run: everything is mended, everything is acknowledged, all have the same.
+extension SimulatedCluster {
+  /// Simulated seconds after which a cluster that is well does what it is asked.
+  private static var patience: Int64 { 60 }
+
+  func makeClients() {
+    var process: Int32 = 1
+    func add(_ make: (SimulatedCluster, Int32) -> SimulatedClient) {
+      clients.append(make(self, process))
+      process += 1
+    }
+    add { TopicClient($0, process: $1) }
+    for _ in 0..<options.producers { add { IdempotentProducer($0, process: $1) } }
+    for _ in 0..<options.plainProducers { add { PlainProducer($0, process: $1) } }
+    for _ in 0..<options.consumers { add { SimulatedConsumer($0, process: $1) } }
+    for _ in 0..<options.groups { add { GroupClient($0, process: $1) } }
+    for client in clients {
+      after(around(milliseconds(500))) { client.begin() }
+    }
+  }
+
+  func mend() {
+    mendAll()
+    let before = acknowledgedCount
+    runs(until: now + Self.patience * Self.second) { [unowned self] in
+      acknowledgedCount < before + 3 || !(clients.first?.isDone ?? true)
+    }
+    guard violations.isEmpty else { return }
+    if acknowledgedCount < before + 3 {
+      violated("nothing is acknowledged any more, \(Self.patience) s after all was mended\n\(state)")
+      return
+    }
+    runs(until: now + 2 * Self.second)
+    isEnding = true
+    say("clients begin nothing new")
+    runs(until: now + Self.patience * Self.second) { [unowned self] in
+      !clients.allSatisfy(\.isDone)
+    }
+    guard violations.isEmpty else { return }
+    guard clients.allSatisfy(\.isDone) else {
+      violated(
+        "not everything is acknowledged, \(Self.patience) s after all was mended\n"
+          + clients.filter { !$0.isDone }.map(\.text).joined(separator: "\n") + "\n\(state)")
+      return
+    }
+    let end = now + Self.patience * Self.second
+    while violations.isEmpty, unequal() != nil, now < end {
+      runs(until: now + Self.second / 5)
+    }
+    if violations.isEmpty, let why = unequal() {
+      violated("replicas are not equal, \(Self.patience) s after the last request: \(why)\n\(state)")
+    }
+  }
+
+  var acknowledgedCount: Int { judge.acknowledgedCount }
+
+  var state: String { nodes.map { $0.node?.clusterText ?? "node \($0.id): down" }.joined(separator: "\n") }
+
+  func finish() {
+    let reader = FinalReader(self, process: Int32(clients.count + 1))
+    clients.append(reader)
+    reader.begin()
+    runs(until: now + Self.patience * Self.second) { !reader.isDone }
+    guard violations.isEmpty else { return }
+    guard reader.isDone else {
+      violated("the final read does not end\n\(state)")
+      return
+    }
+    for member in nodes {
+      for partition in 0..<options.partitions { readReplica(member, partition) }
+    }
+  }
+
+  private func readReplica(_ member: SimulatedNode, _ partition: Int32) {
+    guard let node = member.node, let store = member.store,
+      let log = node.log(of: Self.topic, partition)
+    else { return }
+    do {
+      var next = try store.bounds(of: log).start
+      let start = next
+      while let slice = try store.slice(of: log, from: next, bytesMax: 1 << 20) {
+        let bytes = try store.bytes(of: slice)
+        guard !bytes.isEmpty, let (batches, end) = seen(bytes[...], from: next.rawValue),
+          end > next.rawValue
+        else { break }
+        for batch in batches {
+          observe(
+            0,
+            .finalRead(
+              reader: member.id, partition: partition, producer: batch.producer,
+              records: batch.records))
+        }
+        next = Offset(end)
+      }
+      observe(
+        0, .finalRange(reader: member.id, partition: partition, start: start, end: next))
+    } catch {
+      violated("node \(member.id) cannot read partition \(partition): \(error)")
+    }
+  }
+}

@@ -1,0 +1,92 @@
+internal import Broker
+internal import Bytes
+internal import Checks
+internal import LogStore
+internal import Replication
+
+/// What is known of a group, by all who were ever seen in it.
+struct GroupSeen {
+  var leaders: [LeaderEpoch: Int32] = [:]
+  var committed = LogPosition(epoch: .none, offset: .zero)
+  /// Where epochs begin that are committed.
+  var epochs: [EpochHistory.Entry] = []
+}
+
+extension SimulatedCluster {
+  /// What holds at every moment, of the node that has just done something.
+  func checkInvariants(_ member: SimulatedNode, _ node: Node) {
+    var moved: [(group: GroupID, log: LogID, committed: LogPosition)] = []
+    node.glance { replica in
+      if replica.isLeader { led(replica, member) }
+      if let before = member.committed[replica.log] {
+        guard before != replica.committed else { return }
+        if replica.committed < before {
+          violated(
+            "what is committed falls from \(text(before)) to \(text(replica.committed)) in group"
+              + " \(replica.group) of node \(member.id)")
+        }
+      }
+      member.committed[replica.log] = replica.committed
+      if replica.end < replica.committed {
+        violated("node \(member.id) has committed more of \(replica.group) than it has")
+      }
+      moved.append((replica.group, replica.log, replica.committed))
+    }
+    guard !moved.isEmpty else { return }
+    moved.sort { $0.log < $1.log }
+    for (group, log, committed) in moved {
+      mix(UInt64(bitPattern: committed.offset.rawValue) << 20 | UInt64(UInt32(bitPattern: committed.epoch.rawValue)) << 4 | UInt64(member.id))
+      agree(group, committed, node.epochs(of: log), member)
+    }
+  }
+
+  func text(_ position: LogPosition) -> String {
+    "\(position.epoch.rawValue):\(position.offset.rawValue)"
+  }
+
+  private func led(_ replica: Node.ReplicaGlance, _ member: SimulatedNode) {
+    let known = groupsSeen[replica.group, default: GroupSeen()].leaders[replica.epoch]
+    guard known != member.id else { return }
+    if let known {
+      violated(
+        "nodes \(known) and \(member.id) both lead group \(replica.group) in epoch"
+          + " \(replica.epoch.rawValue)")
+    }
+    groupsSeen[replica.group, default: GroupSeen()].leaders[replica.epoch] = member.id
+    mix(UInt64(member.id) << 32 | UInt64(UInt32(bitPattern: replica.epoch.rawValue)))
+    say("node \(member.id) leads group \(replica.group) in epoch \(replica.epoch.rawValue)")
+  }
+
+  /// What is committed here is, as far as it goes, what is committed elsewhere: positions name
+  /// prefixes.
+  private func agree(
+    _ group: GroupID, _ committed: LogPosition, _ entries: [EpochHistory.Entry],
+    _ member: SimulatedNode
+  ) {
+    let own = entries.filter { $0.epoch <= committed.epoch }
+    var seen = groupsSeen[group, default: GroupSeen()]
+    let (shorter, longer) = seen.committed < committed ? (seen.epochs, own) : (own, seen.epochs)
+    // Beginnings may have been removed.
+    let first = max(shorter.first?.epoch ?? .none, longer.first?.epoch ?? .none)
+    let a = shorter.filter { $0.epoch > first }
+    let b = longer.filter { $0.epoch > first }
+    if !b.starts(with: a) {
+      violated(
+        "node \(member.id) has committed \(text(committed)) of group \(group) with epochs"
+          + " \(own.map { "\($0.epoch.rawValue) from \($0.start.rawValue)" }), and"
+          + " \(text(seen.committed)) was committed with"
+          + " \(seen.epochs.map { "\($0.epoch.rawValue) from \($0.start.rawValue)" })")
+    }
+    let position = seen.committed < committed ? seen.committed : committed
+    if let next = longer.first(where: { $0.epoch > position.epoch }), next.start < position.offset {
+      violated(
+        "\(text(position)) of group \(group) was committed, and node \(member.id) or another has"
+          + " epoch \(next.epoch.rawValue) from \(next.start.rawValue)")
+    }
+    if seen.committed < committed {
+      seen.committed = committed
+      seen.epochs = own
+      groupsSeen[group] = seen
+    }
+  }
+}

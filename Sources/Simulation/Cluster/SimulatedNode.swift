@@ -1,0 +1,58 @@
+internal import Broker
+internal import Bytes
+internal import LogStore
+internal import Replication
+
+/// A machine of a simulated cluster: its disk, its clocks, and its process, if that runs.
+final class SimulatedNode {
+  let id: Int32
+  var disk: VirtualDisk
+  var store: LogStore?
+  var node: Node?
+  /// Counts starts and ends of the process: what was meant for an earlier one is not for this.
+  var life = 0
+  var starts: UInt64 = 0
+  /// Until then the process stands still.
+  var pausedUntil: Int64 = 0
+  /// What came while it did, in order.
+  var missed: [() -> Void] = []
+  /// Nanoseconds of the cluster when the process's steady clock began.
+  var startedAt: Int64 = 0
+  /// Parts in a million that its clocks are fast.
+  var drift: Int64 = 0
+  var wallOffset: Int64 = 1_700_000_000_000
+  var turnAt: Int64 = .max
+  var diskAt: Int64 = .max
+  var hello: PeerHello?
+  var isLost = false
+  var committed: [LogID: LogPosition] = [:]
+  /// When it comes back, if somebody has seen to that.
+  var isToStart = false
+
+  init(id: Int32, seed: UInt64) {
+    self.id = id
+    disk = VirtualDisk(seed: seed)
+  }
+
+  func time(_ now: Int64) -> NodeTime {
+    let ran = now - startedAt
+    let steady = ran + ran / 1_000_000 * drift
+    let wall = now + now / 1_000_000 * drift
+    return NodeTime(steady: 1000 + steady / 1_000_000, wall: wallOffset + wall / 1_000_000)
+  }
+}
+
+/// What two nodes say to each other while they are connected; both directions.
+final class SimulatedLink {
+  let nodes: (Int32, Int32)
+  /// Each has a side: the lower id is 0.
+  var isBroken = false
+  /// That the other was found, at either side.
+  var isKnown = [false, false]
+  /// When the last frame arrives, by direction and urgency.
+  var arrivals: [Int64] = [0, 0, 0, 0]
+  /// What cannot pass, by direction.
+  var held: [[(isUrgent: Bool, action: () -> Void)]] = [[], []]
+
+  init(_ a: Int32, _ b: Int32) { nodes = (a, b) }
+}

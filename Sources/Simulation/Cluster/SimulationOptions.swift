@@ -1,0 +1,139 @@
+internal import Bytes
+package import Broker
+internal import LogStore
+package import Replication
+
+/// What befalls a simulated cluster.
+package enum SimulatedFault: String, CaseIterable, Sendable {
+  /// The process is killed, and started again.
+  case kill
+  case powerCut
+  /// All machines at once.
+  case powerCutOfAll
+  /// The process stands still for a while.
+  case pause
+  /// One node is cut off from the others, or two from each other, both ways or one.
+  case partition
+  /// Everything on the way to or from one node is slow.
+  case clog
+  case slowDisk
+  /// Nothing is done by the disk for a while.
+  case stalledDisk
+  /// Syncs fail until the process is started anew.
+  case failingSync
+  /// The node comes back with an empty disk.
+  case lostDisk
+  /// A bit of one node's files flips, and the process is started anew.
+  case bitRot
+  /// Clocks of the wall jump.
+  case clockJump
+  /// Who leads is asked to hand over.
+  case transfer
+}
+
+/// How one simulation is: drawn from its seed, so that each tries something else.
+package struct SimulationOptions: Sendable {
+  package var seed: UInt64
+  package var nodes = 3
+  /// With faults; then everything is mended.
+  package var seconds: Int64 = 20
+  package var partitions: Int32 = 1
+  package var producers = 1
+  package var plainProducers = 0
+  package var consumers = 1
+  package var groups = 0
+  /// Topics come and go.
+  package var changesTopics = false
+  package var batchesInFlight = 1
+  package var recordsMax = 4
+  package var paddingMax = 100
+  /// Between two batches of a producer, milliseconds, on average.
+  package var producePause = 50
+  package var faults: [SimulatedFault] = []
+  /// Milliseconds, on average.
+  package var faultPause = 2000
+  package var faultTime = 1000
+  /// Microseconds.
+  package var delayLeast = 50
+  package var delayMean = 100
+  /// Milliseconds after which who is not heard of is lost.
+  package var silence = 300
+  /// Of replication frames, one in so many is lost, repeated, or overtaken; zero is none.
+  package var losesOneIn = 0
+  package var repeatsOneIn = 0
+  package var reordersOneIn = 0
+  /// Parts in a thousand by which clocks are fast or slow at most.
+  package var drift = 0
+  package var diskSlowness: Int64 = 1
+  package var journalBytes: Int64 = 256 << 10
+  package var groupBytes = 32 << 10
+  package var segmentBytes = 1 << 20
+  package var raftMistakes: PlantedMistakes = []
+  package var mistakes: PlantedNodeMistakes = []
+
+  /// All of it from the seed.
+  package init(seed: UInt64) {
+    self.seed = seed
+    var random = SeededGenerator(seed: seed &* 0x2545_f491_4f6c_dd1d &+ 1)
+    func pick<T>(_ values: [T]) -> T { values[random.below(values.count)] }
+    nodes = pick([3, 3, 3, 3, 3, 3, 5, 1])
+    partitions = pick([1, 1, 2, 4])
+    producers = pick([1, 1, 2, 3])
+    plainProducers = pick([0, 0, 1])
+    consumers = pick([0, 1, 2])
+    groups = pick([0, 0, 1, 2])
+    changesTopics = random.oneIn(4)
+    batchesInFlight = pick([1, 2, 5])
+    recordsMax = pick([1, 4, 16])
+    paddingMax = pick([0, 100, 1000])
+    producePause = pick([5, 20, 100])
+    for fault in SimulatedFault.allCases where random.oneIn(3) { faults.append(fault) }
+    if nodes == 1 { faults.removeAll { [.lostDisk, .bitRot, .transfer].contains($0) } }
+    faultPause = pick([300, 1000, 3000])
+    faultTime = pick([50, 300, 1500])
+    delayLeast = pick([20, 100, 1000])
+    delayMean = pick([30, 200, 3000])
+    silence = pick([150, 400, 1000])
+    if random.oneIn(4) {
+      losesOneIn = pick([0, 20, 100])
+      repeatsOneIn = pick([0, 20, 100])
+      reordersOneIn = pick([0, 20, 100])
+    }
+    drift = pick([0, 0, 10, 100])
+    diskSlowness = pick([1, 1, 10, 50])
+    journalBytes = pick([128 << 10, 256 << 10, 1 << 20])
+    groupBytes = pick([16 << 10, 32 << 10, 64 << 10])
+    segmentBytes = pick([16 << 10, 64 << 10, 1 << 20])
+  }
+
+  package var text: String {
+    var lines = [
+      "seed \(seed): \(nodes) nodes, \(seconds) s, \(partitions) partitions, \(producers) idempotent"
+        + " and \(plainProducers) plain producers, \(consumers) consumers, \(groups) groups"
+        + (changesTopics ? ", topics come and go" : ""),
+      "  \(batchesInFlight) batches in flight, up to \(recordsMax) records of up to \(paddingMax)"
+        + " bytes, one batch in \(producePause) ms",
+      "  faults \(faults.map(\.rawValue)) one in \(faultPause) ms for \(faultTime) ms; delay"
+        + " \(delayLeast) + \(delayMean) us, silence \(silence) ms",
+      "  one frame in \(losesOneIn) lost, \(repeatsOneIn) repeated, \(reordersOneIn) overtaken;"
+        + " drift \(drift)/1000; disk \(diskSlowness) times as slow",
+      "  journal files of \(journalBytes), groups of \(groupBytes), segments of \(segmentBytes)",
+    ]
+    if raftMistakes.rawValue != 0 || mistakes.rawValue != 0 {
+      lines.append("  planted: raft \(raftMistakes.rawValue), node \(mistakes.rawValue)")
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  var storeOptions: LogStoreOptions {
+    var options = LogStoreOptions()
+    options.journal.fileBytes = journalBytes
+    options.journal.groupBytesMax = groupBytes
+    options.tails.bytesMax = 8 << 20
+    options.reads.bytesMax = 2 << 20
+    options.reads.blockBytes = 64 << 10
+    options.freeSpaceMin = 0
+    options.reserveBytes = 4096
+    return options
+  }
+}
