@@ -85,7 +85,7 @@ extension Raft {
   }
 
   /// Says what of the leader's log is on the disk.
-  private func acknowledge(into effects: inout [Effect]) {
+  func acknowledge(into effects: inout [Effect]) {
     guard case .follower(let leader?) = role, let verified else { return }
     let durable = plants(.acknowledgeEarly) ? verified : durable
     effects.append(

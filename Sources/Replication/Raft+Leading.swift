@@ -195,8 +195,9 @@ extension Raft {
   private func beat(toPeerAt index: Int, into effects: inout [Effect]) {
     guard isEpochDurable else { return }
     let progress = leadership.peers[index]
+    let match = progress.match ?? LogPosition(epoch: .none, offset: .zero)
     let beat = Heartbeat(
-      committed: min(committed, progress.match ?? LogPosition(epoch: .none, offset: .zero)),
+      committed: plants(.commitUnverified) ? committed : min(committed, match),
       start: start, context: leadership.context, isQuiet: leadership.quietContext != nil)
     effects.append(message(.heartbeat(beat), to: progress.peer))
   }

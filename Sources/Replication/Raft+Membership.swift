@@ -45,7 +45,8 @@ extension Raft {
     case .leader: membershipChanged(from: old, into: &effects)
     // Votes were given to who had another membership.
     case .preCandidate, .candidate: role = .follower(leader: nil)
-    case .follower: break
+    // What was acknowledged under an older one did not count.
+    case .follower: acknowledge(into: &effects)
     }
     if isVoter { resigning = nil }
   }

@@ -68,6 +68,8 @@ extension Raft {
       leadership.peers[index].match == end || plants(.transferBehind)
     else { return }
     leadership.transfer?.isAsked = true
+    // To go on while the target stands would leave it behind.
+    leadership.transfer?.ticks = 0
     effects.append(message(.takeOver, to: transfer.target))
   }
 }

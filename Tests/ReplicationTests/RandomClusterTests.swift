@@ -8,7 +8,7 @@ import Testing
   static let seeds: Range<Int> = {
     let environment = ProcessInfo.processInfo.environment
     if let seed = environment["MARTLET_SEED"].flatMap({ Int($0) }) { return seed..<seed + 1 }
-    return 0..<(environment["MARTLET_SEEDS"].flatMap { Int($0) } ?? 2000)
+    return 0..<(environment["MARTLET_SEEDS"].flatMap { Int($0) } ?? 500)
   }()
 
   private func check(_ scenario: (Int) -> ModelCluster, _ seed: Int) {
@@ -29,6 +29,11 @@ import Testing
   @Test(arguments: seeds)
   func `keep what was committed from membership to membership`(seed: Int) {
     check({ Scenario.membershipChanges(seed: $0) }, seed)
+  }
+
+  @Test(arguments: seeds)
+  func `vote once, and remember it`(seed: Int) {
+    check({ Scenario.elections(seed: $0) }, seed)
   }
 
   @Test(arguments: seeds)

@@ -167,6 +167,32 @@ extension Scenario {
 }
 
 extension Scenario {
+  /// Everybody stands all the time, and dies before the disk knows.
+  static func elections(seed: Int, _ planted: Planted = .init()) -> ModelCluster {
+    let cluster = ModelCluster(
+      nodes: seed % 3 == 0 ? 5 : 3, seed: UInt64(seed) &+ 9000, planted: planted)
+    var random = SeededGenerator(seed: UInt64(seed) &+ 10000)
+    let flush = [5, 10, 30][random.below(3)]
+    let campaigns = [6, 12, 25][random.below(3)]
+    let crashes = [10, 25, 60][random.below(3)]
+    let cuts = [0, 15, 40][random.below(3)]
+    for _ in 0..<800 where cluster.problems.isEmpty {
+      cluster.turn(flushPercent: flush)
+      let one = cluster.replicas[random.below(cluster.replicas.count)]
+      let other = cluster.replicas[random.below(cluster.replicas.count)]
+      for replica in cluster.replicas where random.oneIn(6) { cluster.produce(replica) }
+      for replica in cluster.replicas where random.oneIn(4) { cluster.read(replica) }
+      if random.oneIn(campaigns) { cluster.step(one, .campaign) }
+      if random.oneIn(campaigns) { cluster.step(one, .transfer(other.id)) }
+      if random.oneIn(crashes) { cluster.crash(one) }
+      if random.oneIn(max(2, crashes / 3)) { cluster.restart(other) }
+      if cuts > 0, random.oneIn(cuts) { cluster.cuts.cut(from: one.id, to: other.id) }
+      if cuts > 0, random.oneIn(cuts * 2) { cluster.cuts = Cuts() }
+    }
+    cluster.end()
+    return cluster
+  }
+
   /// Nothing fails but the way to one follower, for a while. That must not cost anybody a leader;
   /// and when leadership is given to that follower, it comes to it or stays.
   static func returning(seed: Int, _ planted: Planted = .init()) -> ModelCluster {

@@ -20,13 +20,15 @@ import Testing
 ///     transfer N TO          leadership is to go there
 ///     limit ENTRIES          that go into one message
 ///     report N               what group 0 is told
+///     told N VERSION VOTERS [LEARNERS]  a membership, to one of them
+///     renew N VERSION        its log is lost, and it is a member again since that version
 ///     read N, start N OFFSET, members VERSION VOTERS [LEARNERS], log N
 final class TraceCluster: ModelCluster {
   private(set) var lines: [String] = []
   private var reads: UInt64 = 0
 
-  init(nodes: Int) {
-    super.init(nodes: nodes, seed: 1)
+  init(nodes: Int, _ planted: Planted = .init()) {
+    super.init(nodes: nodes, seed: 1, planted: planted)
     entriesMax = 50
     note = { [unowned self] replica, input, effects in
       if case .sent = input, effects.isEmpty { return }
@@ -65,7 +67,7 @@ final class TraceCluster: ModelCluster {
     case ("drop", let replica?): _ = take(replica.id, NodeID(second ?? 0))
     case ("flush", let replica?):
       for _ in 0..<(second == nil ? replica.queue.count : times) {
-        for input in replica.flushOne() { step(replica, input) }
+        for input in replica.flushOne(mistakes) { step(replica, input) }
       }
     case ("append", let replica?): for _ in 0..<times { append(replica) }
     case ("crash", let replica?): replica.isUp = false
@@ -87,9 +89,18 @@ final class TraceCluster: ModelCluster {
       replica.order(.start(offset))
       step(replica, .startAdvanced(offset))
     case ("limit", _): entriesMax = Int(numbers.first ?? 1)
-    case ("members", _): change(words)
+    case ("members", _): change(words, replicas)
+    case ("told", let replica?): change(Array(words.dropFirst()), [replica])
+    case ("renew", let replica?):
+      replica.loseLog()
+      replica.begin(membership, joined: Int64(second ?? 0), seed: 3)
     case ("log", let replica?): show(replica)
     case ("report", let replica?): report(replica)
+    case ("status", let replica?):
+      for peer in replica.raft.status.peers {
+        let match = peer.match.map { TraceText.position($0) } ?? "nothing"
+        lines.append("    \(peer.node.rawValue) has \(match)")
+      }
     default: lines.append("?")
     }
     return lines + problems
@@ -120,13 +131,13 @@ final class TraceCluster: ModelCluster {
     step(replica, .appended(replica.log.end))
   }
 
-  private func change(_ words: [String]) {
+  private func change(_ words: [String], _ told: [ModelReplica]) {
     let lists = words.dropFirst(2).map { $0.split(separator: ",").compactMap { Int32($0) } }
     let membership = Membership(
       version: Int64(words[1]) ?? 0, voters: lists[0].map { NodeID($0) },
       learners: lists.count > 1 ? lists[1].map { NodeID($0) } : [])
     groupZero.issue(membership, self)
-    for replica in replicas { step(replica, .membership(membership)) }
+    for replica in told { step(replica, .membership(membership)) }
   }
 
   private func report(_ replica: ModelReplica) {
@@ -151,7 +162,12 @@ final class TraceCluster: ModelCluster {
 
 /// Each file in Data is a conversation: lines after `>` are commands, the others what must follow,
 /// to the letter. `MARTLET_REWRITE=1` writes what did, to be read as a diff.
-@Suite struct `Replicas in known trouble` {
+struct Conversation {
+  var file: URL
+  var expected: String
+  var found: String
+  var problems: [String]
+
   static var files: [URL] {
     let data = Bundle.module.resourceURL?.appendingPathComponent("Data")
     let all = data.flatMap {
@@ -160,28 +176,36 @@ final class TraceCluster: ModelCluster {
     return (all ?? []).sorted { $0.path < $1.path }
   }
 
-  @Test(arguments: files)
-  func `do what is written`(file: URL) throws {
-    let expected = try String(contentsOf: file, encoding: .utf8)
-    var cluster = TraceCluster(nodes: 3)
-    var found: [String] = []
+  init(_ file: URL, _ planted: Planted = .init()) throws {
+    self.file = file
+    expected = try String(contentsOf: file, encoding: .utf8)
+    var cluster = TraceCluster(nodes: 3, planted)
+    var lines: [String] = []
     for line in expected.split(separator: "\n", omittingEmptySubsequences: false) {
-      if line.hasPrefix("#") || line.isEmpty { found.append(String(line)) }
+      if line.hasPrefix("#") || line.isEmpty { lines.append(String(line)) }
       guard line.hasPrefix("> ") else { continue }
-      found.append(String(line))
+      lines.append(String(line))
       if line.hasPrefix("> nodes ") {
-        cluster = TraceCluster(nodes: Int(line.dropFirst(8)) ?? 3)
+        cluster = TraceCluster(nodes: Int(line.dropFirst(8)) ?? 3, planted)
       } else {
-        found += cluster.run(String(line.dropFirst(2)))
+        lines += cluster.run(String(line.dropFirst(2)))
       }
     }
-    let text = found.joined(separator: "\n")
+    found = lines.joined(separator: "\n")
+    problems = cluster.problems
+  }
+}
+
+@Suite struct `Replicas in known trouble` {
+  @Test(arguments: Conversation.files)
+  func `do what is written`(file: URL) throws {
+    let conversation = try Conversation(file)
     if ProcessInfo.processInfo.environment["MARTLET_REWRITE"] == "1" {
       let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .appendingPathComponent("Data/\(file.lastPathComponent)")
-      try text.write(to: source, atomically: true, encoding: .utf8)
+      try conversation.found.write(to: source, atomically: true, encoding: .utf8)
     }
-    #expect(text == expected)
-    #expect(cluster.problems == [])
+    #expect(conversation.found == conversation.expected)
+    #expect(conversation.problems == [])
   }
 }
