@@ -81,6 +81,16 @@ struct Progress: Sendable {
     }
   }
 
+  /// It has what is `verified`, which does not count: it has an older membership. It is asked again
+  /// and again, for each time it is told what is committed.
+  mutating func followed(_ verified: LogPosition) {
+    isActive = true
+    let isNew = verified > next
+    guard isProbing || isNew else { return probe(from: verified) }
+    probe(from: verified)
+    isPaused = !isNew
+  }
+
   /// It has not what is before `previous`; of what it has, no more than the guess is here.
   mutating func rejected(_ previous: LogPosition, _ guess: LogPosition) {
     isActive = true

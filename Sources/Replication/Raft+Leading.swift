@@ -97,6 +97,22 @@ extension Raft {
     replicate(toPeerAt: index, into: &effects)
   }
 
+  /// Who has an older membership is sent what it lacks all the same: of group 0, the change itself
+  /// is in it. What it has on its disk does not count.
+  mutating func answeredBehind(
+    _ response: AppendResponse, from peer: NodeID, into effects: inout [Effect]
+  ) {
+    guard isLeader, let index = leadership.index(of: peer) else { return }
+    switch response {
+    case .accepted(_, let verified):
+      guard has(verified) else { return }
+      leadership.peers[index].followed(verified)
+    case .rejected(let previous, let hint):
+      leadership.peers[index].rejected(previous, common(hint))
+    }
+    replicate(toPeerAt: index, into: &effects)
+  }
+
   /// Versions only rise, so what was heard once stays true.
   mutating func noteVersion(of message: Message) {
     guard isLeader, let index = leadership.index(of: message.from) else { return }

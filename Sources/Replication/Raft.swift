@@ -260,7 +260,9 @@ package struct Raft: Sendable {
     case .resigned: leaderGone(message.from, into: &effects)
     case .appended(let response):
       noteVersion(of: message)
-      guard counts(message) else { return }
+      guard counts(message) else {
+        return answeredBehind(response, from: message.from, into: &effects)
+      }
       answered(response, from: message.from, into: &effects)
     case .heartbeatAnswer(let context, let isQuiet):
       noteVersion(of: message)

@@ -40,22 +40,49 @@ extension Node {
         try store.commit(metadataLog, through: bounds.highWatermark)
       }
       applyMetadata()
-      let membership = controller.state.membership(of: .metadata)
-      if let membership, !isMember(membership) { return }
-      try makeReplica(
-        .metadata, metadataLog, .metadata, membership.map { Membership($0) } ?? alone)
-    } else if isFirst, peers.nodes.allSatisfy({ peers.hellos[$0]?.isFresh == true }) {
+      if let membership = controller.state.membership(of: .metadata) {
+        guard isMember(membership) else { return }
+        try makeReplica(.metadata, metadataLog, .metadata, Membership(membership))
+      } else if hasBegunAlone || areOthersFresh {
+        try beginAlone()
+      }
+    } else if isFirst, areOthersFresh {
       tell("makes a new cluster with nodes \(([options.id] + peers.nodes).sorted())")
-      try makeReplica(.metadata, metadataLog, .metadata, alone)
+      try beginAlone()
     }
     applyMetadata()
   }
 
+  private var areOthersFresh: Bool {
+    peers.nodes.allSatisfy { peers.hellos[$0]?.isFresh == true }
+  }
+
+  /// This node has voted for itself: so it was in the group when there was nobody else. Who was taken
+  /// in later, and does not know of that after a start, waits to be told.
+  private var hasBegunAlone: Bool {
+    (try? store.vote(of: metadataLog))?.candidate == options.id
+  }
+
+  private func beginAlone() throws(LogError) {
+    if !hasBegunAlone {
+      let epoch = max(LeaderEpoch(0), try store.bounds(of: metadataLog).epoch)
+      try store.recordVote(metadataLog, Vote(epoch: epoch, candidate: options.id))
+    }
+    try makeReplica(
+      .metadata, metadataLog, .metadata,
+      Membership(version: 1, voters: [NodeID(options.id)]))
+  }
+
   var isFirst: Bool { peers.nodes.allSatisfy { $0 > options.id } }
 
-  /// Somebody who leads the metadata sends it to this node, which has nothing.
+  /// Somebody who leads the metadata sends it to this node, which has nothing, or does not know that
+  /// it is in the group.
   func joinMetadata(as message: Message) -> Replica? {
-    guard isFresh, replicas[metadataLog] == nil, !options.cluster.isAlone else { return nil }
+    switch message.body {
+    case .append, .heartbeat, .reset: break
+    default: return nil
+    }
+    guard replicas[metadataLog] == nil, !options.cluster.isAlone else { return nil }
     return try? makeReplica(
       .metadata, metadataLog, .metadata,
       Membership(version: message.version, voters: [], learners: [NodeID(options.id)]),

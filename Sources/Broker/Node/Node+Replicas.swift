@@ -87,8 +87,17 @@ extension Node {
     }
   }
 
+  /// What changes the log. A replica that could not do one of these is without the rest.
+  private static func isOfLog(_ effect: Effect) -> Bool {
+    switch effect {
+    case .recordVote, .truncate, .write, .beginEpoch, .reset, .committed, .advanceStart: true
+    default: false
+    }
+  }
+
   /// False if the journal or the disk has no room for it.
   private func perform(_ effect: Effect, _ replica: Replica) -> Bool {
+    if replica.raft.isFenced, Self.isOfLog(effect) { return true }
     do throws(LogError) {
       switch effect {
       case .send(let message): peers.send(message, of: replica.group)

@@ -36,7 +36,8 @@ extension SimulatedCluster {
     guard link(a, b) == nil, self[a].node != nil, self[b].node != nil, !isBlocked(a, b),
       !isBlocked(b, a), self[a].pausedUntil <= now, self[b].pausedUntil <= now
     else { return }
-    let made = SimulatedLink(a, b)
+    let made = SimulatedLink(a, b, after: broken[index(a, b)])
+    broken[index(a, b)] = nil
     links[index(a, b)] = made
     say("nodes \(a) and \(b) connect")
     for (from, to) in [(a, b), (b, a)] {
@@ -51,6 +52,7 @@ extension SimulatedCluster {
     deliver(to: member, member.life) { [unowned self] node, time in
       guard !link.isBroken else { return }
       link.isKnown[side] = true
+      if link.takeUntold(side) { node.lost(hello.node, now: time) }
       say("node \(to) finds node \(hello.node)")
       node.connected(hello, now: time)
     }
@@ -117,11 +119,14 @@ extension SimulatedCluster {
     link.isBroken = true
     let (a, b) = link.nodes
     links[index(a, b)] = nil
+    broken[index(a, b)] = link
     for (side, id) in [a, b].enumerated() where link.isKnown[side] {
       let (member, other) = (self[id], side == 0 ? b : a)
       let life = member.life
       after(delays[side]) { [unowned self] in
         deliver(to: member, life) { [unowned self] node, time in
+          guard !link.isTold[side] else { return }
+          link.isTold[side] = true
           say("node \(id) loses node \(other)")
           node.lost(other, now: time)
         }

@@ -44,6 +44,8 @@ package final class SimulatedCluster {
   var now: Int64 = 0
   var nodes: [SimulatedNode] = []
   var links: [SimulatedLink?]
+  /// The last that were broken.
+  var broken: [SimulatedLink?]
   /// From whom to whom nothing passes, and since when.
   var blocked: [Int64?]
   /// How many times as slow it is to and from a node.
@@ -81,6 +83,7 @@ package final class SimulatedCluster {
     self.isTracing = isTracing
     random = SeededGenerator(seed: options.seed)
     links = Array(repeating: nil, count: options.nodes * options.nodes)
+    broken = links
     blocked = Array(repeating: nil, count: options.nodes * options.nodes)
     slowness = Array(repeating: 1, count: options.nodes)
     judge = Judge()
@@ -178,6 +181,7 @@ package final class SimulatedCluster {
     for client in clients { client.end() }
     clients = []
     links = []
+    broken = []
     for node in nodes {
       node.missed = []
       node.node = nil

@@ -54,5 +54,28 @@ final class SimulatedLink {
   /// What cannot pass, by direction.
   var held: [[(isUrgent: Bool, action: () -> Void)]] = [[], []]
 
-  init(_ a: Int32, _ b: Int32) { nodes = (a, b) }
+  /// That it is broken was heard, at either side.
+  var isTold = [false, false]
+  /// The one before, which somebody may not have missed yet.
+  var previous: SimulatedLink?
+
+  init(_ a: Int32, _ b: Int32, after previous: SimulatedLink?) {
+    nodes = (a, b)
+    self.previous = previous
+  }
+
+  /// Of the links before this one, those that the side has not missed yet. They are forgotten.
+  func takeUntold(_ side: Int) -> Bool {
+    var isUntold = false
+    var link = previous
+    while let old = link {
+      if old.isKnown[side], !old.isTold[side] {
+        old.isTold[side] = true
+        isUntold = true
+      }
+      link = old.previous
+    }
+    if isKnown == [true, true] { previous = nil }
+    return isUntold
+  }
 }

@@ -103,7 +103,7 @@ package struct SimulationOptions: Sendable {
     diskSlowness = pick([1, 1, 10, 50])
     journalBytes = pick([128 << 10, 256 << 10, 1 << 20])
     groupBytes = pick([16 << 10, 32 << 10, 64 << 10])
-    segmentBytes = pick([16 << 10, 64 << 10, 1 << 20])
+    segmentBytes = 1 << 20
   }
 
   package var text: String {
