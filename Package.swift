@@ -91,6 +91,7 @@ let package = Package(
     tests("ChecksTests", ["Bytes", "Checks"]),
     tests("RecordsTests", ["Bytes", "Records"], resources: [.copy("Data")]),
     tests("LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
+    tests("SimulationTests", ["Simulation"]),
     tests("ReplicationTests", ["Bytes", "Replication"], resources: [.copy("Data")]),
     tests("KafkaWireTests", ["Bytes", "KafkaWire"], resources: [.copy("Data")]),
 

@@ -113,7 +113,10 @@ extension LogStore {
     _ log: LogID, _ batches: ArraySlice<UInt8>
   ) throws(LogError) -> LogPosition {
     let slot = try appendable(log)
-    let headers = try headers(of: batches)
+    var headers = try headers(of: batches)
+    if options.planted.contains(.followersForgetProducers) {
+      for index in headers.indices { headers[index].producerID = .none }
+    }
     var position = withLog(slot) { $0.position }
     for (index, header) in headers.enumerated() {
       let follows =

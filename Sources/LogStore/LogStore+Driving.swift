@@ -78,8 +78,13 @@ extension LogStore {
       case .position(let slot, let log, let position, let place, let truncations):
         guard slots[log] == slot else { continue }
         let before = logs[slot].visible.end
-        guard withLog(slot, { $0.noteDurable(position, place, truncations: truncations) })
-        else { continue }
+        let isThere = withLog(slot) {
+          $0.noteDurable(
+            position, place,
+            truncations: options.planted.contains(.ignoreTruncations)
+              ? $0.truncations : truncations)
+        }
+        guard isThere else { continue }
         emit(.durable(log, position))
         let readable = logs[slot].visible.end
         if readable > before { emit(.readable(log, readable)) }

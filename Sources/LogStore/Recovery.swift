@@ -275,6 +275,7 @@ extension Recovery {
 extension Recovery {
   mutating func redo(_ finding: JournalReader.Finding) throws(DiskError) {
     switch finding {
+    case .damaged where options.planted.contains(.truncateAtDamage): break
     case .damaged(nil):
       damage = "the journal is damaged and may have held records of it; repair it from a replica"
       mayMissLogs = true
@@ -339,7 +340,9 @@ extension Recovery {
     case .configure:
       if let (_, options) = LogOptions.decoded(payload) { logs[slot].options = options }
     case .append: try redoAppend(slot, payload)
+    case .epochStart where options.planted.contains(.forgetEpochStarts): break
     case .epochStart: _ = logs[slot].beginEpoch(frame.epoch)
+    case .vote where options.planted.contains(.forgetVotes): break
     case .vote: logs[slot].vote = Vote(epoch: frame.epoch, candidate: Int32(clamping: number))
     case .truncate:
       let target = LogPosition(epoch: frame.epoch, offset: Offset(number))
@@ -369,7 +372,10 @@ extension Recovery {
   private mutating func redoAppend(_ slot: Int, _ payload: ArraySlice<UInt8>) throws(DiskError) {
     var headers: [RecordBatchHeader] = []
     var batches = RecordBatches(payload)
-    while let header = try? batches.nextHeader() { headers.append(header) }
+    while var header = try? batches.nextHeader() {
+      if options.planted.contains(.forgetProducers) { header.producerID = .none }
+      headers.append(header)
+    }
     guard let first = headers.first, logs[slot].isFollowed(by: first) else {
       logs[slot].doubts.append(logs[slot].end..<Offset(.max))
       return

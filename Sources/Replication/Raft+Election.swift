@@ -130,7 +130,7 @@ extension Raft {
   ) {
     // Who is not in the group any more, or does not know it yet, is not to lead it.
     guard version >= membership.version || plants(.countOldVersions) else {
-      return answer(request, candidate, isGranted: false, into: &effects)
+      return answer(request, candidate, version, isGranted: false, into: &effects)
     }
     switch request.kind {
     case .preVote:
@@ -139,17 +139,18 @@ extension Raft {
         return
       }
       let wouldVote =
-        request.proposed > epoch && isUpToDate(request) && yields(to: candidate, request)
+        request.proposed > epoch && isUpToDate(request)
+        && (version > membership.version || yields(to: candidate, request))
       if wouldVote, case .preCandidate = role {
         role = .follower(leader: nil)
         rearm()
       }
-      answer(request, candidate, isGranted: wouldVote, into: &effects)
+      answer(request, candidate, version, isGranted: wouldVote, into: &effects)
     case .vote:
       if hasLeader, request.proposed > epoch { return }
-      decide(request, candidate, into: &effects)
+      decide(request, candidate, version, into: &effects)
     case .takeOver:
-      decide(request, candidate, into: &effects)
+      decide(request, candidate, version, into: &effects)
     }
   }
 
@@ -160,20 +161,25 @@ extension Raft {
   }
 
   private mutating func decide(
-    _ request: VoteRequest, _ candidate: NodeID, into effects: inout [Effect]
+    _ request: VoteRequest, _ candidate: NodeID, _ version: Int64,
+    into effects: inout [Effect]
   ) {
     if request.proposed > epoch { follow(nil, in: request.proposed, into: &effects) }
     let wish = Vote(epoch: epoch, candidate: candidate.rawValue)
     guard request.proposed == epoch, leader == nil, isUpToDate(request),
       vote.candidate == -1 || vote == wish
-    else { return answer(request, candidate, isGranted: false, into: &effects) }
+    else { return answer(request, candidate, version, isGranted: false, into: &effects) }
     rearm()
-    if durableVote == wish { return answer(request, candidate, isGranted: true, into: &effects) }
+    if durableVote == wish {
+      return answer(request, candidate, version, isGranted: true, into: &effects)
+    }
     guard vote != wish else { return }
     vote = wish
-    promisedVote = (candidate, epoch)
+    promisedVote = (candidate, epoch, version)
     effects.append(.recordVote(wish))
-    if plants(.voteBeforeDurable) { answer(request, candidate, isGranted: true, into: &effects) }
+    if plants(.voteBeforeDurable) {
+      answer(request, candidate, version, isGranted: true, into: &effects)
+    }
   }
 
   /// The candidate has all that is here.
@@ -182,11 +188,25 @@ extension Raft {
   }
 
   private func answer(
-    _ request: VoteRequest, _ candidate: NodeID, isGranted: Bool, into effects: inout [Effect]
+    _ request: VoteRequest, _ candidate: NodeID, _ version: Int64, isGranted: Bool,
+    into effects: inout [Effect]
   ) {
     let response = VoteResponse(
       isPreVote: request.kind == .preVote, proposed: request.proposed, isGranted: isGranted)
-    effects.append(message(.voteResponse(response), to: candidate))
+    answer(response, candidate, version, into: &effects)
+  }
+
+  /// Under the candidate's membership, if that is newer: who votes need not know it. Of group 0,
+  /// nodes that were started know it only as far as each knew what was committed; if they waited for
+  /// each other to know it, nobody would be elected to tell them.
+  private func answer(
+    _ response: VoteResponse, _ candidate: NodeID, _ version: Int64, into effects: inout [Effect]
+  ) {
+    effects.append(
+      .send(
+        Message(
+          from: id, to: candidate, version: max(version, membership.version), epoch: epoch,
+          body: .voteResponse(response))))
   }
 
   /// The vote is durable: it counts now, or may be said.
@@ -201,7 +221,7 @@ extension Raft {
     guard let promised = promisedVote, promised.epoch == epoch else { return }
     promisedVote = nil
     let response = VoteResponse(isPreVote: false, proposed: epoch, isGranted: true)
-    effects.append(message(.voteResponse(response), to: promised.to))
+    answer(response, promised.to, promised.version, into: &effects)
   }
 
   /// A connection broke. If it was the leader's, nobody waits for a timer; nor does a leader that is

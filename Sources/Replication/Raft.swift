@@ -76,7 +76,7 @@ package struct Raft: Sendable {
   /// The log is the leader's up to here, in this epoch.
   var verified: LogPosition?
   /// Who gets the vote when it is durable: there is one of each epoch at most.
-  var promisedVote: (to: NodeID, epoch: LeaderEpoch)?
+  var promisedVote: (to: NodeID, epoch: LeaderEpoch, version: Int64)?
   /// The vote that is on the disk.
   var durableVote: Vote
   /// A pre-vote that was asked for while there was a leader.

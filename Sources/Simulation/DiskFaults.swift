@@ -25,6 +25,8 @@ extension VirtualDisk {
     /// Syncs and durable writes of files whose paths begin so fail, and what was not durable of them
     /// is lost. An empty text is all of them.
     package var failsSyncs: String?
+    /// Nothing becomes durable, and nobody is told.
+    package var forgetsSyncs = false
     /// Reads of such files fail.
     package var failsReads: String?
     /// Bytes that fit; nil is no limit.

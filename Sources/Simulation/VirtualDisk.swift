@@ -181,7 +181,7 @@ extension VirtualDisk {
       let bytes = Self.joined(parts)
       try reserve(max(0, Int(position) + bytes.count - self[file].current.count), "a write")
       self[file].write(position, bytes)
-      if durable { self[file].sync() }
+      if durable, !faults.forgetsSyncs { self[file].sync() }
     case .read(let file, let position, let count):
       let bytes = self[file].current
       let first = min(Int(position), bytes.count)
@@ -191,7 +191,7 @@ extension VirtualDisk {
       let bytes = self[file].current.dropFirst(Int(position)).prefix(part.range.count)
       unsafe part.memory.bytes[part.range.lowerBound...].copyBytes(from: bytes)
       return .count(Int64(bytes.count))
-    case .sync(let file): self[file].sync()
+    case .sync(let file): if !faults.forgetsSyncs { self[file].sync() }
     case .truncate(let file, let size): self[file].truncate(Int(size))
     case .size(let file): return .count(Int64(self[file].current.count))
     case .map(let file, let count):

@@ -305,7 +305,7 @@ extension Node {
       answer.abortedTransactions = []
       return failed(version >= 13 ? .unknownTopicId : .unknownTopicOrPartition)
     }
-    guard partition.isReady else {
+    guard partition.isReady || plants(.serveBeforeReady) else {
       // Elected a moment ago: it waits until all that is committed is known to be.
       let wasUrgent = result.isUrgent
       defer { result.isUrgent = wasUrgent }

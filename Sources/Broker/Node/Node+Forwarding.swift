@@ -138,7 +138,7 @@ extension Node {
   func answerForwards() {
     for token in forwards.keys.sorted() {
       guard let forward = forwards[token], let answer = forward.answer,
-        answer.applied <= metadataApplied
+        answer.applied <= metadataApplied || plants(.answerForwardsEarly)
       else { continue }
       forwards[token] = nil
       let frame = EncodedFrame(whole: answer.frame)

@@ -201,9 +201,10 @@ extension Node {
   /// begin elsewhere.
   func loadGroups(of log: LogID) {
     guard let loading = loadingGroups[log], let bounds = try? store.bounds(of: log),
-      bounds.readable >= loading.end
+      bounds.readable >= loading.end || plants(.offsetsBeforeLoaded)
     else { return }
     loadingGroups[log] = nil
+    if plants(.offsetsBeforeLoaded) { return step(.loaded(partition: loading.partition)) }
     let unreadableBefore = groups.unreadableRecordCount
     defer {
       let count = groups.unreadableRecordCount - unreadableBefore

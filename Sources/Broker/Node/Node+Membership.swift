@@ -12,6 +12,7 @@ extension Node {
   func isMember(_ membership: GroupMembership) -> Bool {
     let own = membership.voter(options.id) ?? membership.learner(options.id)
     guard let own else { return false }
+    if plants(.ignoreIncarnations) { return true }
     return own.incarnation == 0 || own.incarnation == incarnation
   }
 
@@ -164,7 +165,8 @@ extension Node {
     let raft = replica.raft
     return GroupReport(
       group: GroupKey(replica.group), leader: options.id, epoch: raft.epoch.rawValue,
-      version: raft.membership.version, hasCommittedUnderVersion: raft.commitVersion == raft.membership.version,
+      version: raft.membership.version,
+      hasCommittedUnderVersion: raft.commitVersion == raft.membership.version,
       isAdoptedByMajority: raft.isAdoptedByMajority, caughtUp: raft.caughtUp.map(\.rawValue),
       inSync: raft.inSync.map(\.rawValue))
   }

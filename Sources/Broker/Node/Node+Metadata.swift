@@ -149,7 +149,8 @@ extension Node {
 
   func passBarrier() {
     guard !hasStarted else { return }
-    guard isController || barrier.map({ $0 <= metadataApplied }) ?? false else { return }
+    guard isController || barrier.map({ $0 <= metadataApplied }) ?? plants(.skipBarrier)
+    else { return }
     // A cluster that is being made: what is made in it is to be on all its nodes.
     guard
       options.cluster.isAlone

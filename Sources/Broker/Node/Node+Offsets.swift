@@ -136,7 +136,7 @@ extension Node {
           return false
         }
         // Elected a moment ago: what is committed is not known yet.
-        guard partition.isReady else { return true }
+        guard partition.isReady || plants(.serveBeforeReady) else { return true }
         let log = partition.log
         guard asked.timestamp >= 0 || asked.timestamp == SpecialTimestamp.largest,
           let bounds = try? store.bounds(of: log), (try? store.failure(of: log)) == .some(nil)

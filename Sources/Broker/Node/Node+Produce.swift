@@ -204,7 +204,7 @@ extension Node {
       $0.baseOffset = appended.first.rawValue
       $0.logAppendTimeMs = batch.logAppendTime.rawValue
     }
-    wait(operation, partition.log, appended.position)
+    if !plants(.acknowledgeAppended) { wait(operation, partition.log, appended.position) }
     step(replica, .appended(appended.position))
   }
 
@@ -284,7 +284,8 @@ extension Node {
         $0.logAppendTimeMs =
           original.timestamp >= 0 ? original.timestamp : batch.header.maxTimestamp.rawValue
       }
-      if !committed {
+      if plants(.forgetDuplicates) { return true }
+      if !committed, !plants(.acknowledgeDuplicatesEarly) {
         // The batch's own end says when it is durable; its epoch is that of this leader.
         wait(
           operation, partition.log,

@@ -73,8 +73,14 @@ extension Node {
       let appended = try store.append(
         append.log, append.batch[...], epoch: replica.raft.epoch, makesSpace: append.makesSpace)
       noteGrowth(append.log, append.batch.count)
-      appends[append.log, default: []].append(
-        AppendInFlight(position: appended.position, owner: .records(append)))
+      var isEarly = plants(.acknowledgeOffsetsEarly)
+      if case .metadata = append.owner { isEarly = plants(.answerMetadataEarly) }
+      if isEarly {
+        decided(append.owner, .none)
+      } else {
+        appends[append.log, default: []].append(
+          AppendInFlight(position: appended.position, owner: .records(append)))
+      }
       step(replica, .appended(appended.position))
       return true
     } catch .busy {

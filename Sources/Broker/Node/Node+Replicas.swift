@@ -25,6 +25,8 @@ extension Node {
     var timing = Raft.Options()
     timing.electionTicks = options.cluster.electionTicks
     timing.heartbeatTicks = options.cluster.heartbeatTicks
+    // What the followers' journals take in one piece, which are as this one.
+    timing.appendBytesMax = min(timing.appendBytesMax, store.appendBytesMax)
     timing.planted = options.cluster.plantedInReplicas
     let raft = Raft(
       id: NodeID(options.id), membership: membership, stored: stored, options: timing,
@@ -101,9 +103,16 @@ extension Node {
     do throws(LogError) {
       switch effect {
       case .send(let message): peers.send(message, of: replica.group)
-      case .recordVote(let vote): try store.recordVote(replica.log, vote)
+      case .recordVote(let vote):
+        if plants(.forgetVotes) {
+          step(replica, .voted(vote))
+        } else {
+          try store.recordVote(replica.log, vote)
+        }
       case .truncate(let position): _ = try store.truncate(replica.log, to: position)
-      case .write(let entries, let from): try write(entries, from: from, replica)
+      case .write(let entries, let from):
+        try write(entries, from: from, replica)
+        if plants(.tellDurableEarly) { step(replica, .durable(replica.raft.end)) }
       case .beginEpoch(let epoch): try begin(epoch, replica)
       case .reset(let request): try reset(replica, request)
       case .replicate(let peer, let after, let bytesMax):
@@ -157,7 +166,9 @@ extension Node {
       do throws(LogError) {
         let bounds = try store.bounds(of: replica.log)
         guard !entry.bytes.isEmpty else {
-          if entry.epoch > bounds.epoch { _ = try store.beginEpoch(replica.log, entry.epoch) }
+          if entry.epoch > bounds.epoch, !plants(.skipEpochStarts) {
+            _ = try store.beginEpoch(replica.log, entry.epoch)
+          }
           continue
         }
         let rest = Self.batches(of: entry, from: max(from, bounds.end))
@@ -205,6 +216,7 @@ extension Node {
   func settle(appendsOf replica: Replica) {
     guard let waiting = appends[replica.log] else { return }
     var mark = replica.raft.committed.offset
+    if plants(.acknowledgeDurableHere) { mark = replica.raft.durable.offset }
     if replica.kind == .metadata {
       applyMetadata()
       mark = min(mark, metadataApplied)

@@ -1,4 +1,5 @@
 package import Broker
+package import LogStore
 package import Replication
 
 /// A mistake made on purpose, and in how many seeds it is found.
@@ -6,34 +7,64 @@ package struct PlantedMistake: Sendable {
   package var name: String
   package var raft: PlantedMistakes = []
   package var node: PlantedNodeMistakes = []
-  package var seeds: Int
+  package var store: PlantedStoreMistakes = []
+  package var forgetsSyncs = false
+  /// What it takes to see it.
+  package var faults: [SimulatedFault] = []
+  package var seeds = 300
 
   package static let all: [PlantedMistake] = [
-    PlantedMistake(name: "countSelfEarly", raft: .countSelfEarly, seeds: 100),
-    PlantedMistake(name: "acknowledgeEarly", raft: .acknowledgeEarly, seeds: 100),
-    PlantedMistake(name: "voteBeforeDurable", raft: .voteBeforeDurable, seeds: 1000),
-    PlantedMistake(name: "readyWhenElected", raft: .readyWhenElected, seeds: 100),
-    PlantedMistake(name: "commitUnverified", raft: .commitUnverified, seeds: 100),
-    PlantedMistake(name: "voteByOffset", raft: .voteByOffset, seeds: 1000),
-    PlantedMistake(name: "commitOldEpoch", raft: .commitOldEpoch, seeds: 1000),
-    PlantedMistake(name: "truncateWhatMatches", raft: .truncateWhatMatches, seeds: 100),
-    PlantedMistake(name: "keepEpochStarts", raft: .keepEpochStarts, seeds: 1000),
-    PlantedMistake(name: "readWithoutQuorum", raft: .readWithoutQuorum, seeds: 1000),
-    PlantedMistake(name: "transferBehind", raft: .transferBehind, seeds: 1000),
-    PlantedMistake(name: "forgetJoining", raft: .forgetJoining, seeds: 1000),
-    PlantedMistake(name: "quietTooEarly", raft: .quietTooEarly, seeds: 100),
-    PlantedMistake(name: "quietForTheDead", raft: .quietForTheDead, seeds: 1000),
-    PlantedMistake(name: "leaveSilently", raft: .leaveSilently, seeds: 1000),
-    PlantedMistake(name: "acknowledgeAppended", node: .acknowledgeAppended, seeds: 100),
+    PlantedMistake(name: "countSelfEarly", raft: .countSelfEarly),
+    PlantedMistake(name: "acknowledgeEarly", raft: .acknowledgeEarly),
+    PlantedMistake(name: "voteBeforeDurable", raft: .voteBeforeDurable),
+    PlantedMistake(name: "readyWhenElected", raft: .readyWhenElected),
+    PlantedMistake(name: "commitUnverified", raft: .commitUnverified),
+    PlantedMistake(name: "voteByOffset", raft: .voteByOffset),
+    PlantedMistake(name: "commitOldEpoch", raft: .commitOldEpoch),
+    PlantedMistake(name: "truncateWhatMatches", raft: .truncateWhatMatches),
+    PlantedMistake(name: "keepEpochStarts", raft: .keepEpochStarts),
+    PlantedMistake(name: "transferBehind", raft: .transferBehind),
+    PlantedMistake(name: "quietTooEarly", raft: .quietTooEarly),
+    PlantedMistake(name: "quietForTheDead", raft: .quietForTheDead),
+    PlantedMistake(name: "acknowledgeAppended", node: .acknowledgeAppended),
+    PlantedMistake(name: "acknowledgeDurableHere", node: .acknowledgeDurableHere),
+    PlantedMistake(name: "acknowledgeDuplicatesEarly", node: .acknowledgeDuplicatesEarly),
+    PlantedMistake(name: "forgetDuplicates", node: .forgetDuplicates),
+    PlantedMistake(name: "serveBeforeReady", node: .serveBeforeReady),
+    PlantedMistake(name: "offsetsBeforeLoaded", node: .offsetsBeforeLoaded),
+    PlantedMistake(name: "answerForwardsEarly", node: .answerForwardsEarly),
+    PlantedMistake(name: "nodeForgetsVotes", node: .forgetVotes),
+    PlantedMistake(name: "tellDurableEarly", node: .tellDurableEarly),
+    PlantedMistake(name: "skipEpochStarts", node: .skipEpochStarts),
+    PlantedMistake(name: "skipBarrier", node: .skipBarrier),
+    PlantedMistake(name: "ignoreIncarnations", node: .ignoreIncarnations),
+    PlantedMistake(name: "acknowledgeOffsetsEarly", node: .acknowledgeOffsetsEarly),
+    PlantedMistake(name: "answerMetadataEarly", node: .answerMetadataEarly),
+    PlantedMistake(name: "forgetsSyncs", forgetsSyncs: true),
+    PlantedMistake(name: "truncateAtDamage", store: .truncateAtDamage),
+    PlantedMistake(name: "followersForgetProducers", store: .followersForgetProducers),
+    PlantedMistake(name: "ignoreTruncations", store: .ignoreTruncations),
+    PlantedMistake(name: "storeForgetsVotes", store: .forgetVotes),
+    PlantedMistake(name: "forgetEpochStarts", store: .forgetEpochStarts),
+    PlantedMistake(name: "forgetProducers", store: .forgetProducers),
   ]
+
+  /// A run of the seed with it.
+  package func options(_ seed: UInt64) -> SimulationOptions {
+    var options = SimulationOptions(seed: seed)
+    options.seconds = 10
+    options.raftMistakes = raft
+    options.mistakes = node
+    options.storeMistakes = store
+    options.forgetsSyncs = forgetsSyncs
+    for fault in faults where !options.faults.contains(fault) { options.faults.append(fault) }
+    return options
+  }
 
   /// The first seed, from one, that finds it.
   package func find(seeds: UInt64) -> (seed: UInt64, violation: String)? {
     for seed in 1...max(1, seeds) {
-      var options = SimulationOptions(seed: seed)
-      options.raftMistakes = raft
-      options.mistakes = node
-      let result = SimulatedCluster(options).run()
+      let result = SimulatedCluster(options(seed)).run()
       if let violation = result.violations.first { return (seed, violation) }
     }
     return nil

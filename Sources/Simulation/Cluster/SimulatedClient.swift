@@ -47,8 +47,9 @@ class SimulatedClient {
     _ node: Int32, _ request: R, version: Int16, timeout: Int = 3000,
     then: @escaping (R.Response?) -> Void
   ) {
-    guard let frame = try? Frame.request(
-      request, version: version, correlationId: 5, clientId: "sim")
+    guard
+      let frame = try? Frame.request(
+        request, version: version, correlationId: 5, clientId: "sim")
     else { return cluster.violated("a \(R.api) request cannot be encoded") }
     let cluster = cluster
     cluster.send(frame.bytes, self, to: node, timeout: timeout) { bytes in
@@ -76,7 +77,9 @@ class SimulatedClient {
         isAsking = false
         for partition in response?.topics.first?.partitions ?? [] {
           let known = leaders[partition.partitionIndex]
-          guard partition.leaderId > 0, partition.leaderEpoch >= known?.epoch ?? -1 else { continue }
+          guard partition.leaderId > 0, partition.leaderEpoch >= known?.epoch ?? -1 else {
+            continue
+          }
           leaders[partition.partitionIndex] = (partition.leaderId, partition.leaderEpoch)
         }
         let all = waiting

@@ -33,7 +33,8 @@ extension SimulatedCluster {
     }
     guard violations.isEmpty else { return }
     if acknowledgedCount < before + 3 {
-      violated("nothing is acknowledged any more, \(Self.patience) s after all was mended\n\(state)")
+      violated(
+        "nothing is acknowledged any more, \(Self.patience) s after all was mended\n\(state)")
       return
     }
     runs(until: now + 2 * Self.second)
@@ -54,13 +55,16 @@ extension SimulatedCluster {
       runs(until: now + Self.second / 5)
     }
     if violations.isEmpty, let why = unequal() {
-      violated("replicas are not equal, \(Self.patience) s after the last request: \(why)\n\(state)")
+      violated(
+        "replicas are not equal, \(Self.patience) s after the last request: \(why)\n\(state)")
     }
   }
 
   var acknowledgedCount: Int { judge.acknowledgedCount }
 
-  var state: String { nodes.map { $0.node?.clusterText ?? "node \($0.id): down" }.joined(separator: "\n") }
+  var state: String {
+    nodes.map { $0.node?.clusterText ?? "node \($0.id): down" }.joined(separator: "\n")
+  }
 
   func finish() {
     let reader = FinalReader(self, process: Int32(clients.count + 1))

@@ -35,7 +35,9 @@ extension SimulatedCluster {
     guard !moved.isEmpty else { return }
     moved.sort { $0.log < $1.log }
     for (group, log, committed) in moved {
-      mix(UInt64(bitPattern: committed.offset.rawValue) << 20 | UInt64(UInt32(bitPattern: committed.epoch.rawValue)) << 4 | UInt64(member.id))
+      mix(
+        UInt64(bitPattern: committed.offset.rawValue) << 20 | UInt64(
+          UInt32(bitPattern: committed.epoch.rawValue)) << 4 | UInt64(member.id))
       agree(group, committed, node.epochs(of: log), member)
     }
   }

@@ -77,12 +77,14 @@ extension SimulatedCluster {
     }
     member.disk.faults = VirtualDisk.Faults()
     member.disk.faults.slowness = options.diskSlowness
+    member.disk.faults.forgetsSyncs = options.forgetsSyncs
     broke(member.id, isSilent: end != .kill)
     connectionsLost(to: member, isSilent: end != .kill)
   }
 
   /// What a node is told; at once, or when it goes on.
-  func deliver(to member: SimulatedNode, _ life: Int, _ action: @escaping (Node, NodeTime) -> Void) {
+  func deliver(to member: SimulatedNode, _ life: Int, _ action: @escaping (Node, NodeTime) -> Void)
+  {
     guard member.life == life, member.node != nil else { return }
     guard member.pausedUntil <= now else {
       member.missed.append { [unowned self] in deliver(to: member, life, action) }
@@ -113,7 +115,9 @@ extension SimulatedCluster {
   // MARK: Turns
 
   /// The loop takes a little until it turns.
-  func turnSoon(_ member: SimulatedNode) { turn(member, at: now + 5000 + Int64(random.below(40_000))) }
+  func turnSoon(_ member: SimulatedNode) {
+    turn(member, at: now + 5000 + Int64(random.below(40_000)))
+  }
 
   private func turn(_ member: SimulatedNode, at time: Int64) {
     guard time < member.turnAt else { return }

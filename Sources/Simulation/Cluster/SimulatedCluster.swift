@@ -90,6 +90,7 @@ package final class SimulatedCluster {
     for id in 1...options.nodes {
       let node = SimulatedNode(id: Int32(id), seed: random.next())
       node.disk.faults.slowness = options.diskSlowness
+      node.disk.faults.forgetsSyncs = options.forgetsSyncs
       if options.drift > 0 {
         node.drift = Int64(random.below(2 * options.drift + 1) - options.drift) * 1000
       }
@@ -145,7 +146,8 @@ package final class SimulatedCluster {
     judge.observe(HistoryEvent(time: UInt64(now), process: process, what))
     if judge.violationCount > 0, violations.isEmpty {
       for violation in judge.violations {
-        violated("C\(violation.check.rawValue) partition \(violation.partition): \(violation.message)")
+        violated(
+          "C\(violation.check.rawValue) partition \(violation.partition): \(violation.message)")
       }
     }
   }

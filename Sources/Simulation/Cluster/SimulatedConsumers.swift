@@ -5,7 +5,9 @@ internal import KafkaWire
 internal import Records
 
 extension SimulatedCluster {
-  func fetchRequest(_ partition: Int32, from offset: Int64, epoch: Int32, wait: Int32) -> FetchRequest {
+  func fetchRequest(_ partition: Int32, from offset: Int64, epoch: Int32, wait: Int32)
+    -> FetchRequest
+  {
     FetchRequest.with { request in
       request.maxWaitMs = wait
       request.minBytes = 1
@@ -27,7 +29,8 @@ extension SimulatedCluster {
   }
 
   /// The batches' records, and the offset after them; nil if they cannot be read.
-  func seen(_ bytes: ArraySlice<UInt8>, from offset: Int64) -> (batches: [SeenBatch], next: Int64)? {
+  func seen(_ bytes: ArraySlice<UInt8>, from offset: Int64) -> (batches: [SeenBatch], next: Int64)?
+  {
     var found: [SeenBatch] = []
     var next = offset
     var batches = RecordBatches(bytes)
@@ -94,7 +97,8 @@ final class SimulatedConsumer: SimulatedClient {
       guard let part = response?.responses.first?.partitions.first, part.errorCode == .none else {
         let part = response?.responses.first?.partitions.first
         if part?.errorCode == .offsetOutOfRange {
-          cluster.violated("consumer \(process) is out of range at \(position) of partition \(partition)")
+          cluster.violated(
+            "consumer \(process) is out of range at \(position) of partition \(partition)")
         }
         return findLeaders { [unowned self] in pollLater(partition) }
       }
@@ -225,7 +229,10 @@ final class GroupClient: SimulatedClient {
         operation: operation, group: process, generation: -1, partition: partition, Offset(offset)))
     call(node, request, version: 7) { [unowned self] response in
       let code = response?.topics.first?.partitions.first?.errorCode
-      cluster.say("group \(process) commits \(offset) of partition \(partition) at node \(node): \(code.map { "\($0)" } ?? "no answer")")
+      cluster.say(
+        "group \(process) commits \(offset) of partition \(partition) at node \(node):"
+          + " \(code.map { "\($0)" } ?? "no answer")"
+      )
       cluster.observe(
         process, .commitAnswered(operation: operation, code == ErrorCode.none ? .ok : .unknown))
       if code != ErrorCode.none { coordinator = nil }
@@ -250,7 +257,10 @@ final class GroupClient: SimulatedClient {
     call(node, request, version: 7) { [unowned self] response in
       let part = response?.topics.first?.partitions.first
       let isRight = response?.errorCode == ErrorCode.none && part?.errorCode == ErrorCode.none
-      cluster.say("group \(process) is told \(part?.committedOffset ?? -9) of partition \(partition) by node \(node), \(isRight)")
+      cluster.say(
+        "group \(process) is told \(part?.committedOffset ?? -9) of partition \(partition) by node"
+          + " \(node), \(isRight)"
+      )
       cluster.observe(
         process,
         .offsetFetchAnswered(
@@ -286,14 +296,35 @@ final class TopicClient: SimulatedClient {
         }
       ]
     }
-    call(anyNode(), request, version: 5) { [unowned self] response in
+    let node = anyNode()
+    let life = cluster[node].life
+    call(node, request, version: 5) { [unowned self] response in
       let code = response?.topics.first?.errorCode
-      cluster.say("topic \(name): \(code.map { "\($0)" } ?? "no answer") \(response?.topics.first?.errorMessage ?? "")")
+      cluster.say(
+        "topic \(name): \(code.map { "\($0)" } ?? "no answer")"
+          + " \(response?.topics.first?.errorMessage ?? "")"
+      )
       let isThere = code == ErrorCode.none || code == ErrorCode.topicAlreadyExists
-      if isThere { hasMade = true }
+      if isThere {
+        hasMade = true
+        if code == ErrorCode.none { look(name, node, life) }
+      }
       cluster.after(cluster.around(cluster.milliseconds(isThere ? 1000 : 50))) { [unowned self] in
         isThere ? deleted(name) : create(name, partitions)
       }
+    }
+  }
+
+  /// Who has said that it is made knows it.
+  private func look(_ name: String, _ node: Int32, _ life: Int) {
+    let request = MetadataRequest.with { request in
+      request.allowAutoTopicCreation = false
+      request.topics = [.with { $0.name = name }]
+    }
+    call(node, request, version: 9, timeout: 1000) { [unowned self] response in
+      guard cluster[node].life == life, name == SimulatedCluster.topic else { return }
+      guard response?.topics.first?.errorCode == .unknownTopicOrPartition else { return }
+      cluster.violated("node \(node) says that topic \(name) is made, and does not know it")
     }
   }
 
@@ -305,7 +336,10 @@ final class TopicClient: SimulatedClient {
       $0.timeoutMs = 2000
     }
     call(anyNode(), request, version: 4) { [unowned self] response in
-      cluster.say("topic \(name) is deleted: \(response?.responses.first.map { "\($0.errorCode)" } ?? "no answer")")
+      cluster.say(
+        "topic \(name) is deleted:"
+          + " \(response?.responses.first.map { "\($0.errorCode)" } ?? "no answer")"
+      )
       cluster.after(cluster.around(cluster.milliseconds(500))) { [unowned self] in another() }
     }
   }

@@ -31,7 +31,8 @@ extension SimulatedCluster {
         value.append(UInt8(truncatingIfNeeded: nextValue >> UInt64(shift)))
       }
       if options.paddingMax > 0 {
-        value += [UInt8](repeating: UInt8(truncatingIfNeeded: nextValue), count: random.below(options.paddingMax))
+        value += [UInt8](
+          repeating: UInt8(truncatingIfNeeded: nextValue), count: random.below(options.paddingMax))
       }
       records.append(HistoryRecord(value: nextValue, crc: CRC32C.of(value[...])))
       try? builder.append(key: nil, value: value[...], timestamp: Timestamp(now / 1_000_000))
@@ -101,7 +102,9 @@ final class IdempotentProducer: SimulatedClient {
         }
         return
       }
-      let given = (id: ProducerID(response.producerId), epoch: ProducerEpoch(response.producerEpoch))
+      let given = (
+        id: ProducerID(response.producerId), epoch: ProducerEpoch(response.producerEpoch)
+      )
       id = given
       cluster.observe(process, .producerIDGiven(given.id, given.epoch, isBump: false))
       for stream in streams { produce(stream) }
@@ -186,7 +189,8 @@ final class IdempotentProducer: SimulatedClient {
       .notEnoughReplicasAfterAppend, .networkException:
       stream.isToRepeat = true
     default:
-      cluster.violated("producer \(process) is answered \(part.errorCode): \(part.errorMessage ?? "")")
+      cluster.violated(
+        "producer \(process) is answered \(part.errorCode): \(part.errorMessage ?? "")")
     }
   }
 }
@@ -204,7 +208,9 @@ final class PlainProducer: SimulatedClient {
       [unowned self] in
       guard !cluster.isEnding else { return }
       let partition = Int32(cluster.random.below(Int(cluster.options.partitions)))
-      guard let leader = leaders[partition]?.node else { return findLeaders { [unowned self] in produce() } }
+      guard let leader = leaders[partition]?.node else {
+        return findLeaders { [unowned self] in produce() }
+      }
       send(partition, to: leader)
     }
   }
@@ -255,7 +261,10 @@ final class PlainProducer: SimulatedClient {
     call(node, request, version: 5) { [unowned self] response in
       let part = response?.topics.first?.partitions.first
       let offset = part.flatMap { $0.errorCode == .none ? Offset($0.offset) : nil }
-      cluster.say("node \(node) says partition \(partition) ends at \(part?.offset ?? -9), \(part?.errorCode ?? .none)")
+      cluster.say(
+        "node \(node) says partition \(partition) ends at \(part?.offset ?? -9),"
+          + " \(part?.errorCode ?? .none)"
+      )
       cluster.observe(process, .endAnswered(operation: operation, offset))
       produce()
     }

@@ -16,6 +16,7 @@ package enum SimulationCommand {
       --seed X     only this one
       --trace      all that happens
       --twice      each seed twice: both are to do the same
+      --verbose    each seed before it is tried
       --planted    mistakes made on purpose, one at a time, until each is found
     """
   }
@@ -28,7 +29,7 @@ package enum SimulationCommand {
       var rest = arguments[...]
       while let word = rest.popFirst() {
         switch word {
-        case "--trace", "--planted", "--twice": flags.insert(word)
+        case "--trace", "--planted", "--twice", "--verbose": flags.insert(word)
         case "--seeds", "--seconds", "--from", "--length", "--seed", "--only":
           guard let value = rest.popFirst() else { return nil }
           values[word] = value
@@ -51,13 +52,18 @@ package enum SimulationCommand {
       if let length = words.number("--length") { options.seconds = Int64(length) }
       return options
     }
-    if words.flags.contains("--planted") { return planted(words.values["--only"], words.number("--seeds"), print) }
+    if words.flags.contains("--planted") {
+      return planted(words.values["--only"], words.number("--seeds"), print)
+    }
     if let seed = words.number("--seed") {
       let cluster = SimulatedCluster(options(seed), isTracing: true)
       if words.flags.contains("--trace") { cluster.tracer = print }
       let result = cluster.run()
       if !result.violations.isEmpty { tell(result, print) }
-      print("hash \(result.hash), \(result.events) events, \(result.simulatedSeconds) s, \(result.acknowledged) acknowledged")
+      print(
+        "hash \(result.hash), \(result.events) events, \(result.simulatedSeconds) s,"
+          + " \(result.acknowledged) acknowledged"
+      )
       return result.violations.isEmpty ? 0 : 1
     }
     return many(words, options, print)
@@ -75,11 +81,14 @@ package enum SimulationCommand {
     var elections: UInt64 = 0
     while done < seeds, MonotonicClock.milliseconds() < end, failed.count < 10 {
       let seed = from + done
+      // Should the process end there, people know where.
+      if words.flags.contains("--verbose") { print("seed \(seed)") }
       var result = SimulatedCluster(options(seed)).run()
       if words.flags.contains("--twice") {
         let again = SimulatedCluster(options(seed)).run()
         if again.hash != result.hash {
-          result.violations.append("the same seed does something else: \(result.hash), \(again.hash)")
+          result.violations.append(
+            "the same seed does something else: \(result.hash), \(again.hash)")
         }
       }
       done += 1
@@ -111,7 +120,8 @@ package enum SimulationCommand {
     for violation in result.violations.prefix(5) { print("VIOLATION \(violation)") }
   }
 
-  private static func planted(_ only: String?, _ seeds: UInt64?, _ print: (String) -> Void) -> Int32 {
+  private static func planted(_ only: String?, _ seeds: UInt64?, _ print: (String) -> Void) -> Int32
+  {
     var missing = 0
     for mistake in PlantedMistake.all where only.map({ mistake.name.contains($0) }) ?? true {
       let limit = seeds ?? UInt64(mistake.seeds)
@@ -119,7 +129,9 @@ package enum SimulationCommand {
       if found == nil { missing += 1 }
       print(
         "\(mistake.name): "
-          + (found.map { "found with seed \($0.seed), the \($0.seed)th: \($0.violation.prefix(120))" }
+          + (found.map {
+            "found with seed \($0.seed), the \($0.seed)th: \($0.violation.prefix(120))"
+          }
             ?? "NOT FOUND in \(limit) seeds"))
     }
     return missing == 0 ? 0 : 1

@@ -1,6 +1,6 @@
-internal import Bytes
 package import Broker
-internal import LogStore
+internal import Bytes
+package import LogStore
 package import Replication
 
 /// What befalls a simulated cluster.
@@ -70,6 +70,9 @@ package struct SimulationOptions: Sendable {
   package var segmentBytes = 1 << 20
   package var raftMistakes: PlantedMistakes = []
   package var mistakes: PlantedNodeMistakes = []
+  package var storeMistakes: PlantedStoreMistakes = []
+  /// Disks say that things are durable which are not.
+  package var forgetsSyncs = false
 
   /// All of it from the seed.
   package init(seed: UInt64) {
@@ -108,7 +111,8 @@ package struct SimulationOptions: Sendable {
 
   package var text: String {
     var lines = [
-      "seed \(seed): \(nodes) nodes, \(seconds) s, \(partitions) partitions, \(producers) idempotent"
+      "seed \(seed): \(nodes) nodes, \(seconds) s, \(partitions) partitions, \(producers)"
+        + " idempotent"
         + " and \(plainProducers) plain producers, \(consumers) consumers, \(groups) groups"
         + (changesTopics ? ", topics come and go" : ""),
       "  \(batchesInFlight) batches in flight, up to \(recordsMax) records of up to \(paddingMax)"
@@ -132,6 +136,7 @@ package struct SimulationOptions: Sendable {
     options.tails.bytesMax = 8 << 20
     options.reads.bytesMax = 2 << 20
     options.reads.blockBytes = 64 << 10
+    options.planted = storeMistakes
     options.freeSpaceMin = 0
     options.reserveBytes = 4096
     return options

@@ -1,0 +1,69 @@
+import Simulation
+import Testing
+
+/// Whole clusters from seeds: the short form of `martlet-sim`.
+@Suite struct `Simulated clusters` {
+  private func run(_ seed: UInt64, seconds: Int64 = 5) -> SimulationResult {
+    var options = SimulationOptions(seed: seed)
+    options.seconds = seconds
+    return SimulatedCluster(options).run()
+  }
+
+  @Test(arguments: 1...20 as ClosedRange<UInt64>)
+  func `keep what they acknowledge, and are well again when nothing breaks any more`(seed: UInt64) {
+    let result = run(seed)
+    #expect(result.violations.isEmpty, "seed \(seed)")
+    #expect(result.acknowledged > 0)
+  }
+
+  @Test func `do the same for the same seed`() {
+    for seed in 1...5 as ClosedRange<UInt64> {
+      let (one, other) = (run(seed, seconds: 3), run(seed, seconds: 3))
+      #expect(one.hash == other.hash, "seed \(seed)")
+      #expect(one.events == other.events)
+    }
+  }
+
+  @Test func `try different things`() {
+    let all = (1...100 as ClosedRange<UInt64>).map { SimulationOptions(seed: $0) }
+    for fault in SimulatedFault.allCases {
+      #expect(all.contains { $0.faults.contains(fault) }, "\(fault)")
+    }
+    #expect(Set(all.map(\.nodes)) == [1, 3, 5])
+  }
+}
+
+/// Seeds that once found something.
+@Suite struct `Seeds that once failed` {
+  struct Case: Sendable, CustomTestStringConvertible {
+    var seed: UInt64
+    var what: String
+    var testDescription: String { "\(what), seed \(seed)" }
+  }
+
+  static let all: [Case] = [
+    Case(seed: 1, what: "a member of group 0 that is behind a change is sent what it lacks"),
+    Case(seed: 4, what: "a learner that was promoted while it was away is sent what it lacks"),
+    Case(seed: 3, what: "who was taken in does not take itself for alone after a start"),
+    Case(seed: 11, what: "a replica whose store has failed commits no more"),
+    Case(seed: 16, what: "what a follower is sent at once fits its journal"),
+    Case(seed: 229, what: "group 0 has a leader after all were killed while it grew"),
+    Case(seed: 248, what: "group 0 has a leader after kills while it grew"),
+    Case(seed: 281, what: "five nodes that know different memberships elect one of them"),
+  ]
+
+  @Test(arguments: all)
+  func `do not fail any more`(found: Case) {
+    let result = SimulatedCluster(SimulationOptions(seed: found.seed)).run()
+    #expect(result.violations.isEmpty)
+  }
+}
+
+@Suite struct `Mistakes planted in nodes` {
+  /// All of them are in `martlet-sim --planted`.
+  @Test(arguments: ["forgetDuplicates", "acknowledgeAppended", "forgetsSyncs", "countSelfEarly"])
+  func `are found`(name: String) throws {
+    let mistake = try #require(PlantedMistake.all.first { $0.name == name })
+    #expect(mistake.find(seeds: UInt64(mistake.seeds)) != nil)
+  }
+}
