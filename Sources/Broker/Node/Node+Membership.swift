@@ -84,9 +84,10 @@ extension Node {
     default: return nil
     }
     guard replicas[metadataLog] == nil, !options.cluster.isAlone else { return nil }
+    // The membership that it is in, it finds in the log.
     return try? makeReplica(
       .metadata, metadataLog, .metadata,
-      Membership(version: message.version, voters: [], learners: [NodeID(options.id)]),
+      Membership(version: message.version - 1, voters: [], learners: [NodeID(options.id)]),
       joinedVersion: message.version)
   }
 

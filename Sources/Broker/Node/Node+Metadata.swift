@@ -18,9 +18,21 @@ extension Node {
       metadataProblem = "\(error)"
       tell("the cluster's metadata cannot be read (\(error)); restore this node's data directory")
     }
+    adoptMembership()
     answerForwards()
     metadataIsReady()
     passBarrier()
+  }
+
+  /// Before the start is over, what is applied changes nothing but the state: the group of the
+  /// metadata itself must know its members all the same.
+  private func adoptMembership() {
+    guard let replica = replicas[metadataLog],
+      let membership = controller.state.membership(of: .metadata), isMember(membership),
+      membership.version > replica.raft.membership.version
+    else { return }
+    step(replica, .membership(Membership(membership)))
+    store.startCheckpoint()
   }
 
   private func readMetadata() throws(LogError) {

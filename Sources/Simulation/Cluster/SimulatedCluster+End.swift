@@ -77,15 +77,25 @@ extension SimulatedCluster {
       return
     }
     for member in nodes {
-      for partition in 0..<options.partitions { readReplica(member, partition) }
+      for partition in 0..<options.partitions {
+        let why = readReplica(member, partition)
+        guard why != nil else { continue }
+        // Found damaged by this read: it is repaired.
+        runs(until: now + 20 * Self.second)
+        if let why = readReplica(member, partition) {
+          violated("node \(member.id) cannot read partition \(partition): \(why)\n\(state)")
+        }
+      }
     }
   }
 
-  private func readReplica(_ member: SimulatedNode, _ partition: Int32) {
+  /// Why it cannot, if so.
+  private func readReplica(_ member: SimulatedNode, _ partition: Int32) -> String? {
     guard let node = member.node, let store = member.store,
       let log = node.log(of: Self.topic, partition)
-    else { return }
+    else { return nil }
     do {
+      var found: [SeenBatch] = []
       var next = try store.bounds(of: log).start
       let start = next
       while let slice = try store.slice(of: log, from: next, bytesMax: 1 << 20) {
@@ -93,19 +103,21 @@ extension SimulatedCluster {
         guard !bytes.isEmpty, let (batches, end) = seen(bytes[...], from: next.rawValue),
           end > next.rawValue
         else { break }
-        for batch in batches {
-          observe(
-            0,
-            .finalRead(
-              reader: member.id, partition: partition, producer: batch.producer,
-              records: batch.records))
-        }
+        found += batches
         next = Offset(end)
+      }
+      for batch in found {
+        observe(
+          0,
+          .finalRead(
+            reader: member.id, partition: partition, producer: batch.producer,
+            records: batch.records))
       }
       observe(
         0, .finalRange(reader: member.id, partition: partition, start: start, end: next))
     } catch {
-      violated("node \(member.id) cannot read partition \(partition): \(error)")
+      return "\(error)"
     }
+    return nil
   }
 }

@@ -89,7 +89,7 @@ package struct SimulationOptions: Sendable {
     batchesInFlight = pick([1, 2, 5])
     recordsMax = pick([1, 4, 16])
     paddingMax = pick([0, 100, 1000])
-    producePause = pick([5, 20, 100])
+    producePause = pick([20, 100, 300])
     for fault in SimulatedFault.allCases where random.oneIn(3) { faults.append(fault) }
     if nodes == 1 { faults.removeAll { [.lostDisk, .bitRot, .transfer].contains($0) } }
     faultPause = pick([300, 1000, 3000])
