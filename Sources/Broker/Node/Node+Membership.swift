@@ -196,6 +196,12 @@ extension Node {
   func reportAnew() {
     for replica in replicas.values { replica.reported = nil }
     reportAll()
+    reportDamages()
+  }
+
+  /// Again and again: who is told may forget, and a version of the membership may have gone by.
+  private func reportDamages() {
+    guard failure == nil else { return }
     for log in replicas.keys.sorted() {
       if let replica = replicas[log], replica.raft.isFenced { reportDamage(replica) }
     }
@@ -228,6 +234,7 @@ extension Node {
   func balanceLeaders() {
     guard !options.cluster.isAlone, now >= lastBalance + 1000 else { return }
     lastBalance = now
+    reportDamages()
     var candidates: [LeaderBalance.Candidate] = []
     for log in replicas.keys.sorted() {
       guard let replica = replicas[log], replica.isReady,

@@ -423,7 +423,10 @@ package final class Node {
     case .logFailed(let log, _):
       tellFailure(of: log)
       failAppends(log, .kafkaStorageError)
-      if let replica = replicas[log], !isSole(replica) { step(replica, .fenced) }
+      if let replica = replicas[log], !isSole(replica) {
+        step(replica, .fenced)
+        reportDamage(replica)
+      }
     case .storeFailed:
       for log in replicas.keys.sorted() {
         if let replica = replicas[log], !isSole(replica) { step(replica, .fenced) }
