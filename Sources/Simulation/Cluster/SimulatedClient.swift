@@ -17,14 +17,17 @@ struct PendingRequest {
 /// A connection of a client: answers come in the order of the requests.
 final class SimulatedChannel {
   let id: ConnectionID
+  /// The process at the other end.
+  let life: Int
   /// When the last request arrives, and the last answer.
   var arrival: Int64
   var answerArrival: Int64 = 0
   var asked: [UInt64] = []
   var answers: [UInt64: [UInt8]] = [:]
 
-  init(_ id: ConnectionID, _ now: Int64) {
+  init(_ id: ConnectionID, _ life: Int, _ now: Int64) {
     self.id = id
+    self.life = life
     arrival = now
   }
 }
@@ -125,7 +128,7 @@ extension SimulatedCluster {
       channel = known
     } else {
       nextConnection += 1
-      channel = SimulatedChannel(ConnectionID(nextConnection), now)
+      channel = SimulatedChannel(ConnectionID(nextConnection), self[node].life, now)
       client.connections[node] = channel
     }
     pending[number] = PendingRequest(client: client, channel: channel, node: node, take: take)
@@ -137,6 +140,13 @@ extension SimulatedCluster {
       let member = self[node]
       guard let running = member.node, running.hasStarted else {
         return after(clientDelay(node)) { [unowned self] in fail(number) }
+      }
+      guard member.life == channel.life else {
+        // That process is gone, and this one's kernel says so.
+        return after(clientDelay(node)) { [unowned self] in
+          if client.connections[node] === channel { client.connections[node] = nil }
+          for number in channel.asked { fail(number) }
+        }
       }
       deliver(to: member, member.life) { node, time in
         node.handle(bytes[4...], from: origin, now: time)
@@ -161,8 +171,8 @@ extension SimulatedCluster {
 
   /// The node's process is gone: whoever is connected to it hears of it, if its kernel says so.
   func connectionsLost(to member: SimulatedNode, isSilent: Bool) {
-    for client in clients { client.connections[member.id] = nil }
     guard !isSilent else { return }
+    for client in clients { client.connections[member.id] = nil }
     for number in pending.keys.sorted() where pending[number]?.node == member.id {
       after(around(milliseconds(2))) { [unowned self] in fail(number) }
     }
