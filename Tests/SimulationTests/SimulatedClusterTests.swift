@@ -49,6 +49,9 @@ import Testing
     Case(seed: 16, what: "what a follower is sent at once fits its journal"),
     Case(seed: 229, what: "group 0 has a leader after all were killed while it grew"),
     Case(seed: 248, what: "group 0 has a leader after kills while it grew"),
+    Case(seed: 340, what: "a node that has not started knows who is in group 0"),
+    Case(seed: 345, what: "a log that is found damaged by a reader is reported"),
+    Case(seed: 430, what: "the pre-vote of who is in an older epoch counts"),
     Case(seed: 281, what: "five nodes that know different memberships elect one of them"),
   ]
 
@@ -61,7 +64,7 @@ import Testing
 
 @Suite struct `Mistakes planted in nodes` {
   /// All of them are in `martlet-sim --planted`.
-  @Test(arguments: ["forgetDuplicates", "acknowledgeAppended", "forgetsSyncs", "countSelfEarly"])
+  @Test(arguments: ["forgetDuplicates", "acknowledgeAppended", "forgetsSyncs", "readyWhenElected"])
   func `are found`(name: String) throws {
     let mistake = try #require(PlantedMistake.all.first { $0.name == name })
     #expect(mistake.find(seeds: UInt64(mistake.seeds)) != nil)
