@@ -47,8 +47,8 @@ extension Log {
     return work
   }
 
-  /// Whether the batch may be the next one. The first of a log that was reset to inside of it begins
-  /// before the log does.
+  /// Whether the batch may be the next one. The first of a log that was reset to inside of it
+  /// begins before the log does.
   func isFollowed(by header: RecordBatchHeader) -> Bool {
     if header.baseOffset == end { return true }
     return logStart == end && segments.count == 1 && segments[0].size == 0

@@ -151,6 +151,10 @@ struct Log {
     dropPlaces(after: first)
     end = places.count > firstPlace ? places[places.count - 1].end : committed.end
     producers.truncate(to: end)
+    if end < logStart {
+      end = logStart
+      startAt(Place(end: end, segment: segments[segmentIndex(for: end)].base, position: 0))
+    }
   }
 
   mutating func resolveDoubts(outside kept: Range<Offset>) {
@@ -228,6 +232,8 @@ struct Log {
       producers.commit(through: offset)
       return
     }
+    // A later start took the file with that batch: what is known behind it may not be committed.
+    guard !doubts.contains(where: { $0.contains(offset - 1) }) else { return }
     for place in places[firstPlace...] where place.end >= offset {
       commit(through: place.end)
       return

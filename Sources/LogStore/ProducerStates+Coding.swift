@@ -9,8 +9,8 @@ internal import Bytes
 //
 //   i64 producer   i16 epoch   i64 appended   and a batch as above
 //
-// It is not read from the segments again: by the time of the next opening they may be gone, and what
-// was in them is committed.
+// It is not read from the segments again: by the time of the next opening they may be gone, and
+// what was in them is committed.
 
 extension ProducerStates {
   private static func encodedBytes(_ entry: Entry) -> Int { 22 + 32 * entry.batches.count }

@@ -1,5 +1,5 @@
-/// Mistakes that a replica makes on purpose: who tests replicas plants one and must find it. Each is
-/// one that some system has made, or that this one had.
+/// Mistakes that a replica makes on purpose: who tests replicas plants one and must find it. Each
+/// is one that some system has made, or that this one had.
 package struct PlantedMistakes: OptionSet, Sendable {
   package let rawValue: UInt32
   package init(rawValue: UInt32) { self.rawValue = rawValue }

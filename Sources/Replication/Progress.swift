@@ -133,8 +133,8 @@ struct Leadership: Sendable {
   var idleTicks = 0
   /// Who is quiet since this was asked is not to be told anything more.
   var quietContext: UInt64?
-  /// The membership under which a majority was last found to have all that is committed, and some of
-  /// this epoch.
+  /// The membership under which a majority was last found to have all that is committed, and some
+  /// of this epoch.
   var commitVersion: Int64?
 
   func index(of peer: NodeID) -> Int? { peers.firstIndex { $0.peer == peer } }

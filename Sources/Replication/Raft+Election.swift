@@ -197,8 +197,8 @@ extension Raft {
   }
 
   /// Under the candidate's membership, if that is newer: who votes need not know it. Of group 0,
-  /// nodes that were started know it only as far as each knew what was committed; if they waited for
-  /// each other to know it, nobody would be elected to tell them.
+  /// nodes that were started know it only as far as each knew what was committed; if they waited
+  /// for each other to know it, nobody would be elected to tell them.
   private func answer(
     _ response: VoteResponse, _ candidate: NodeID, _ version: Int64, into effects: inout [Effect]
   ) {
@@ -224,8 +224,8 @@ extension Raft {
     answer(response, promised.to, promised.version, into: &effects)
   }
 
-  /// A connection broke. If it was the leader's, nobody waits for a timer; nor does a leader that is
-  /// left with less than a majority.
+  /// A connection broke. If it was the leader's, nobody waits for a timer; nor does a leader that
+  /// is left with less than a majority.
   mutating func lost(_ peer: NodeID, into effects: inout [Effect]) {
     if peer != id, !lostPeers.contains(peer) { lostPeers.append(peer) }
     if isStill, plants(.quietForTheDead) { return }

@@ -4,10 +4,10 @@ internal import Bytes
 /// are not neighbours decide must agree too, though their majorities may have nobody in common. So
 /// group 0 issues version v + 1 only when one leader, in one epoch, has found that
 ///
-/// (a) a majority of v's voters has on its disks all that is committed, and some of it of that epoch
-///     (`commitVersion`): then all that is committed under v + 1's leaders to come is behind that;
-/// (b) a majority of v's voters has adopted v (`isAdoptedByMajority`): then nobody is elected under a
-///     version before v, since they refuse it, and whoever was is of an earlier epoch than (a).
+/// (a) a majority of v's voters has on its disks all that is committed, and some of it of that
+///     epoch (`commitVersion`): who is elected under v + 1 or v + 2 needs the vote of one of them;
+/// (b) a majority of v's voters has adopted v (`isAdoptedByMajority`): then nobody is elected under
+///     a version before v, since they refuse it, and whoever was is of an earlier epoch than (a).
 ///
 /// Neither becomes untrue again, so a report may be late.
 extension Raft {
@@ -58,7 +58,7 @@ extension Raft {
       stepDown(into: &effects)
       return resign(into: &effects)
     }
-    // Who was out in between, or is a learner again, may be there anew, with nothing of what it had.
+    // Who was out in between, or is a learner again, may be there anew, without what it had.
     let isNext = membership.version == old.version + 1 || plants(.keepProgress)
     var peers: [Progress] = []
     for node in (membership.voters + membership.learners).sorted() where node != id {

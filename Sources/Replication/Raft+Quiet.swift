@@ -3,13 +3,13 @@ internal import Bytes
 /// A node may have thousands of groups, of which few are busy. One that has nothing to say falls
 /// quiet: its replicas are not ticked, and the nodes' own heartbeats vouch for all of them.
 ///
-/// (1) A leader whose peers have everything says so in its heartbeats. A follower that finds it true
-///     is quiet (`isStill`) and says that; when all have, the leader is quiet too. Lost peers are
-///     not waited for.
+/// (1) A leader whose peers have everything says so in its heartbeats. A follower that finds it
+///     true is quiet (`isStill`) and says that; when all have, the leader is quiet too. Lost peers
+///     are not waited for.
 /// (2) Whatever happens to a quiet replica but time wakes it. One that did not hear it from its
 ///     leader tells the leader that it is awake, or would miss its heartbeats.
-/// (3) A quiet leader dies: its peers lose it (`peerLost`), and stand at once. Its peers die, or it is
-///     cut off from them: it loses them, and steps down without a majority. It stops leading and
+/// (3) A quiet leader dies: its peers lose it (`peerLost`), and stand at once. Its peers die, or it
+///     is cut off from them: it loses them, and steps down without a majority. It stops leading and
 ///     lives: it is awake, stands itself or, if it may not, says that it has resigned, until
 ///     somebody leads.
 /// (4) A restart is a loss, however short. So who is quiet knows the leader that the others are

@@ -22,8 +22,8 @@ extension VirtualDisk {
     package var slowness: Int64 = 1
     /// Nothing is done before; `.max`: never.
     package var stallsUntil: Int64 = .min
-    /// Syncs and durable writes of files whose paths begin so fail, and what was not durable of them
-    /// is lost. An empty text is all of them.
+    /// Syncs and durable writes of files whose paths begin so fail, and what was not durable of
+    /// them is lost. An empty text is all of them.
     package var failsSyncs: String?
     /// Nothing becomes durable, and nobody is told.
     package var forgetsSyncs = false
@@ -179,8 +179,8 @@ extension VirtualDisk {
     return disk
   }
 
-  /// The disk as it is if nothing volatile survives: to come back to later, as one does who restores
-  /// an old copy.
+  /// The disk as it is if nothing volatile survives: to come back to later, as one does who
+  /// restores an old copy.
   package func image() -> VirtualDisk {
     let image = afterPowerCut { _ in false }
     image.continues(self, seed: 0)
@@ -200,7 +200,8 @@ extension VirtualDisk {
     package var byte: Int
   }
 
-  /// Changes a bit of what is durable, in one of the files that may have it. Nil if those are empty.
+  /// Changes a bit of what is durable, in one of the files that may have it. Nil if those are
+  /// empty.
   package func rot(
     _ random: inout SeededGenerator, where mayHave: (String) -> Bool = { _ in true }
   ) -> Rot? {

@@ -81,7 +81,7 @@ extension Help {
       rows: [
         ("--data DIR", "where the data is; needed here or in --config"),
         ("--config FILE", "martlet.yaml: the same in a file; the command line wins"),
-        ("--cluster NODES", "all nodes, as ID@HOST:PORT/PEERPORT,...; this one is --node"),
+        ("--cluster NODES", "all nodes, this one among them:\nID@HOST:PORT/PEERPORT,..."),
       ] + node),
     Help(
       command: "cluster", usage: "--data DIR [OPTIONS]",

@@ -70,7 +70,7 @@ import Testing
     #expect(harness.durable == harness.history.count - 1)
   }
 
-  @Test(arguments: Array(0..<14) + [20, 23, 41] as [UInt64])
+  @Test(arguments: Array(0..<14) + [20, 23, 41, 1000] as [UInt64])
   func `crashes anywhere in a long random script lose nothing durable`(seed: UInt64) throws {
     let disk = VirtualDisk()
     let harness = try StoreHarness(disk: disk, seed: seed)

@@ -36,6 +36,23 @@ import Testing
   }
 
   @Test
+  func `is not behind a start whose segment a later start has taken away`() throws {
+    let harness = try StoreHarness(seed: 3)
+    let log = try harness.create("a")
+    let big = String(repeating: "v", count: 200)
+    for _ in 0..<3 { try harness.append(log, [big, big, big]) }
+    harness.store.startCheckpoint()
+    harness.settle()
+    try harness.commit(log, through: 3)
+    for start in [1, 3] as [Int64] {
+      try harness.advanceStart(log, to: start)
+      harness.settle()
+    }
+    #expect(!harness.disk.files.contains { $0.hasSuffix("00000000000000000000.log") })
+    #expect(try afterStart(harness.disk.afterKill { _ in true }, log) == Offset(3))
+  }
+
+  @Test
   func `is where it was at the log's last frame after a kill without a checkpoint`() throws {
     let harness = try StoreHarness(seed: 2)
     let log = try harness.create("a")

@@ -302,7 +302,8 @@ class ModelCluster {
     return "\(replica.id.rawValue) \(status.role)\(replica.raft.isQuiet ? " (quiet)" : "")"
       + " v\(status.version) in \(status.epoch.rawValue) under \(status.leader?.rawValue ?? -1),"
       + " log \(status.start.rawValue)...\(TraceText.position(status.end)),"
-      + " durable \(TraceText.position(status.durable)), committed \(TraceText.position(status.committed))"
+      + " durable \(TraceText.position(status.durable)),"
+      + " committed \(TraceText.position(status.committed))"
   }
 
   /// Everything works again; nothing more may go wrong, and all must agree before long.

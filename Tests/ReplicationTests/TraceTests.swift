@@ -14,7 +14,7 @@ import Testing
 ///     append N [RECORDS]     the leader appends
 ///     crash N, restart N     without what the disk had not written
 ///     lost N PEER, found N PEER  the connection breaks, is there again
-///     idle N...              time goes by for all of them, and messages arrive, until all are quiet
+///     idle N...              time goes by for all, and messages arrive, until all are quiet
 ///     quiet                  who is
 ///     fence N                its disk is in doubt
 ///     transfer N TO          leadership is to go there

@@ -19,6 +19,7 @@ internal import Replication
 //                          u8 bits, replicas caught up, replicas in sync): to the controller
 //   10 transfer            group, varint node: who leads the group is to hand over
 //   11 damaged             group, varlong version: the sender's replica is
+//   12 invitation          varlong version: the receiver is a learner of group 0 since then
 //
 // Integers and strings are as in the metadata log.
 
@@ -38,6 +39,7 @@ enum PeerMessage: Equatable {
   case reports([GroupReport])
   case transfer(GroupID, to: Int32)
   case damaged(GroupID, version: Int64)
+  case invitation(version: Int64)
 
   static func == (a: PeerMessage, b: PeerMessage) -> Bool { a.encoded() == b.encoded() }
 }
@@ -98,6 +100,9 @@ extension PeerMessage {
       fields.put(kind: 11)
       fields.put(group)
       fields.put(version)
+    case .invitation(let version):
+      fields.put(kind: 12)
+      fields.put(version)
     }
     return fields.bytes
   }
@@ -148,6 +153,7 @@ extension PeerMessage {
     case 11:
       let group = try fields.groupID()
       self = .damaged(group, version: try fields.varlong())
+    case 12: self = .invitation(version: try fields.varlong())
     default: throw .unknownRecord(type: kind, version: 0)
     }
   }

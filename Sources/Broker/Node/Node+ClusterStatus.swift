@@ -3,8 +3,18 @@ internal import KafkaWire
 package import LogStore
 package import Replication
 
-/// How this node stands in its groups, in words: for logs of tests and simulations.
+/// How this node stands in its groups: for tests and simulations.
 extension Node {
+  package func log(_ topic: String, _ index: Int32) -> LogID? {
+    topics[topic]?.partition(index)?.log
+  }
+
+  /// It counts in the partition's majorities.
+  package func isVoter(_ topic: String, _ index: Int32) -> Bool {
+    guard let log = log(topic, index), let replica = replicas[log] else { return false }
+    return replica.raft.membership.voters.contains(NodeID(options.id)) && !replica.raft.isFenced
+  }
+
   /// One line for the node and one for each group.
   package var clusterText: String {
     var lines = [
@@ -18,7 +28,8 @@ extension Node {
       let status = replica.raft.status
       lines.append(
         "  \(place(of: replica)): \(status.role) of epoch \(status.epoch.rawValue), leader "
-          + "\(status.leader.map { "\($0.rawValue)" } ?? "none"), version \(status.version), voters "
+          + "\(status.leader.map { "\($0.rawValue)" } ?? "none"), version \(status.version), "
+          + "voters "
           + "\(replica.raft.membership.voters.map(\.rawValue)), learners "
           + "\(replica.raft.membership.learners.map(\.rawValue)), log \(status.start.rawValue) to "
           + "\(status.end.epoch.rawValue):\(status.end.offset.rawValue), durable "

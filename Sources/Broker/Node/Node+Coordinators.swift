@@ -11,9 +11,9 @@ struct WaitingForCoordinator {
   let deadline: Int64
 }
 
-/// Who coordinates which group: the leader of the partition of `__consumer_offsets` that the group's
-/// offsets are in. Every node is a coordinator of transactional ids, whose producers ask for one
-/// before they ask for their epoch, which is passed on to the leader of the metadata.
+/// Who coordinates which group: the leader of the partition of `__consumer_offsets` that the
+/// group's offsets are in. Every node is a coordinator of transactional ids, whose producers ask
+/// for one before they ask for their epoch, which is passed on to the leader of the metadata.
 extension Node {
   /// How long a group's coordinator is waited for.
   private static let coordinatorMilliseconds: Int64 = 3000

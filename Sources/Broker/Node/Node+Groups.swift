@@ -26,7 +26,10 @@ extension Node {
   }
 
   func describeGroups(_ request: Request) throws(WireError) {
-    step(.describeGroups(try request.frame.decode(DescribeGroupsRequest.self)), request)
+    let body = try request.frame.decode(DescribeGroupsRequest.self)
+    whenConfirmed(logs(ofGroups: body.groups)) { [unowned self] in
+      step(.describeGroups(body), request)
+    }
   }
 
   func listGroups(_ request: Request) throws(WireError) {
@@ -38,7 +41,9 @@ extension Node {
   }
 
   func offsetFetch(_ request: Request) throws(WireError) {
-    step(.offsetFetch(try request.frame.decode(OffsetFetchRequest.self)), request)
+    let body = try request.frame.decode(OffsetFetchRequest.self)
+    let ids = request.version < 8 ? [body.groupId] : body.groups.map(\.groupId)
+    whenConfirmed(logs(ofGroups: ids)) { [unowned self] in step(.offsetFetch(body), request) }
   }
 
   /// As with commits, partitions that are not there are answered here.

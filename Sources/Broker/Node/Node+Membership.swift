@@ -28,8 +28,8 @@ extension Node {
   ///
   /// The first start of a cluster: all nodes are there and none has anything. Then the first one
   /// begins alone, and takes in the others as it takes in every node. A node without anything that
-  /// finds others who have something was in that cluster before and has lost its disk, or is new: it
-  /// waits to be taken in.
+  /// finds others who have something was in that cluster before and has lost its disk, or is new:
+  /// it waits to be taken in.
   func joinMetadata() throws(LogError) {
     guard replicas[metadataLog] == nil else { return }
     let alone = Membership(version: 1, voters: [NodeID(options.id)])
@@ -58,8 +58,8 @@ extension Node {
     peers.nodes.allSatisfy { peers.hellos[$0]?.isFresh == true }
   }
 
-  /// This node has voted for itself: so it was in the group when there was nobody else. Who was taken
-  /// in later, and does not know of that after a start, waits to be told.
+  /// This node has voted for itself: so it was in the group when there was nobody else. Who was
+  /// taken in later, and does not know of that after a start, waits to be told.
   private var hasBegunAlone: Bool {
     (try? store.vote(of: metadataLog))?.candidate == options.id
   }
@@ -76,19 +76,40 @@ extension Node {
 
   var isFirst: Bool { peers.nodes.allSatisfy { $0 > options.id } }
 
-  /// Somebody who leads the metadata sends it to this node, which has nothing, or does not know that
-  /// it is in the group.
+  /// Takes part in the group of the metadata as its newest learner: who leads it says so.
+  func joinMetadata(invitedAt version: Int64) {
+    guard isFresh, replicas[metadataLog] == nil, !options.cluster.isAlone else { return }
+    _ = try? makeReplica(
+      .metadata, metadataLog, .metadata,
+      Membership(version: version, voters: [], learners: [NodeID(options.id)]),
+      joinedVersion: version)
+  }
+
+  /// Somebody who leads the metadata sends it to this node, which was in the group before and does
+  /// not know of that any more.
   func joinMetadata(as message: Message) -> Replica? {
     switch message.body {
     case .append, .heartbeat, .reset: break
     default: return nil
     }
-    guard replicas[metadataLog] == nil, !options.cluster.isAlone else { return nil }
+    guard !isFresh, replicas[metadataLog] == nil, !options.cluster.isAlone else { return nil }
     // The membership that it is in, it finds in the log.
     return try? makeReplica(
       .metadata, metadataLog, .metadata,
       Membership(version: message.version - 1, voters: [], learners: [NodeID(options.id)]),
       joinedVersion: message.version)
+  }
+
+  /// Tells nodes that have nothing that they are in the group of the metadata now. Whoever leads it
+  /// says so until they know: nothing else could tell them from which version on they are.
+  func inviteLearners() {
+    guard isController, let membership = controller.state.membership(of: .metadata) else { return }
+    for learner in membership.learners {
+      guard let known = peers.hellos[learner.node], known.isFresh,
+        known.hello.incarnation == learner.incarnation
+      else { continue }
+      peers.send(.invitation(version: membership.version), to: learner.node)
+    }
   }
 
   /// What this node says of itself to the others.
@@ -98,6 +119,18 @@ extension Node {
       clusterHigh: cluster.high, clusterLow: cluster.low, node: options.id,
       incarnation: incarnation, boot: options.cluster.boot, clientHost: options.host,
       clientPort: options.port, state: [replicas[metadataLog] == nil && isFresh ? 1 : 0])
+  }
+
+  /// Who is in the group of the metadata is in force as it is applied, also before the partitions
+  /// are made.
+  func adoptMetadataMembership() {
+    guard let replica = replicas[metadataLog],
+      let membership = controller.state.membership(of: .metadata),
+      membership.version > replica.raft.membership.version, isMember(membership)
+    else { return }
+    step(replica, .membership(Membership(membership)))
+    // Not to be forgotten: after a start, this node goes by what it knows to be committed.
+    store.startCheckpoint()
   }
 
   // MARK: What was decided
@@ -114,9 +147,11 @@ extension Node {
       if key == .metadata {
         // Not to be forgotten: after a start, this node goes by what it knows to be committed.
         store.startCheckpoint()
+        inviteLearners()
       }
       return
     }
+    if key == .metadata { inviteLearners() }
     guard key != .metadata, hasStarted, isMember(membership),
       let topic = controller.state.topic(key.topic)
     else { return }
@@ -188,7 +223,8 @@ extension Node {
 
   func reportAll() {
     for log in replicas.keys.sorted() {
-      if let replica = replicas[log] { report(replica) }
+      guard let replica = replicas[log] else { continue }
+      if replica.raft.isFenced { reportDamage(replica) } else { report(replica) }
     }
   }
 
@@ -196,19 +232,12 @@ extension Node {
   func reportAnew() {
     for replica in replicas.values { replica.reported = nil }
     reportAll()
-    reportDamages()
-  }
-
-  /// Again and again: who is told may forget, and a version of the membership may have gone by.
-  private func reportDamages() {
-    guard failure == nil else { return }
-    for log in replicas.keys.sorted() {
-      if let replica = replicas[log], replica.raft.isFenced { reportDamage(replica) }
-    }
   }
 
   /// The replica is of no use, for as long as it is in the group as it is.
   func reportDamage(_ replica: Replica) {
+    // With the journal all of them have failed, and a start will tell which is whole.
+    guard failure == nil else { return }
     let version = replica.raft.membership.version
     if isController {
       step(
@@ -234,7 +263,6 @@ extension Node {
   func balanceLeaders() {
     guard !options.cluster.isAlone, now >= lastBalance + 1000 else { return }
     lastBalance = now
-    reportDamages()
     var candidates: [LeaderBalance.Candidate] = []
     for log in replicas.keys.sorted() {
       guard let replica = replicas[log], replica.isReady,

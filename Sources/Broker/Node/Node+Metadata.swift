@@ -18,21 +18,10 @@ extension Node {
       metadataProblem = "\(error)"
       tell("the cluster's metadata cannot be read (\(error)); restore this node's data directory")
     }
-    adoptMembership()
+    adoptMetadataMembership()
     answerForwards()
     metadataIsReady()
     passBarrier()
-  }
-
-  /// Before the start is over, what is applied changes nothing but the state: the group of the
-  /// metadata itself must know its members all the same.
-  private func adoptMembership() {
-    guard let replica = replicas[metadataLog],
-      let membership = controller.state.membership(of: .metadata), isMember(membership),
-      membership.version > replica.raft.membership.version
-    else { return }
-    step(replica, .membership(Membership(membership)))
-    store.startCheckpoint()
   }
 
   private func readMetadata() throws(LogError) {
@@ -145,12 +134,6 @@ extension Node {
     let read = freshNumber()
     peerReads[read] = (peer, token)
     step(replica, .read(read))
-  }
-
-  func readAnswered(_ token: UInt64, _ offset: Offset?) {
-    if let (peer, token) = peerReads.removeValue(forKey: token) {
-      peers.send(.committed(token: token, offset), to: peer)
-    }
   }
 
   func committedAnswered(_ token: UInt64, _ offset: Offset?) {

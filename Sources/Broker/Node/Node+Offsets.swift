@@ -34,7 +34,22 @@ struct OffsetSearch {
 
 extension Node {
   func listOffsets(_ request: Request) throws(WireError) {
-    try listOffsets(OffsetSearch(request: request))
+    let body = try request.frame.decode(ListOffsetsRequest.self)
+    let logs = body.topics.flatMap { topic in
+      topic.partitions.compactMap { asked in
+        topics[topic.name]?.partition(asked.partitionIndex)?.log
+      }
+    }
+    whenConfirmed(logs) { [unowned self] in begin(OffsetSearch(request: request)) }
+  }
+
+  private func begin(_ search: OffsetSearch) {
+    do throws(WireError) {
+      try listOffsets(search)
+    } catch {
+      let api = search.request.frame.api
+      answer(search.request, .close("its \(api) request cannot be read: \(error)"))
+    }
   }
 
   /// Everything that was acknowledged before the request counts: a search by time waits until what
@@ -151,14 +166,7 @@ extension Node {
     guard !waitingForFiles.isEmpty else { return }
     let waiting = waitingForFiles
     waitingForFiles = []
-    for search in waiting {
-      do throws(WireError) {
-        try listOffsets(search)
-      } catch {
-        let api = search.request.frame.api
-        answer(search.request, .close("its \(api) request cannot be read: \(error)"))
-      }
-    }
+    for search in waiting { begin(search) }
   }
 
   private func listOffset(

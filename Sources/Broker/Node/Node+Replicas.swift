@@ -123,7 +123,10 @@ extension Node {
       case .elected(let epoch): elected(replica, epoch)
       case .ready: ready(replica)
       case .leaderChanged(let leader, let epoch): leaderChanged(replica, leader, epoch)
-      case .answerRead(let token, let offset): readAnswered(token, offset)
+      case .answerRead(let token, let offset):
+        // Before who asked looks again.
+        if offset == nil, replica.leads, !replica.raft.isLeader { lostLeadership(replica) }
+        readAnswered(token, offset)
       case .damaged(let why): damaged(replica, why)
       }
       return true
@@ -197,10 +200,8 @@ extension Node {
       _ = try store.beginEpoch(replica.log, epoch)
     } catch .logFailed {
       guard isSole(replica) else { throw .logFailed("it has failed before") }
-      // It takes no epoch but is still read from; the client is told when it writes, and people are
-      // at the end of the start.
-      let last = try store.bounds(of: replica.log).epoch
-      update(replica) { $0.epoch = max(last, LeaderEpoch(0)) }
+      // It takes no epoch but is still read from, under the one clients are told; they are told of
+      // the failure when they write, and people at the end of the start.
     }
   }
 

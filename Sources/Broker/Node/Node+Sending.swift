@@ -116,6 +116,7 @@ extension Node {
     case .damaged(let group, let version):
       guard isController else { return }
       step(Controller.Input.replicaDamaged(GroupKey(group), node: peer, version: version))
+    case .invitation(let version): joinMetadata(invitedAt: version)
     }
   }
 

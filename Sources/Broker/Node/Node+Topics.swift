@@ -177,12 +177,10 @@ extension Node {
     do throws(LogError) {
       let name = Self.logName(wanted.id, wanted.index)
       let log: LogID
-      var joinedVersion: Int64 = 0
       if let found = store.log(named: name) {
         log = found
       } else {
         log = try store.createLog(named: name, options: wanted.options)
-        joinedVersion = wanted.membership.version
         if wanted.isOld, store.mayMissLogs {
           try store.failAsCutShort(
             log, "its log is missing; the damaged part of the journal may have had it")
@@ -193,7 +191,10 @@ extension Node {
       let replica = try makeReplica(
         GroupID(topic: wanted.id, index: wanted.index), log,
         .partition(topic: wanted.id, index: wanted.index),
-        Membership(wanted.membership), joinedVersion: joinedVersion)
+        Membership(wanted.membership),
+        // What it is a member since is not written down, and not later than this: what leaders say
+        // who do not know of it yet was for whoever was here before.
+        joinedVersion: wanted.membership.version)
       let preferred = controller.state.topic(wanted.id)?.replicas(ofPartition: wanted.index).first
       if preferred == options.id, !isSole(replica) {
         // The first of the replicas is to lead, and the others may not have it yet.

@@ -174,6 +174,8 @@ package final class Node {
   var forwards: [UInt64: Forward] = [:]
   /// Reads of the metadata's commit that other nodes have asked for: who, and their token.
   var peerReads: [UInt64: (Int32, UInt64)] = [:]
+  /// Reads of this node's own clients, by the tokens that their groups were asked with.
+  var confirmedReads: [UInt64: ConfirmedRead] = [:]
   var lastReplicaTick: Int64
   /// Everything of the metadata below is in force here.
   var metadataApplied = Offset.zero
@@ -333,6 +335,7 @@ package final class Node {
       step(GroupCoordinator.Input.tick)
       if isController {
         step(Controller.Input.tick(now: now))
+        inviteLearners()
         passBarrier()
       }
       if !options.cluster.isAlone { reportAll() }
@@ -423,10 +426,7 @@ package final class Node {
     case .logFailed(let log, _):
       tellFailure(of: log)
       failAppends(log, .kafkaStorageError)
-      if let replica = replicas[log], !isSole(replica) {
-        step(replica, .fenced)
-        reportDamage(replica)
-      }
+      if let replica = replicas[log], !isSole(replica) { step(replica, .fenced) }
     case .storeFailed:
       for log in replicas.keys.sorted() {
         if let replica = replicas[log], !isSole(replica) { step(replica, .fenced) }

@@ -13,7 +13,7 @@ internal import Bytes
 /// | 1 opening | magic u64, version u16, channel u8, session u64, to i32, hello |
 /// | 2 refusal | a sentence, UTF-8 |
 /// | 3 message | what the node sends |
-/// | 4 heartbeat | time u64, watched i64, loop u64, journal u64, flags u8 (has work: 1 loop, 2 journal; 4 realtime) |
+/// | 4 heartbeat | time u64, watched i64, loop, journal u64, flags u8 (1 loop, 2 journal, 4 FIFO) |
 /// | 5 answer | the heartbeat's time u64 |
 /// | 6 news | hello |
 ///

@@ -97,7 +97,8 @@ package final class HostedNode {
       {
         let network = try PeerNetwork(
           loop: loop, listen: own.peer,
-          peers: options.cluster.map { PeerAddress(node: $0.id, address: $0.peer) }, hello: node.peerHello,
+          peers: options.cluster.map { PeerAddress(node: $0.id, address: $0.peer) },
+          hello: node.peerHello,
           log: log)
         server.connect(network)
       }

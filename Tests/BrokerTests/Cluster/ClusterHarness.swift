@@ -6,8 +6,8 @@ import Platform
 import Records
 import Simulation
 
-/// Nodes of a cluster on virtual disks, with a network in memory. Everything happens in the order in
-/// which it was asked for; time goes on when the test says so.
+/// Nodes of a cluster on virtual disks, with a network in memory. Everything happens in the order
+/// in which it was asked for; time goes on when the test says so.
 final class ClusterHarness {
   final class Member {
     let id: Int32
@@ -31,6 +31,7 @@ final class ClusterHarness {
   private var sequence: UInt64 = 0
   /// Pairs that do not reach each other, the smaller first.
   private var cuts: Set<[Int32]> = []
+  private var held: Set<[Int32]> = []
   private let settings: [(String, String)]
 
   init(count: Int = 3, settings: [(String, String)] = []) throws {
@@ -116,8 +117,12 @@ final class ClusterHarness {
     settle()
   }
 
+  /// What they say to each other is lost, and neither is told.
+  func hold(_ a: Int32, _ b: Int32) { held.insert([min(a, b), max(a, b)]) }
+
   func heal() {
     cuts = []
+    held = []
     connectAll()
     settle()
   }
@@ -142,6 +147,9 @@ final class ClusterHarness {
         guard let node = member.node else { continue }
         _ = node.turn(now: time)
         for frame in node.takePeerFrames() where member.connected.contains(frame.to) {
+          guard !held.contains([min(member.id, frame.to), max(member.id, frame.to)]) else {
+            continue
+          }
           self[frame.to].node?.receive(frame.bytes[...], from: member.id, now: time)
           isBusy = true
         }

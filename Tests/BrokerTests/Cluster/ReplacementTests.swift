@@ -1,0 +1,111 @@
+import Broker
+import Bytes
+import KafkaWire
+import LogStore
+import Simulation
+import Testing
+
+/// Nodes that come back with less than they had.
+@Suite struct `A node that lost something` {
+  @Test func `one that comes back with an empty disk gets everything, and counts again after it`()
+    throws
+  {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders", partitions: 3) == .none)
+    for partition: Int32 in 0..<3 {
+      #expect(try cluster.produce("orders", ["a", "b"], partition: partition) == 0)
+    }
+    cluster.kill(2)
+    cluster[2].disk = VirtualDisk()
+    try cluster.start(2)
+    cluster.wait(3000)
+    #expect(cluster[2].node?.isVoter("orders", 0) == true, "\(cluster.text)")
+    // With another gone, it is needed, and it is enough.
+    cluster.kill(1)
+    cluster.wait(1000)
+    for partition: Int32 in 0..<3 {
+      let leader = try #require(try cluster.leader("orders", partition), "\(cluster.text)")
+      #expect(try cluster.values("orders", partition: partition, at: leader) == ["a", "b"])
+      #expect(try cluster.produce("orders", ["c"], partition: partition) == 2)
+    }
+  }
+
+  @Test func `one that was away is sent what it missed, also what the others do not have any more`()
+    throws
+  {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.produce("orders", ["a", "b"]) == 0)
+    let leader = try #require(try cluster.leader("orders"))
+    let away = leader % 3 + 1
+    cluster.kill(away)
+    #expect(try cluster.produce("orders", ["c", "d"]) == 2)
+    #expect(try cluster.produce("orders", ["e"]) == 4)
+    var request = DeleteRecordsRequest()
+    var topic = DeleteRecordsRequest.Topic()
+    topic.name = "orders"
+    var partition = DeleteRecordsRequest.Partition()
+    partition.offset = 4
+    topic.partitions = [partition]
+    request.topics = [topic]
+    let deleted = try cluster.call(request, version: 2, to: leader)
+    #expect(deleted.topics[0].partitions[0].errorCode == .none)
+    try cluster.start(away)
+    cluster.wait(2000)
+    let other = Int32(6 - leader - away)
+    cluster.kill(other)
+    cluster.kill(leader)
+    try cluster.start(other)
+    cluster.wait(3000)
+    // Whoever leads of the two has the same.
+    let next = try #require(try cluster.leader("orders"), "\(cluster.text)")
+    let response = try cluster.call(Requests.fetch("orders", from: 4), version: 11, to: next)
+    #expect(try response.values() == ["e"])
+    #expect(response.responses[0].partitions[0].logStartOffset == 4)
+  }
+
+  @Test func `a log that is damaged is set aside and copied from the others`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.produce("orders", ["a", "b"]) == 0)
+    let leader = try #require(try cluster.leader("orders"))
+    // The disk fails once under the leader's copy: nothing else is touched.
+    let store = try #require(cluster[leader].store)
+    let node = try cluster.node(leader)
+    let log = try #require(node.log("orders", 0))
+    try store.failAsCutShort(log, "a test says so")
+    cluster.wait(3000)
+    #expect(cluster[leader].node?.isVoter("orders", 0) == true, "\(cluster.text)")
+    let fresh = try #require(node.log("orders", 0))
+    #expect(fresh != log)
+    #expect(try store.failure(of: fresh) == nil)
+    let now = try #require(try cluster.leader("orders"), "\(cluster.text)")
+    #expect(try cluster.values("orders", at: now) == ["a", "b"])
+    #expect(try cluster.produce("orders", ["c"]) == 2)
+    cluster.wait(500)
+    #expect(try store.bounds(of: fresh).end == Offset(3))
+  }
+
+  @Test func `a node that was stopped does not answer as the leader it was`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.produce("orders", ["a"]) == 0)
+    let old = try #require(try cluster.leader("orders"))
+    for id: Int32 in 1...3 where id != old { cluster.hold(old, id) }
+    // It does not know yet that nobody hears it.
+    var request = ListOffsetsRequest()
+    var topic = ListOffsetsRequest.Topic()
+    topic.name = "orders"
+    var partition = ListOffsetsRequest.Partition()
+    partition.timestamp = -1
+    topic.partitions = [partition]
+    request.topics = [topic]
+    let origin = try cluster.send(request, version: 5, to: old)
+    #expect(
+      try cluster.response(to: origin, of: old, ListOffsetsRequest.self, version: 5) == nil)
+    cluster.wait(3000)
+    let answer = try #require(
+      try cluster.response(to: origin, of: old, ListOffsetsRequest.self, version: 5))
+    #expect(answer.topics[0].partitions[0].errorCode == .notLeaderOrFollower)
+  }
+}
