@@ -40,6 +40,7 @@ package struct PlantedMistake: Sendable {
     PlantedMistake(name: "skipEpochStarts", node: .skipEpochStarts),
     PlantedMistake(name: "skipBarrier", node: .skipBarrier),
     PlantedMistake(name: "ignoreIncarnations", node: .ignoreIncarnations),
+    PlantedMistake(name: "endWithoutQuorum", node: .endWithoutQuorum),
     PlantedMistake(name: "acknowledgeOffsetsEarly", node: .acknowledgeOffsetsEarly),
     PlantedMistake(name: "answerMetadataEarly", node: .answerMetadataEarly, isOpen: true),
     PlantedMistake(name: "forgetsSyncs", forgetsSyncs: true),

@@ -50,13 +50,16 @@ extension SimulatedCluster {
           + clients.filter { !$0.isDone }.map(\.text).joined(separator: "\n") + "\n\(state)")
       return
     }
+    waitUntilEqual()
+  }
+
+  private func waitUntilEqual() {
     let end = now + Self.patience * Self.second
     while violations.isEmpty, unequal() != nil, now < end {
       runs(until: now + Self.second / 5)
     }
     if violations.isEmpty, let why = unequal() {
-      violated(
-        "replicas are not equal, \(Self.patience) s after the last request: \(why)\n\(state)")
+      violated("replicas are not equal after \(Self.patience) s: \(why)\n\(state)")
     }
   }
 
@@ -76,25 +79,46 @@ extension SimulatedCluster {
       violated("the final read does not end\n\(state)")
       return
     }
+    // What is damaged may be found by this, and is repaired.
     for member in nodes {
-      for partition in 0..<options.partitions {
-        let why = readReplica(member, partition)
-        guard why != nil else { continue }
-        // Found damaged by this read: it is repaired.
-        runs(until: now + 20 * Self.second)
-        if let why = readReplica(member, partition) {
-          violated("node \(member.id) cannot read partition \(partition): \(why)\n\(state)")
-        }
-      }
+      for partition in 0..<options.partitions { _ = replica(member, partition) }
+    }
+    runs(until: now + Self.second)
+    waitUntilEqual()
+    guard violations.isEmpty else { return }
+    for member in nodes {
+      for partition in 0..<options.partitions { observeReplica(member, partition) }
     }
   }
 
-  /// Why it cannot, if so.
-  private func readReplica(_ member: SimulatedNode, _ partition: Int32) -> String? {
+  private func observeReplica(_ member: SimulatedNode, _ partition: Int32) {
+    switch replica(member, partition) {
+    case nil: break
+    case .failure(let why):
+      violated("node \(member.id) cannot read partition \(partition): \(why)\n\(state)")
+    case .success(let (batches, range)):
+      for batch in batches {
+        observe(
+          0,
+          .finalRead(
+            reader: member.id, partition: partition, producer: batch.producer,
+            records: batch.records))
+      }
+      observe(
+        0,
+        .finalRange(
+          reader: member.id, partition: partition, start: range.lowerBound, end: range.upperBound))
+    }
+  }
+
+  /// What is in it; nil if there is none.
+  private func replica(
+    _ member: SimulatedNode, _ partition: Int32
+  ) -> Result<([SeenBatch], Range<Offset>), LogError>? {
     guard let node = member.node, let store = member.store,
       let log = node.log(of: Self.topic, partition)
     else { return nil }
-    do {
+    do throws(LogError) {
       var found: [SeenBatch] = []
       var next = try store.bounds(of: log).start
       let start = next
@@ -106,18 +130,9 @@ extension SimulatedCluster {
         found += batches
         next = Offset(end)
       }
-      for batch in found {
-        observe(
-          0,
-          .finalRead(
-            reader: member.id, partition: partition, producer: batch.producer,
-            records: batch.records))
-      }
-      observe(
-        0, .finalRange(reader: member.id, partition: partition, start: start, end: next))
+      return .success((found, start..<next))
     } catch {
-      return "\(error)"
+      return .failure(error)
     }
-    return nil
   }
 }

@@ -17,7 +17,7 @@ extension SimulatedCluster {
   func checkInvariants(_ member: SimulatedNode, _ node: Node) {
     var moved: [(group: GroupID, log: LogID, committed: LogPosition)] = []
     var leaders: [Node.ReplicaGlance] = []
-    node.glance { replica in
+    node.glance(onlyNew: true) { replica in
       if replica.isLeader, !hasLed(replica, member) { leaders.append(replica) }
       if let before = member.committed[replica.log] {
         guard before != replica.committed else { return }

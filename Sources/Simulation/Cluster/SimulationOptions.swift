@@ -89,7 +89,7 @@ package struct SimulationOptions: Sendable {
     batchesInFlight = pick([1, 2, 5])
     recordsMax = pick([1, 4, 16])
     paddingMax = pick([0, 100, 1000])
-    producePause = pick([20, 100, 300])
+    producePause = pick([20, 150, 500])
     for fault in SimulatedFault.allCases where random.oneIn(3) { faults.append(fault) }
     if nodes == 1 { faults.removeAll { [.lostDisk, .bitRot, .transfer].contains($0) } }
     faultPause = pick([300, 1000, 3000])
@@ -133,8 +133,8 @@ package struct SimulationOptions: Sendable {
     var options = LogStoreOptions()
     options.journal.fileBytes = journalBytes
     options.journal.groupBytesMax = groupBytes
-    options.tails.bytesMax = 8 << 20
-    options.reads.bytesMax = 2 << 20
+    options.tails.bytesMax = 2 << 20
+    options.reads.bytesMax = 1 << 20
     options.reads.blockBytes = 64 << 10
     options.planted = storeMistakes
     options.freeSpaceMin = 0
