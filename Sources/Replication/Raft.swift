@@ -171,7 +171,7 @@ package struct Raft: Sendable {
     switch input {
     case .startAdvanced(let offset): advanceStart(to: offset)
     case .read(let token): effects.append(.answerRead(token, nil))
-    case .membership(let new): if new.version > membership.version { membership = new }
+    case .membership(let new): if adopts(new) { membership = new }
     case .tick: resignAgain(into: &effects)
     case .received(let message):
       if let epoch = resigning, message.epoch > epoch { resigning = nil }

@@ -31,8 +31,6 @@ package struct PlantedNodeMistakes: OptionSet, Sendable {
   package static let ignoreIncarnations = Self(bit: 16)
   /// Committed offsets are acknowledged when they are appended.
   package static let acknowledgeOffsetsEarly = Self(bit: 17)
-  /// A block of producer ids is used before it is committed.
-  package static let answerMetadataEarly = Self(bit: 18)
   /// The ends of logs are told without asking a majority.
   package static let endWithoutQuorum = Self(bit: 19)
 }

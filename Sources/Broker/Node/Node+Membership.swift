@@ -37,7 +37,7 @@ extension Node {
       try makeReplica(.metadata, metadataLog, .metadata, alone)
     } else if isMetadataDamaged {
       // Fenced, until it is made anew.
-      try makeReplica(.metadata, metadataLog, .metadata, learner(before: metadataJoined + 1))
+      try makeReplica(.metadata, metadataLog, .metadata, learner(since: metadataJoined))
     } else if metadataJoined > 0 || !isFresh {
       // As far as is known to be committed.
       if let bounds = try? store.bounds(of: metadataLog) {
@@ -48,7 +48,7 @@ extension Node {
       let known = controller.state.membership(of: .metadata)
       if metadataJoined > known?.version ?? 0 {
         try makeReplica(
-          .metadata, metadataLog, .metadata, learner(before: metadataJoined),
+          .metadata, metadataLog, .metadata, learner(since: metadataJoined),
           joinedVersion: metadataJoined)
       } else if let membership = known {
         guard isMember(membership) else { return }
@@ -97,13 +97,13 @@ extension Node {
     guard !isFresh, replicas[metadataLog] == nil, !options.cluster.isAlone else { return nil }
     // The membership that it is in, it finds in the log.
     return try? makeReplica(
-      .metadata, metadataLog, .metadata, learner(before: message.version),
+      .metadata, metadataLog, .metadata, learner(since: message.version),
       joinedVersion: message.version)
   }
 
   /// What this node goes by until it finds the membership of that version in the log.
-  func learner(before version: Int64) -> Membership {
-    Membership(version: version - 1, voters: [], learners: [NodeID(options.id)])
+  func learner(since version: Int64) -> Membership {
+    Membership(version: version, voters: [], learners: [NodeID(options.id)])
   }
 
   /// What this node says of itself to the others.
@@ -120,7 +120,7 @@ extension Node {
   func adoptMetadataMembership() {
     guard let replica = replicas[metadataLog],
       let membership = controller.state.membership(of: .metadata),
-      membership.version > replica.raft.membership.version, isMember(membership)
+      isMember(membership), replica.raft.adopts(Membership(membership))
     else { return }
     step(replica, .membership(Membership(membership)))
     // Not to be forgotten: after a start, this node goes by what it knows to be committed.

@@ -108,6 +108,10 @@ extension Node {
     step(Controller.Input.lead)
     if !options.cluster.isAlone {
       introduceNodes()
+      for group in earlyReports.keys.sorted() {
+        if let report = earlyReports[group] { step(Controller.Input.report(report)) }
+      }
+      earlyReports = [:]
       reportAnew()
     }
     passBarrier()
@@ -116,6 +120,7 @@ extension Node {
   }
 
   func metadataIsLost() {
+    earlyReports = [:]
     guard controllerEpoch != nil else { return }
     controllerEpoch = nil
     metadataAppends = []

@@ -77,7 +77,7 @@ extension Node {
     logsToSetAside.append(old)
     setLogsAside()
     _ = try? makeReplica(
-      .metadata, metadataLog, .metadata, learner(before: version), joinedVersion: version)
+      .metadata, metadataLog, .metadata, learner(since: version), joinedVersion: version)
   }
 
   /// Tells nodes that have nothing, or nothing whole, that they are in the group of the metadata

@@ -189,6 +189,9 @@ package final class Node {
   var controllerEpoch: LeaderEpoch?
   /// The partitions' replicas are made: what was committed before this start is known.
   package internal(set) var hasStarted = false
+  /// What was reported between this node's election and its having applied all: nobody says it
+  /// twice.
+  var earlyReports: [GroupKey: GroupReport] = [:]
   var barrier: Offset?
   var barrierToken: UInt64 = 0
   var barrierAskedAt: Int64 = 0

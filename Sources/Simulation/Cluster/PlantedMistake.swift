@@ -11,6 +11,8 @@ package struct PlantedMistake: Sendable {
   package var forgetsSyncs = false
   /// What it takes to see it.
   package var faults: [SimulatedFault] = []
+  /// They come as in a storm.
+  package var isStorm = false
   package var seeds = 150
   /// No seed has found it so far: what would show it is not simulated yet.
   package var isOpen = false
@@ -18,35 +20,49 @@ package struct PlantedMistake: Sendable {
   package static let all: [PlantedMistake] = [
     PlantedMistake(name: "countSelfEarly", raft: .countSelfEarly),
     PlantedMistake(name: "acknowledgeEarly", raft: .acknowledgeEarly),
-    PlantedMistake(name: "voteBeforeDurable", raft: .voteBeforeDurable, isOpen: true),
+    PlantedMistake(
+      name: "voteBeforeDurable", raft: .voteBeforeDurable,
+      faults: [.powerCut, .transfer, .partition], isStorm: true, isOpen: true),
     PlantedMistake(name: "readyWhenElected", raft: .readyWhenElected),
-    PlantedMistake(name: "commitUnverified", raft: .commitUnverified, isOpen: true),
+    PlantedMistake(
+      name: "commitUnverified", raft: .commitUnverified,
+      faults: [.partition, .pause, .kill, .transfer], isStorm: true, isOpen: true),
     PlantedMistake(name: "voteByOffset", raft: .voteByOffset),
     PlantedMistake(name: "commitOldEpoch", raft: .commitOldEpoch),
     PlantedMistake(name: "truncateWhatMatches", raft: .truncateWhatMatches),
     PlantedMistake(name: "keepEpochStarts", raft: .keepEpochStarts),
-    PlantedMistake(name: "transferBehind", raft: .transferBehind, isOpen: true),
-    PlantedMistake(name: "quietTooEarly", raft: .quietTooEarly, isOpen: true),
+    PlantedMistake(
+      name: "transferBehind", raft: .transferBehind,
+      faults: [.transfer], isStorm: true, isOpen: true),
+    PlantedMistake(
+      name: "quietTooEarly", raft: .quietTooEarly,
+      faults: [.partition, .transfer, .kill], isStorm: true, isOpen: true),
     PlantedMistake(name: "quietForTheDead", raft: .quietForTheDead),
     PlantedMistake(name: "acknowledgeAppended", node: .acknowledgeAppended),
     PlantedMistake(name: "acknowledgeDurableHere", node: .acknowledgeDurableHere),
     PlantedMistake(name: "acknowledgeDuplicatesEarly", node: .acknowledgeDuplicatesEarly),
     PlantedMistake(name: "forgetDuplicates", node: .forgetDuplicates),
-    PlantedMistake(name: "serveBeforeReady", node: .serveBeforeReady, isOpen: true),
+    PlantedMistake(
+      name: "serveBeforeReady", node: .serveBeforeReady,
+      faults: [.transfer, .kill, .clog], isStorm: true, isOpen: true),
     PlantedMistake(name: "offsetsBeforeLoaded", node: .offsetsBeforeLoaded),
     PlantedMistake(name: "answerForwardsEarly", node: .answerForwardsEarly),
-    PlantedMistake(name: "nodeForgetsVotes", node: .forgetVotes, isOpen: true),
+    PlantedMistake(
+      name: "nodeForgetsVotes", node: .forgetVotes,
+      faults: [.kill, .transfer, .partition], isStorm: true, isOpen: true),
     PlantedMistake(name: "tellDurableEarly", node: .tellDurableEarly),
     PlantedMistake(name: "skipEpochStarts", node: .skipEpochStarts),
     PlantedMistake(name: "skipBarrier", node: .skipBarrier),
     PlantedMistake(name: "ignoreIncarnations", node: .ignoreIncarnations),
     PlantedMistake(name: "endWithoutQuorum", node: .endWithoutQuorum),
     PlantedMistake(name: "acknowledgeOffsetsEarly", node: .acknowledgeOffsetsEarly),
-    PlantedMistake(name: "answerMetadataEarly", node: .answerMetadataEarly, isOpen: true),
     PlantedMistake(name: "forgetsSyncs", forgetsSyncs: true),
-    PlantedMistake(name: "truncateAtDamage", store: .truncateAtDamage, isOpen: true),
+    PlantedMistake(
+      name: "truncateAtDamage", store: .truncateAtDamage, faults: [.bitRot, .kill], isOpen: true),
     PlantedMistake(name: "followersForgetProducers", store: .followersForgetProducers),
-    PlantedMistake(name: "ignoreTruncations", store: .ignoreTruncations, isOpen: true),
+    PlantedMistake(
+      name: "ignoreTruncations", store: .ignoreTruncations,
+      faults: [.partition, .transfer, .slowDisk], isStorm: true, isOpen: true),
     PlantedMistake(name: "storeForgetsVotes", store: .forgetVotes),
     PlantedMistake(name: "forgetEpochStarts", store: .forgetEpochStarts),
     PlantedMistake(name: "forgetProducers", store: .forgetProducers),
@@ -60,7 +76,11 @@ package struct PlantedMistake: Sendable {
     options.mistakes = node
     options.storeMistakes = store
     options.forgetsSyncs = forgetsSyncs
-    for fault in faults where !options.faults.contains(fault) { options.faults.append(fault) }
+    if isStorm {
+      options.storm(faults)
+    } else {
+      for fault in faults where !options.faults.contains(fault) { options.faults.append(fault) }
+    }
     return options
   }
 

@@ -109,6 +109,20 @@ package struct SimulationOptions: Sendable {
     segmentBytes = 1 << 20
   }
 
+  /// Faults come so fast that hardly anything is done between two of them, on slow disks.
+  package mutating func storm(_ faults: [SimulatedFault]) {
+    nodes = max(3, nodes)
+    self.faults = faults
+    faultPause = 100
+    faultTime = 10
+    silence = 150
+    diskSlowness = 50
+    plainProducers = max(1, plainProducers)
+    producePause = 20
+    losesOneIn = 20
+    reordersOneIn = 20
+  }
+
   package var text: String {
     var lines = [
       "seed \(seed): \(nodes) nodes, \(seconds) s, \(partitions) partitions, \(producers)"
