@@ -26,7 +26,7 @@ package struct PlantedMistake: Sendable {
     PlantedMistake(name: "readyWhenElected", raft: .readyWhenElected),
     PlantedMistake(
       name: "commitUnverified", raft: .commitUnverified,
-      faults: [.partition, .pause, .kill, .transfer], isStorm: true, isOpen: true),
+      faults: [.partition, .pause, .kill, .transfer], isStorm: true),
     PlantedMistake(name: "voteByOffset", raft: .voteByOffset),
     PlantedMistake(name: "commitOldEpoch", raft: .commitOldEpoch),
     PlantedMistake(name: "truncateWhatMatches", raft: .truncateWhatMatches),
@@ -44,17 +44,19 @@ package struct PlantedMistake: Sendable {
     PlantedMistake(name: "forgetDuplicates", node: .forgetDuplicates),
     PlantedMistake(
       name: "serveBeforeReady", node: .serveBeforeReady,
-      faults: [.transfer, .kill, .clog], isStorm: true, isOpen: true),
+      faults: [.transfer, .kill, .clog], isStorm: true),
     PlantedMistake(name: "offsetsBeforeLoaded", node: .offsetsBeforeLoaded),
     PlantedMistake(name: "answerForwardsEarly", node: .answerForwardsEarly),
     PlantedMistake(
       name: "nodeForgetsVotes", node: .forgetVotes,
-      faults: [.kill, .transfer, .partition], isStorm: true, isOpen: true),
+      faults: [.kill, .transfer, .partition], isStorm: true),
     PlantedMistake(name: "tellDurableEarly", node: .tellDurableEarly),
     PlantedMistake(name: "skipEpochStarts", node: .skipEpochStarts),
     PlantedMistake(name: "skipBarrier", node: .skipBarrier),
     PlantedMistake(name: "ignoreIncarnations", node: .ignoreIncarnations),
-    PlantedMistake(name: "endWithoutQuorum", node: .endWithoutQuorum),
+    PlantedMistake(
+      name: "endWithoutQuorum", node: .endWithoutQuorum,
+      faults: [.pause, .partition], isStorm: true, isOpen: true),
     PlantedMistake(name: "acknowledgeOffsetsEarly", node: .acknowledgeOffsetsEarly),
     PlantedMistake(name: "forgetsSyncs", forgetsSyncs: true),
     PlantedMistake(
@@ -80,6 +82,8 @@ package struct PlantedMistake: Sendable {
       options.storm(faults)
     } else {
       for fault in faults where !options.faults.contains(fault) { options.faults.append(fault) }
+      // Alone, what is lost is lost.
+      if !faults.isEmpty { options.nodes = max(3, options.nodes) }
     }
     return options
   }
