@@ -1,5 +1,5 @@
 package import Bytes
-internal import Platform
+package import Platform
 
 /// Making a damaged log anew: its files are kept for whoever wants to look, and its name is free.
 extension LogStore {
@@ -58,6 +58,58 @@ extension LogStore {
   private func quarantined() throws(DiskError) -> [String] {
     try disk.names(in: Self.quarantine).filter { $0.hasPrefix("log-") }
       .map { "\(Self.quarantine)/\($0)" }
+  }
+
+  /// Stores kept in quarantine at most; the oldest is removed for one more.
+  private static let quarantinedStoresMax = 2
+
+  /// For a node whose peers have all that it had: if the store cannot be opened because its
+  /// checkpoint is damaged or gone, its files go to `quarantine` and a new store can be made. Where
+  /// they are then; nil if nothing is wrong.
+  ///
+  /// The checkpoint goes last: whatever crash comes before that finds it damaged again.
+  package static func setAsideDamagedStore(on disk: any Disk) throws(LogError) -> String? {
+    do throws(DiskError) {
+      let names = try disk.names(in: ".")
+      guard try isDamaged(disk, names) else { return nil }
+      if !names.contains(quarantine) {
+        _ = try disk.perform(.makeDirectory(quarantine))
+        _ = try disk.perform(.syncDirectory("."))
+      }
+      let there = try disk.names(in: quarantine).filter { $0.hasPrefix("store-") }
+        .compactMap { Int($0.dropFirst("store-".count)) }.sorted()
+      for old in there.dropLast(quarantinedStoresMax - 1) {
+        _ = try disk.perform(.removeTree("\(quarantine)/store-\(old)"))
+      }
+      let path = "\(quarantine)/store-\((there.last ?? 0) + 1)"
+      _ = try disk.perform(.makeDirectory(path))
+      _ = try disk.perform(.syncDirectory(quarantine))
+      for name in ["journal", "logs", Checkpoint.path] where names.contains(name) {
+        _ = try disk.perform(.rename(from: name, to: "\(path)/\(name)"))
+        _ = try disk.perform(.syncDirectory(path))
+        _ = try disk.perform(.syncDirectory("."))
+      }
+      return path
+    } catch {
+      throw .disk("\(error)")
+    }
+  }
+
+  private static func isDamaged(_ disk: any Disk, _ names: [String]) throws(DiskError) -> Bool {
+    guard names.contains(Checkpoint.path) else {
+      for directory in ["journal", "logs"] where names.contains(directory) {
+        if try !disk.names(in: directory).isEmpty { return true }
+      }
+      return false
+    }
+    let bytes = try Recovery.readCheckpoint(disk)
+    do throws(ByteError) {
+      let checkpoint = try Checkpoint(decoding: bytes)
+      for record in checkpoint.records { _ = try Log(decoding: record) }
+      return false
+    } catch {
+      return true
+    }
   }
 
   /// One is in quarantine now.

@@ -28,8 +28,9 @@ extension LogStore {
   /// Of what lies around a region: the batches that reach into it and out of it are read as well.
   private static let scrubMargin: Int64 = 64 << 10
 
-  /// Checks the next region of the log's closed segments, whether it was checked before or not: what
-  /// nobody reads is damaged unnoticed, until the other copies are, too. A damaged log is failed.
+  /// Checks the next region of the log's closed segments, whether it was checked before or not:
+  /// what nobody reads is damaged unnoticed, until the other copies are, too. A damaged log is
+  /// failed.
   package func scrub(_ place: ScrubPlace) -> ScrubStep {
     guard let slot = slots[place.log], logs[slot].failure == nil else { return .done }
     let closed = logs[slot].segments.dropLast()

@@ -61,9 +61,7 @@ struct Recovery {
       checkpoint = try Self.make(disk, names, newID)
       return
     }
-    let file = try disk.openFile(Checkpoint.path, .existing)
-    defer { _ = try? disk.perform(.close(file)) }
-    let bytes = try disk.read(file, 0, Int(try disk.size(file)))
+    let bytes = try Self.readCheckpoint(disk)
     do throws(ByteError) {
       checkpoint = try Checkpoint(decoding: bytes)
       for record in checkpoint.records { try restore(record) }
@@ -72,6 +70,12 @@ struct Recovery {
         "reading the checkpoint, which is damaged; restore this node's directory from a backup or "
           + "let it join again empty: it", errno: 0)
     }
+  }
+
+  static func readCheckpoint(_ disk: any Disk) throws(DiskError) -> [UInt8] {
+    let file = try disk.openFile(Checkpoint.path, .existing)
+    defer { _ = try? disk.perform(.close(file)) }
+    return try disk.read(file, 0, Int(try disk.size(file)))
   }
 
   /// A new store: directories, and a checkpoint that says there is nothing.

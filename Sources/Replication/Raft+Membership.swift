@@ -37,8 +37,14 @@ extension Raft {
     }.map(\.peer)
   }
 
+  /// It is newer; or this replica knows of its own only that it is in it.
+  package func adopts(_ new: Membership) -> Bool {
+    new.version > membership.version
+      || new.version == membership.version && membership.voters.isEmpty && !new.voters.isEmpty
+  }
+
   mutating func adopt(_ new: Membership, into effects: inout [Effect]) {
-    guard new.version > membership.version else { return }
+    guard adopts(new) else { return }
     let old = membership
     membership = new
     switch role {

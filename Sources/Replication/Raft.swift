@@ -171,7 +171,7 @@ package struct Raft: Sendable {
     switch input {
     case .startAdvanced(let offset): advanceStart(to: offset)
     case .read(let token): effects.append(.answerRead(token, nil))
-    case .membership(let new): if new.version > membership.version { membership = new }
+    case .membership(let new): if adopts(new) { membership = new }
     case .tick: resignAgain(into: &effects)
     case .received(let message):
       if let epoch = resigning, message.epoch > epoch { resigning = nil }
@@ -244,6 +244,11 @@ package struct Raft: Sendable {
       return judge(request, from: message.from, version: message.version, into: &effects)
     }
     if message.epoch > epoch { follow(nil, in: message.epoch, into: &effects) }
+    // Who would vote promises nothing, and need not have heard of this replica's epoch.
+    if case .voteResponse(let response) = message.body, response.isPreVote, message.epoch < epoch {
+      if counts(message) { count(response, from: message.from, into: &effects) }
+      return
+    }
     // Who is behind finds out by the answer.
     guard message.epoch == epoch else { return refuseOld(message, into: &effects) }
     switch message.body {

@@ -200,22 +200,32 @@ extension VirtualDisk {
     package var byte: Int
   }
 
-  /// Changes a bit of what is durable, in one of the files that may have it. Nil if those are
-  /// empty.
+  /// Changes a bit of what is durable, in one of the files that may have it: of a byte that was
+  /// written, if a few tries find one. Nil if those are empty.
   package func rot(
     _ random: inout SeededGenerator, where mayHave: (String) -> Bool = { _ in true }
   ) -> Rot? {
     let candidates = files.filter(mayHave).map { (path: $0, size: durableSize(of: $0)) }
     let total = candidates.reduce(0) { $0 + $1.size }
     guard total > 0 else { return nil }
-    var byte = random.below(total)
-    for (path, size) in candidates {
-      if byte < size {
-        flip(path, byte: byte, mask: 1 << UInt8(random.below(8)))
-        return Rot(path: path, byte: byte)
+    var found: Rot?
+    for _ in 0..<64 {
+      var byte = random.below(total)
+      for (path, size) in candidates {
+        if byte < size {
+          found = Rot(path: path, byte: byte)
+          break
+        }
+        byte -= size
       }
-      byte -= size
+      // Files that are preallocated are mostly zeros.
+      if let found, let bytes = contents(of: found.path), bytes.indices.contains(found.byte),
+        bytes[found.byte] != 0
+      {
+        break
+      }
     }
-    return nil
+    if let found { flip(found.path, byte: found.byte, mask: 1 << UInt8(random.below(8))) }
+    return found
   }
 }

@@ -135,3 +135,50 @@ import Testing
     #expect(quarantined(harness.disk) == logs.suffix(4).map { "log-\($0)" })
   }
 }
+
+@Suite struct `A store whose checkpoint is damaged` {
+  private func damaged() throws -> VirtualDisk {
+    let disk = VirtualDisk()
+    let harness = try StoreHarness(disk: disk, seed: 1)
+    try harness.append(try harness.create("a"), ["one"])
+    harness.settle()
+    let after = disk.afterPowerCut { _ in false }
+    after.flip("checkpoint", byte: 20, mask: 4)
+    return after
+  }
+
+  @Test func `is kept in quarantine, and its place is free`() throws {
+    let disk = try damaged()
+    let journal = try disk.names(in: "journal")
+    #expect(throws: LogError.self) { try StoreHarness.open(disk) }
+    #expect(try LogStore.setAsideDamagedStore(on: disk) == "quarantine/store-1")
+    #expect(try disk.names(in: "quarantine/store-1") == ["checkpoint", "journal", "logs"])
+    #expect(try disk.names(in: "quarantine/store-1/journal") == journal)
+    #expect(try StoreHarness.open(disk).logIDs == [])
+    #expect(try LogStore.setAsideDamagedStore(on: disk) == nil)
+  }
+
+  @Test func `is set aside whatever crash comes between`() throws {
+    for steps in 0..<40 {
+      let disk = try damaged()
+      var crashed: VirtualDisk?
+      let first = disk.operationsDone
+      disk.willPerform = { disk, done in
+        if done == first + steps { crashed = disk.afterPowerCut { _ in steps.isMultiple(of: 2) } }
+      }
+      _ = try LogStore.setAsideDamagedStore(on: disk)
+      let found = crashed ?? disk
+      _ = try LogStore.setAsideDamagedStore(on: found)
+      #expect(try StoreHarness.open(found).logIDs == [], "after \(steps) operations")
+    }
+  }
+
+  @Test func `is left alone when nothing is wrong`() throws {
+    let disk = VirtualDisk()
+    #expect(try LogStore.setAsideDamagedStore(on: disk) == nil)
+    let harness = try StoreHarness(disk: disk, seed: 1)
+    try harness.append(try harness.create("a"), ["one"])
+    harness.settle()
+    #expect(try LogStore.setAsideDamagedStore(on: disk.afterKill { _ in true }) == nil)
+  }
+}

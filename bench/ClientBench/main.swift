@@ -1,6 +1,6 @@
-// A node in this process, or three in processes of their own, and a client over TCP: the latency of
-// single records at a rate, and how fast a backlog is read. Writes at most 3 GB for each node into a
-// temporary folder, which is deleted.
+// A node in this process, or three in processes of their own, and a client over TCP: the latency
+// of single records at a rate, and how fast a backlog is read. Writes at most 3 GB for each node
+// into a temporary folder, which is deleted.
 //
 //   swift build -c release --product martlet --product ClientBench
 //   .build/release/ClientBench [--nodes 3] [--seconds 75] [--rate 10000] [--backlog-megabytes 1500]
@@ -86,7 +86,8 @@ func latency(_ client: Client, seconds: Int, rate: Int) throws -> LatencySketch 
       unsafe nanosleep(&pause, nil)
     }
     let record = ProducerRecord(
-      topic: "latency", partition: Int32(number % partitions), key: nil, value: payloads[number % 256])
+      topic: "latency", partition: Int32(number % partitions), key: nil,
+      value: payloads[number % 256])
     found.withLock { $0.open += 1 }
     let isTaken = producer.enqueue(
       [record],
@@ -117,7 +118,8 @@ func drain(_ client: Client, megabytes: Int) throws -> (produce: Double, consume
   while sent < count {
     let records = (0..<100).map { index in
       ProducerRecord(
-        topic: "backlog", partition: Int32((sent / 100 + index) % partitions), key: nil, value: value)
+        topic: "backlog", partition: Int32((sent / 100 + index) % partitions), key: nil,
+        value: value)
     }
     while !producer.enqueue(
       records,

@@ -13,8 +13,9 @@ package struct NodeFrame: Equatable, Sendable {
 struct Peers {
   struct Known {
     var hello: PeerHello
-    /// It has nothing of any cluster.
-    var isFresh: Bool { hello.state == [1] }
+    var standing: Node.MetadataStanding {
+      hello.state.first.flatMap(Node.MetadataStanding.init) ?? .whole
+    }
   }
 
   /// What is on its way to one of them, in this turn.
@@ -63,7 +64,7 @@ struct Peers {
 
   mutating func takeFrames() -> [NodeFrame] {
     for peer in nodes {
-      guard let outbox = outboxes[peer] else { continue }
+      guard let outbox = outboxes.removeValue(forKey: peer) else { continue }
       if !outbox.urgent.isEmpty {
         let bytes = PeerMessage.replication(outbox.urgent).encoded()
         frames.append(NodeFrame(to: peer, isUrgent: true, bytes: bytes))
@@ -72,8 +73,6 @@ struct Peers {
         let bytes = PeerMessage.replication(outbox.bulk).encoded()
         frames.append(NodeFrame(to: peer, isUrgent: false, bytes: bytes))
       }
-      outboxes[peer]?.urgent.removeAll(keepingCapacity: true)
-      outboxes[peer]?.bulk.removeAll(keepingCapacity: true)
     }
     defer { frames = [] }
     return frames

@@ -19,30 +19,18 @@ package struct PlantedNodeMistakes: OptionSet, Sendable {
   package static let offsetsBeforeLoaded = Self(bit: 5)
   /// What was forwarded is answered before its effects can be seen.
   package static let answerForwardsEarly = Self(bit: 6)
-  /// Readers are shown what is not committed.
-  package static let readUncommitted = Self(bit: 7)
   /// Votes are not written down.
   package static let forgetVotes = Self(bit: 8)
-  /// An entry whose bytes do not match their checksum is taken in.
-  package static let trustEntries = Self(bit: 9)
   /// What is durable is told without asking whether it was truncated since.
   package static let tellDurableEarly = Self(bit: 10)
   /// A follower writes what it is sent, and not the start of an epoch.
   package static let skipEpochStarts = Self(bit: 11)
-  /// A follower does not truncate.
-  package static let keepTail = Self(bit: 12)
-  /// Producers that a log was reset with are thrown away.
-  package static let resetForgetsProducers = Self(bit: 13)
-  /// Appends go on where this node is only a follower.
-  package static let appendAsFollower = Self(bit: 14)
   /// A node that was started takes part before it knows what was committed.
   package static let skipBarrier = Self(bit: 15)
   /// A node that lost its disk is taken for who it was.
   package static let ignoreIncarnations = Self(bit: 16)
   /// Committed offsets are acknowledged when they are appended.
   package static let acknowledgeOffsetsEarly = Self(bit: 17)
-  /// A block of producer ids is used before it is committed.
-  package static let answerMetadataEarly = Self(bit: 18)
   /// The ends of logs are told without asking a majority.
   package static let endWithoutQuorum = Self(bit: 19)
   /// A producer's identity is answered before those it fences are refused everywhere.

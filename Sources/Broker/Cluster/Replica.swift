@@ -26,6 +26,8 @@ final class Replica {
   let log: LogID
   let kind: Kind
   var raft: Raft
+  /// It took a step since a simulation looked at it.
+  var isChanged = true
   /// Not done yet, oldest first; what is before `first` is done.
   private var todo: [Effect] = []
   private var first = 0

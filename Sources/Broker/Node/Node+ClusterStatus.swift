@@ -61,17 +61,22 @@ extension Node {
     package var end: LogPosition
   }
 
-  /// Of all replicas, in any order.
-  package func glance(_ take: (ReplicaGlance) -> Void) {
+  /// Of all replicas, in any order; of those only that took a step since they were last looked at
+  /// so, if `onlyNew`.
+  package func glance(onlyNew: Bool = false, _ take: (ReplicaGlance) -> Void) {
     for replica in replicas.values {
+      if onlyNew {
+        guard replica.isChanged else { continue }
+        replica.isChanged = false
+      }
+      // One copy, where each look through the replica would make one.
+      let raft = replica.raft
       take(
         ReplicaGlance(
-          group: replica.group, log: replica.log, epoch: replica.raft.epoch,
-          isLeader: replica.raft.isLeader, isReady: replica.raft.isReady,
-          isFenced: replica.raft.isFenced,
-          isVoter: replica.raft.membership.voters.contains(replica.raft.id),
-          start: replica.raft.start, committed: replica.raft.committed,
-          durable: replica.raft.durable, end: replica.raft.end))
+          group: replica.group, log: replica.log, epoch: raft.epoch, isLeader: raft.isLeader,
+          isReady: raft.isReady, isFenced: raft.isFenced,
+          isVoter: raft.membership.voters.contains(raft.id), start: raft.start,
+          committed: raft.committed, durable: raft.durable, end: raft.end))
     }
   }
 

@@ -19,7 +19,7 @@ extension Node {
   // MARK: The group of the metadata
 
   /// Nothing is known here of any cluster.
-  private var isFresh: Bool {
+  var isFresh: Bool {
     guard let bounds = try? store.bounds(of: metadataLog) else { return false }
     return bounds.end == .zero && bounds.epoch == .none
   }
@@ -35,15 +35,26 @@ extension Node {
     let alone = Membership(version: 1, voters: [NodeID(options.id)])
     if options.cluster.isAlone {
       try makeReplica(.metadata, metadataLog, .metadata, alone)
-    } else if !isFresh {
+    } else if isMetadataDamaged {
+      // Fenced, until it is made anew.
+      try makeReplica(.metadata, metadataLog, .metadata, learner(since: metadataJoined))
+    } else if metadataJoined > 0 || !isFresh {
       // As far as is known to be committed.
       if let bounds = try? store.bounds(of: metadataLog) {
         try store.commit(metadataLog, through: bounds.highWatermark)
       }
       applyMetadata()
-      if let membership = controller.state.membership(of: .metadata) {
+      guard !isMetadataDamaged else { return try joinMetadata() }
+      let known = controller.state.membership(of: .metadata)
+      if metadataJoined > known?.version ?? 0 {
+        try makeReplica(
+          .metadata, metadataLog, .metadata, learner(since: metadataJoined),
+          joinedVersion: metadataJoined)
+      } else if let membership = known {
         guard isMember(membership) else { return }
-        try makeReplica(.metadata, metadataLog, .metadata, Membership(membership))
+        try makeReplica(
+          .metadata, metadataLog, .metadata, Membership(membership),
+          joinedVersion: metadataJoined)
       } else if hasBegunAlone || areOthersFresh {
         try beginAlone()
       }
@@ -55,7 +66,7 @@ extension Node {
   }
 
   private var areOthersFresh: Bool {
-    peers.nodes.allSatisfy { peers.hellos[$0]?.isFresh == true }
+    peers.nodes.allSatisfy { peers.hellos[$0]?.standing == .fresh }
   }
 
   /// This node has voted for itself: so it was in the group when there was nobody else. Who was
@@ -76,15 +87,6 @@ extension Node {
 
   var isFirst: Bool { peers.nodes.allSatisfy { $0 > options.id } }
 
-  /// Takes part in the group of the metadata as its newest learner: who leads it says so.
-  func joinMetadata(invitedAt version: Int64) {
-    guard isFresh, replicas[metadataLog] == nil, !options.cluster.isAlone else { return }
-    _ = try? makeReplica(
-      .metadata, metadataLog, .metadata,
-      Membership(version: version, voters: [], learners: [NodeID(options.id)]),
-      joinedVersion: version)
-  }
-
   /// Somebody who leads the metadata sends it to this node, which was in the group before and does
   /// not know of that any more.
   func joinMetadata(as message: Message) -> Replica? {
@@ -93,22 +95,15 @@ extension Node {
     default: return nil
     }
     guard !isFresh, replicas[metadataLog] == nil, !options.cluster.isAlone else { return nil }
+    // The membership that it is in, it finds in the log.
     return try? makeReplica(
-      .metadata, metadataLog, .metadata,
-      Membership(version: message.version, voters: [], learners: [NodeID(options.id)]),
+      .metadata, metadataLog, .metadata, learner(since: message.version),
       joinedVersion: message.version)
   }
 
-  /// Tells nodes that have nothing that they are in the group of the metadata now. Whoever leads it
-  /// says so until they know: nothing else could tell them from which version on they are.
-  func inviteLearners() {
-    guard isController, let membership = controller.state.membership(of: .metadata) else { return }
-    for learner in membership.learners {
-      guard let known = peers.hellos[learner.node], known.isFresh,
-        known.hello.incarnation == learner.incarnation
-      else { continue }
-      peers.send(.invitation(version: membership.version), to: learner.node)
-    }
+  /// What this node goes by until it finds the membership of that version in the log.
+  func learner(since version: Int64) -> Membership {
+    Membership(version: version, voters: [], learners: [NodeID(options.id)])
   }
 
   /// What this node says of itself to the others.
@@ -117,7 +112,7 @@ extension Node {
     return PeerHello(
       clusterHigh: cluster.high, clusterLow: cluster.low, node: options.id,
       incarnation: incarnation, boot: options.cluster.boot, clientHost: options.host,
-      clientPort: options.port, state: [replicas[metadataLog] == nil && isFresh ? 1 : 0])
+      clientPort: options.port, state: [metadataStanding.rawValue])
   }
 
   /// Who is in the group of the metadata is in force as it is applied, also before the partitions
@@ -125,7 +120,7 @@ extension Node {
   func adoptMetadataMembership() {
     guard let replica = replicas[metadataLog],
       let membership = controller.state.membership(of: .metadata),
-      membership.version > replica.raft.membership.version, isMember(membership)
+      isMember(membership), replica.raft.adopts(Membership(membership))
     else { return }
     step(replica, .membership(Membership(membership)))
     // Not to be forgotten: after a start, this node goes by what it knows to be committed.

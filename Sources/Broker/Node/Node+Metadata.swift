@@ -9,12 +9,14 @@ internal import Replication
 extension Node {
   /// Applies what is committed and not applied yet.
   func applyMetadata() {
-    guard !isApplyingMetadata, metadataProblem == nil else { return }
+    guard !isApplyingMetadata, metadataProblem == nil, !isMetadataDamaged else { return }
     isApplyingMetadata = true
     defer { isApplyingMetadata = false }
     do throws(LogError) {
       try readMetadata()
     } catch {
+      // What was damaged is found when it is read; the others have it.
+      guard !isMetadataDamaged else { return }
       metadataProblem = "\(error)"
       tell("the cluster's metadata cannot be read (\(error)); restore this node's data directory")
     }
@@ -27,7 +29,10 @@ extension Node {
   }
 
   private func readMetadata() throws(LogError) {
-    while let slice = try store.slice(of: metadataLog, from: metadataApplied, bytesMax: 1 << 20) {
+    // A log that was made anew is behind what this node knows for a while.
+    while try metadataApplied < store.bounds(of: metadataLog).readable,
+      let slice = try store.slice(of: metadataLog, from: metadataApplied, bytesMax: 1 << 20)
+    {
       var batches = RecordBatches(try store.bytes(of: slice)[...])
       var records: [MetadataRecord] = []
       var problem: MetadataError?
@@ -87,9 +92,11 @@ extension Node {
 
   /// What is to be known of the metadata begins there anew: with a snapshot.
   func metadataWasReset(to start: Offset) {
+    // What is committed is the same in every copy of the log.
+    guard start > metadataApplied else { return }
     metadataApplied = start
     metadataParts.interrupt()
-    metadataNeedsSnapshot = start > .zero
+    metadataNeedsSnapshot = true
   }
 
   // MARK: Leading
@@ -103,6 +110,10 @@ extension Node {
     step(Controller.Input.lead)
     if !options.cluster.isAlone {
       introduceNodes()
+      for group in earlyReports.keys.sorted() {
+        if let report = earlyReports[group] { step(Controller.Input.report(report)) }
+      }
+      earlyReports = [:]
       reportAnew()
     }
     passBarrier()
@@ -111,6 +122,7 @@ extension Node {
   }
 
   func metadataIsLost() {
+    earlyReports = [:]
     guard controllerEpoch != nil else { return }
     controllerEpoch = nil
     metadataAppends = []

@@ -22,7 +22,7 @@ extension Node {
   /// Bounded by the requests that are open.
   func whenConfirmed(_ logs: [LogID], _ answer: @escaping () -> Void) {
     let led = logs.compactMap { replicas[$0] }.filter { $0.leads && !isSole($0) }
-    guard !led.isEmpty else { return answer() }
+    guard !led.isEmpty, !plants(.endWithoutQuorum) else { return answer() }
     let read = ConfirmedRead(outstanding: led.count, answer: answer)
     for replica in led {
       let token = freshNumber()

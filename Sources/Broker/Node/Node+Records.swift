@@ -73,9 +73,7 @@ extension Node {
       let appended = try store.append(
         append.log, append.batch[...], epoch: replica.raft.epoch, makesSpace: append.makesSpace)
       noteGrowth(append.log, append.batch.count)
-      var isEarly = plants(.acknowledgeOffsetsEarly)
-      if case .metadata = append.owner { isEarly = plants(.answerMetadataEarly) }
-      if isEarly {
+      if case .group = append.owner, plants(.acknowledgeOffsetsEarly) {
         decided(append.owner, .none)
       } else {
         appends[append.log, default: []].append(

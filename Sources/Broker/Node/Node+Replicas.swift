@@ -62,6 +62,7 @@ extension Node {
 
   func step(_ replica: Replica, _ input: Input) {
     var effects: [Effect] = []
+    replica.isChanged = true
     replica.raft.step(input, into: &effects)
     guard !effects.isEmpty else { return }
     replica.add(effects)

@@ -110,8 +110,11 @@ extension Node {
       guard isController else { return }
       submit(.ensureInternalTopic(name), 0, nil)
     case .reports(let reports):
-      guard isController else { return }
-      for report in reports { step(Controller.Input.report(report)) }
+      if isController {
+        for report in reports { step(Controller.Input.report(report)) }
+      } else if replicas[metadataLog]?.leads == true {
+        for report in reports { earlyReports[report.group] = report }
+      }
     case .transfer(let group, let node): transfer(group, to: node)
     case .damaged(let group, let version):
       guard isController else { return }

@@ -19,6 +19,7 @@ extension Node {
             options: controller.config(of: topic).logOptions, isOld: true))
       }
     }
+    setLogsAside()
     deleteOrphans()
     tellFailures()
     // Or the next start would find whole and empty what was made in place of a missing log.
@@ -252,7 +253,7 @@ extension Node {
     // A log of decisions that has failed may not say all that was decided.
     guard (try? store.failure(of: metadataLog)) == .some(nil) else { return }
     // Membership only.
-    var known: Set<String> = [Self.metadataLogName]
+    var known = Set(Self.metadataLogs(in: store).compactMap { try? store.name(of: $0.log) })
     for name in controller.state.names {
       guard let topic = controller.state.topic(named: name) else { continue }
       for index in 0..<topic.partitionsCount { known.insert(Self.logName(topic.id, index)) }

@@ -122,7 +122,7 @@ package final class Node {
   /// By name, which is ASCII.
   var topics: [String: NodeTopic] = [:]
   var topicNames: [UUID16: String] = [:]
-  let metadataLog: LogID
+  var metadataLog: LogID
   /// As of the last call.
   var time: NodeTime
   /// Milliseconds of the steady clock: for deadlines and pauses.
@@ -184,6 +184,8 @@ package final class Node {
   var heldBatches: [LogID: [HeldBatch]] = [:]
   var isAdvancingHeld = false
   var lastReplicaTick: Int64
+  /// The version with which this node came into the group of the metadata, if it came later.
+  var metadataJoined: Int64 = 0
   /// Everything of the metadata below is in force here.
   var metadataApplied = Offset.zero
   var isApplyingMetadata = false
@@ -194,6 +196,9 @@ package final class Node {
   var controllerEpoch: LeaderEpoch?
   /// The partitions' replicas are made: what was committed before this start is known.
   package internal(set) var hasStarted = false
+  /// What was reported between this node's election and its having applied all: nobody says it
+  /// twice.
+  var earlyReports: [GroupKey: GroupReport] = [:]
   var barrier: Offset?
   var barrierToken: UInt64 = 0
   var barrierAskedAt: Int64 = 0
@@ -252,13 +257,20 @@ package final class Node {
       throw .configuration("\(error)")
     }
     do throws(LogError) {
-      if let found = store.log(named: Self.metadataLogName) {
-        metadataLog = found
+      let found = Self.metadataLogs(in: store)
+      logsToSetAside = found.dropLast().map(\.log)
+      if let newest = found.last {
+        metadataLog = newest.log
+        metadataJoined = newest.joined
         // A store that is full or failed is told when it is opened the next time.
-        try? store.configure(found, Self.metadataLogOptions)
+        try? store.configure(newest.log, Self.metadataLogOptions)
       } else {
         metadataLog = try store.createLog(
           named: Self.metadataLogName, options: Self.metadataLogOptions)
+        if store.mayMissLogs, !options.cluster.isAlone {
+          try store.failAsCutShort(
+            metadataLog, "it is missing; the damaged part of the journal may have had it")
+        }
       }
       machineLogs[metadataLog] = MachineLog(kind: .metadata)
       metadataWasReset(to: try store.bounds(of: metadataLog).start)
@@ -271,10 +283,8 @@ package final class Node {
     if options.cluster.isAlone, !others.isEmpty { throw .ofCluster([options.id] + others) }
   }
 
-  static let metadataLogName = "@metadata"
-
   /// Small segments, so that what is below the log's start takes little room.
-  private static var metadataLogOptions: LogOptions {
+  static var metadataLogOptions: LogOptions {
     var options = LogOptions()
     options.retentionMilliseconds = nil
     options.segmentBytes = 16 << 20
@@ -347,6 +357,7 @@ package final class Node {
       if isController {
         step(Controller.Input.tick(now: now))
         inviteLearners()
+        reportDamagedMetadata()
         passBarrier()
       }
       if !options.cluster.isAlone { reportAll() }

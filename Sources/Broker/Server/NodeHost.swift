@@ -72,6 +72,11 @@ package final class HostedNode {
       }
       try NodeIdentity.check(options.nodeID, on: disk, options.directory)
       let now = NodeTime.read()
+      if options.cluster.count > 1, let path = try LogStore.setAsideDamagedStore(on: disk) {
+        log(
+          "the checkpoint in \(options.directory) is damaged; what this node had is in \(path), "
+            + "and it gets everything from the other nodes")
+      }
       let store = try LogStore.open(
         disk, options: options.store, newID: UInt64.random(in: 1 ... .max), now: now.wall)
       var nodeOptions = NodeOptions()

@@ -1,9 +1,12 @@
 /// What happens next in a simulation: by time, and of equal times what was scheduled first.
+///
+/// The heap holds numbers only, so that moving them counts no references.
 struct EventQueue {
   private struct Item {
     var time: Int64
     var sequence: UInt64
-    var action: () -> Void
+    /// Its place in `actions`.
+    var slot: Int
 
     func isBefore(_ other: Item) -> Bool {
       time < other.time || (time == other.time && sequence < other.sequence)
@@ -11,39 +14,59 @@ struct EventQueue {
   }
 
   private var heap: [Item] = []
+  private var actions: [(() -> Void)?] = []
+  private var free: [Int] = []
   private var sequence: UInt64 = 0
 
   var nextTime: Int64? { heap.first?.time }
 
   mutating func add(at time: Int64, _ action: @escaping () -> Void) {
     sequence += 1
-    heap.append(Item(time: time, sequence: sequence, action: action))
-    var index = heap.count - 1
-    while index > 0, heap[index].isBefore(heap[(index - 1) / 2]) {
-      heap.swapAt(index, (index - 1) / 2)
-      index = (index - 1) / 2
+    let slot: Int
+    if let known = free.popLast() {
+      slot = known
+      actions[slot] = action
+    } else {
+      slot = actions.count
+      actions.append(action)
     }
+    let item = Item(time: time, sequence: sequence, slot: slot)
+    heap.append(item)
+    var index = heap.count - 1
+    while index > 0 {
+      let parent = (index - 1) / 2
+      guard item.isBefore(heap[parent]) else { break }
+      heap[index] = heap[parent]
+      index = parent
+    }
+    heap[index] = item
   }
 
   mutating func next() -> (time: Int64, action: () -> Void)? {
     guard let first = heap.first, let last = heap.popLast() else { return nil }
     if !heap.isEmpty {
-      heap[0] = last
       var index = 0
       while true {
-        var least = index
-        for child in [2 * index + 1, 2 * index + 2]
-        where child < heap.count && heap[child].isBefore(heap[least]) {
-          least = child
-        }
-        if least == index { break }
-        heap.swapAt(index, least)
-        index = least
+        var child = 2 * index + 1
+        guard child < heap.count else { break }
+        if child + 1 < heap.count, heap[child + 1].isBefore(heap[child]) { child += 1 }
+        guard heap[child].isBefore(last) else { break }
+        heap[index] = heap[child]
+        index = child
       }
+      heap[index] = last
     }
-    return (first.time, first.action)
+    guard let action = actions[first.slot].take() else {
+      preconditionFailure("an event that happened already")
+    }
+    free.append(first.slot)
+    return (first.time, action)
   }
 
   /// The simulation is over: what was scheduled holds on to it.
-  mutating func removeAll() { heap = [] }
+  mutating func removeAll() {
+    heap = []
+    actions = []
+    free = []
+  }
 }

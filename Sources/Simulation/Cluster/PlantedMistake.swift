@@ -11,39 +11,60 @@ package struct PlantedMistake: Sendable {
   package var forgetsSyncs = false
   /// What it takes to see it.
   package var faults: [SimulatedFault] = []
-  package var seeds = 300
+  /// They come as in a storm.
+  package var isStorm = false
+  package var seeds = 150
+  /// No seed has found it so far: what would show it is not simulated yet.
+  package var isOpen = false
 
   package static let all: [PlantedMistake] = [
     PlantedMistake(name: "countSelfEarly", raft: .countSelfEarly),
     PlantedMistake(name: "acknowledgeEarly", raft: .acknowledgeEarly),
-    PlantedMistake(name: "voteBeforeDurable", raft: .voteBeforeDurable),
+    PlantedMistake(
+      name: "voteBeforeDurable", raft: .voteBeforeDurable,
+      faults: [.powerCut, .transfer, .partition], isStorm: true, isOpen: true),
     PlantedMistake(name: "readyWhenElected", raft: .readyWhenElected),
-    PlantedMistake(name: "commitUnverified", raft: .commitUnverified),
+    PlantedMistake(
+      name: "commitUnverified", raft: .commitUnverified,
+      faults: [.partition, .pause, .kill, .transfer], isStorm: true),
     PlantedMistake(name: "voteByOffset", raft: .voteByOffset),
     PlantedMistake(name: "commitOldEpoch", raft: .commitOldEpoch),
     PlantedMistake(name: "truncateWhatMatches", raft: .truncateWhatMatches),
     PlantedMistake(name: "keepEpochStarts", raft: .keepEpochStarts),
-    PlantedMistake(name: "transferBehind", raft: .transferBehind),
-    PlantedMistake(name: "quietTooEarly", raft: .quietTooEarly),
+    PlantedMistake(
+      name: "transferBehind", raft: .transferBehind,
+      faults: [.transfer], isStorm: true, isOpen: true),
+    PlantedMistake(
+      name: "quietTooEarly", raft: .quietTooEarly,
+      faults: [.partition, .transfer, .kill], isStorm: true, isOpen: true),
     PlantedMistake(name: "quietForTheDead", raft: .quietForTheDead),
     PlantedMistake(name: "acknowledgeAppended", node: .acknowledgeAppended),
     PlantedMistake(name: "acknowledgeDurableHere", node: .acknowledgeDurableHere),
     PlantedMistake(name: "acknowledgeDuplicatesEarly", node: .acknowledgeDuplicatesEarly),
     PlantedMistake(name: "forgetDuplicates", node: .forgetDuplicates),
-    PlantedMistake(name: "serveBeforeReady", node: .serveBeforeReady),
+    PlantedMistake(
+      name: "serveBeforeReady", node: .serveBeforeReady,
+      faults: [.transfer, .kill, .clog], isStorm: true),
     PlantedMistake(name: "offsetsBeforeLoaded", node: .offsetsBeforeLoaded),
     PlantedMistake(name: "answerForwardsEarly", node: .answerForwardsEarly),
-    PlantedMistake(name: "nodeForgetsVotes", node: .forgetVotes),
+    PlantedMistake(
+      name: "nodeForgetsVotes", node: .forgetVotes,
+      faults: [.kill, .transfer, .partition], isStorm: true),
     PlantedMistake(name: "tellDurableEarly", node: .tellDurableEarly),
     PlantedMistake(name: "skipEpochStarts", node: .skipEpochStarts),
     PlantedMistake(name: "skipBarrier", node: .skipBarrier),
     PlantedMistake(name: "ignoreIncarnations", node: .ignoreIncarnations),
+    PlantedMistake(
+      name: "endWithoutQuorum", node: .endWithoutQuorum,
+      faults: [.pause, .partition], isStorm: true, isOpen: true),
     PlantedMistake(name: "acknowledgeOffsetsEarly", node: .acknowledgeOffsetsEarly),
-    PlantedMistake(name: "answerMetadataEarly", node: .answerMetadataEarly),
     PlantedMistake(name: "forgetsSyncs", forgetsSyncs: true),
-    PlantedMistake(name: "truncateAtDamage", store: .truncateAtDamage),
+    PlantedMistake(
+      name: "truncateAtDamage", store: .truncateAtDamage, faults: [.bitRot, .kill], isOpen: true),
     PlantedMistake(name: "followersForgetProducers", store: .followersForgetProducers),
-    PlantedMistake(name: "ignoreTruncations", store: .ignoreTruncations),
+    PlantedMistake(
+      name: "ignoreTruncations", store: .ignoreTruncations,
+      faults: [.partition, .transfer, .slowDisk], isStorm: true, isOpen: true),
     PlantedMistake(name: "storeForgetsVotes", store: .forgetVotes),
     PlantedMistake(name: "forgetEpochStarts", store: .forgetEpochStarts),
     PlantedMistake(name: "forgetProducers", store: .forgetProducers),
@@ -57,7 +78,13 @@ package struct PlantedMistake: Sendable {
     options.mistakes = node
     options.storeMistakes = store
     options.forgetsSyncs = forgetsSyncs
-    for fault in faults where !options.faults.contains(fault) { options.faults.append(fault) }
+    if isStorm {
+      options.storm(faults)
+    } else {
+      for fault in faults where !options.faults.contains(fault) { options.faults.append(fault) }
+      // Alone, what is lost is lost.
+      if !faults.isEmpty { options.nodes = max(3, options.nodes) }
+    }
     return options
   }
 

@@ -8,9 +8,28 @@ internal import Records
 /// A request that has no answer yet.
 struct PendingRequest {
   var client: SimulatedClient
+  var channel: SimulatedChannel
   var node: Int32
   /// Nil: no answer will come, and what became of it is not known.
   var take: ([UInt8]?) -> Void
+}
+
+/// A connection of a client: answers come in the order of the requests.
+final class SimulatedChannel {
+  let id: ConnectionID
+  /// The process at the other end.
+  let life: Int
+  /// When the last request arrives, and the last answer.
+  var arrival: Int64
+  var answerArrival: Int64 = 0
+  var asked: [UInt64] = []
+  var answers: [UInt64: [UInt8]] = [:]
+
+  init(_ id: ConnectionID, _ life: Int, _ now: Int64) {
+    self.id = id
+    self.life = life
+    arrival = now
+  }
 }
 
 /// A client: frames to nodes, as over connections of its own.
@@ -19,7 +38,7 @@ class SimulatedClient {
   /// Its number in the history.
   let process: Int32
   /// By node: its connection, and when the last request arrives there.
-  var connections: [Int32: (id: ConnectionID, arrival: Int64)] = [:]
+  var connections: [Int32: SimulatedChannel] = [:]
   /// Who leads partitions of the topic, as far as it knows.
   var leaders: [Int32: (node: Int32, epoch: Int32)] = [:]
   private var isAsking = false
@@ -104,19 +123,30 @@ extension SimulatedCluster {
   ) {
     nextRequest += 1
     let number = nextRequest
-    pending[number] = PendingRequest(client: client, node: node, take: take)
-    if client.connections[node] == nil {
+    let channel: SimulatedChannel
+    if let known = client.connections[node] {
+      channel = known
+    } else {
       nextConnection += 1
-      client.connections[node] = (ConnectionID(nextConnection), now)
+      channel = SimulatedChannel(ConnectionID(nextConnection), self[node].life, now)
+      client.connections[node] = channel
     }
-    guard let connection = client.connections[node] else { return }
-    let arrival = max(connection.arrival, now + clientDelay(node))
-    client.connections[node]?.arrival = arrival
-    let origin = RequestOrigin(connection: connection.id, sequence: number, clientHost: "sim")
+    pending[number] = PendingRequest(client: client, channel: channel, node: node, take: take)
+    channel.asked.append(number)
+    let arrival = max(channel.arrival, now + clientDelay(node))
+    channel.arrival = arrival
+    let origin = RequestOrigin(connection: channel.id, sequence: number, clientHost: "sim")
     queue.add(at: arrival) { [unowned self] in
       let member = self[node]
       guard let running = member.node, running.hasStarted else {
         return after(clientDelay(node)) { [unowned self] in fail(number) }
+      }
+      guard member.life == channel.life else {
+        // That process is gone, and this one's kernel says so.
+        return after(clientDelay(node)) { [unowned self] in
+          if client.connections[node] === channel { client.connections[node] = nil }
+          for number in channel.asked { fail(number) }
+        }
       }
       deliver(to: member, member.life) { node, time in
         node.handle(bytes[4...], from: origin, now: time)
@@ -124,12 +154,13 @@ extension SimulatedCluster {
     }
     after(milliseconds(timeout)) { [unowned self] in
       guard pending[number] != nil else { return }
-      if let current = client.connections[node], current.id == connection.id {
+      if client.connections[node] === channel {
         client.connections[node] = nil
         let member = self[node]
-        deliver(to: member, member.life) { node, _ in node.connectionClosed(connection.id) }
+        deliver(to: member, member.life) { node, _ in node.connectionClosed(channel.id) }
       }
-      fail(number)
+      // With the connection, all that was asked over it.
+      for number in channel.asked { fail(number) }
     }
   }
 
@@ -140,8 +171,8 @@ extension SimulatedCluster {
 
   /// The node's process is gone: whoever is connected to it hears of it, if its kernel says so.
   func connectionsLost(to member: SimulatedNode, isSilent: Bool) {
-    for client in clients { client.connections[member.id] = nil }
     guard !isSilent else { return }
+    for client in clients { client.connections[member.id] = nil }
     for number in pending.keys.sorted() where pending[number]?.node == member.id {
       after(around(milliseconds(2))) { [unowned self] in fail(number) }
     }
@@ -168,12 +199,30 @@ extension SimulatedCluster {
         return
       }
       mix(UInt64(CRC32C.of(bytes[...])) << 8 | UInt64(member.id))
-      after(clientDelay(member.id)) { [unowned self] in
-        guard let request = pending.removeValue(forKey: number) else { return }
-        request.take(bytes)
-      }
+      guard let channel = pending[number]?.channel else { return }
+      channel.answers[number] = bytes
+      pass(channel, member.id)
     case .nothing: break
     case .close(let why): violated("node \(member.id) closes a connection: \(why)")
+    }
+  }
+
+  /// What is answered next on a connection, as far as it is.
+  private func pass(_ channel: SimulatedChannel, _ node: Int32) {
+    while let next = channel.asked.first {
+      if pending[next] == nil {
+        channel.asked.removeFirst()
+        channel.answers[next] = nil
+        continue
+      }
+      guard let bytes = channel.answers.removeValue(forKey: next) else { return }
+      channel.asked.removeFirst()
+      let arrival = max(channel.answerArrival, now + clientDelay(node))
+      channel.answerArrival = arrival
+      queue.add(at: arrival) { [unowned self] in
+        guard let request = pending.removeValue(forKey: next) else { return }
+        request.take(bytes)
+      }
     }
   }
 }

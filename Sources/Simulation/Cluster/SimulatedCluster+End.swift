@@ -50,13 +50,16 @@ extension SimulatedCluster {
           + clients.filter { !$0.isDone }.map(\.text).joined(separator: "\n") + "\n\(state)")
       return
     }
+    waitUntilEqual()
+  }
+
+  private func waitUntilEqual() {
     let end = now + Self.patience * Self.second
     while violations.isEmpty, unequal() != nil, now < end {
       runs(until: now + Self.second / 5)
     }
     if violations.isEmpty, let why = unequal() {
-      violated(
-        "replicas are not equal, \(Self.patience) s after the last request: \(why)\n\(state)")
+      violated("replicas are not equal after \(Self.patience) s: \(why)\n\(state)")
     }
   }
 
@@ -76,16 +79,47 @@ extension SimulatedCluster {
       violated("the final read does not end\n\(state)")
       return
     }
+    // What is damaged may be found by this, and is repaired.
     for member in nodes {
-      for partition in 0..<options.partitions { readReplica(member, partition) }
+      for partition in 0..<options.partitions { _ = replica(member, partition) }
+    }
+    runs(until: now + Self.second)
+    waitUntilEqual()
+    guard violations.isEmpty else { return }
+    for member in nodes {
+      for partition in 0..<options.partitions { observeReplica(member, partition) }
     }
   }
 
-  private func readReplica(_ member: SimulatedNode, _ partition: Int32) {
+  private func observeReplica(_ member: SimulatedNode, _ partition: Int32) {
+    switch replica(member, partition) {
+    case nil: break
+    case .failure(let why):
+      violated("node \(member.id) cannot read partition \(partition): \(why)\n\(state)")
+    case .success(let (batches, range)):
+      for batch in batches {
+        observe(
+          0,
+          .finalRead(
+            reader: member.id, partition: partition, producer: batch.producer,
+            records: batch.records))
+      }
+      observe(
+        0,
+        .finalRange(
+          reader: member.id, partition: partition, start: range.lowerBound, end: range.upperBound))
+    }
+  }
+
+  /// What is in it; nil if there is none.
+  private func replica(
+    _ member: SimulatedNode, _ partition: Int32
+  ) -> Result<([SeenBatch], Range<Offset>), LogError>? {
     guard let node = member.node, let store = member.store,
       let log = node.log(of: Self.topic, partition)
-    else { return }
-    do {
+    else { return nil }
+    do throws(LogError) {
+      var found: [SeenBatch] = []
       var next = try store.bounds(of: log).start
       let start = next
       while let slice = try store.slice(of: log, from: next, bytesMax: 1 << 20) {
@@ -93,19 +127,12 @@ extension SimulatedCluster {
         guard !bytes.isEmpty, let (batches, end) = seen(bytes[...], from: next.rawValue),
           end > next.rawValue
         else { break }
-        for batch in batches {
-          observe(
-            0,
-            .finalRead(
-              reader: member.id, partition: partition, producer: batch.producer,
-              records: batch.records))
-        }
+        found += batches
         next = Offset(end)
       }
-      observe(
-        0, .finalRange(reader: member.id, partition: partition, start: start, end: next))
+      return .success((found, start..<next))
     } catch {
-      violated("node \(member.id) cannot read partition \(partition): \(error)")
+      return .failure(error)
     }
   }
 }

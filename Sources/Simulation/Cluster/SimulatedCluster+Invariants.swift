@@ -16,8 +16,9 @@ extension SimulatedCluster {
   /// What holds at every moment, of the node that has just done something.
   func checkInvariants(_ member: SimulatedNode, _ node: Node) {
     var moved: [(group: GroupID, log: LogID, committed: LogPosition)] = []
-    node.glance { replica in
-      if replica.isLeader { led(replica, member) }
+    var leaders: [Node.ReplicaGlance] = []
+    node.glance(onlyNew: true) { replica in
+      if replica.isLeader, !hasLed(replica, member) { leaders.append(replica) }
       if let before = member.committed[replica.log] {
         guard before != replica.committed else { return }
         if replica.committed < before {
@@ -32,6 +33,9 @@ extension SimulatedCluster {
       }
       moved.append((replica.group, replica.log, replica.committed))
     }
+    // Replicas are seen in any order.
+    leaders.sort { $0.log < $1.log }
+    for replica in leaders { led(replica, member) }
     guard !moved.isEmpty else { return }
     moved.sort { $0.log < $1.log }
     for (group, log, committed) in moved {
@@ -44,6 +48,10 @@ extension SimulatedCluster {
 
   func text(_ position: LogPosition) -> String {
     "\(position.epoch.rawValue):\(position.offset.rawValue)"
+  }
+
+  private func hasLed(_ replica: Node.ReplicaGlance, _ member: SimulatedNode) -> Bool {
+    groupsSeen[replica.group]?.leaders[replica.epoch] == member.id
   }
 
   private func led(_ replica: Node.ReplicaGlance, _ member: SimulatedNode) {

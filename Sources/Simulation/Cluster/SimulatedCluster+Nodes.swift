@@ -37,6 +37,9 @@ extension SimulatedCluster {
     node.apply(settings)
     _ = member.disk.advance(to: now)
     do {
+      if options.nodes > 1, let path = try LogStore.setAsideDamagedStore(on: member.disk) {
+        say("node \(member.id) sets its store aside: \(path)")
+      }
       let store = try LogStore.open(
         member.disk, options: options.storeOptions, newID: random.next() | 1,
         now: member.time(now).wall)

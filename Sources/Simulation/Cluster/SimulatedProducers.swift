@@ -68,6 +68,8 @@ final class IdempotentProducer: SimulatedClient {
     var next: Int32 = 0
     var batches: [SimulatedBatch] = []
     var outstanding = 0
+    /// Who has what is under way.
+    var leader: Int32 = 0
     /// All that is not acknowledged is to be sent again, once nothing is under way.
     var isToRepeat = true
     var isRepeating = false
@@ -146,6 +148,9 @@ final class IdempotentProducer: SimulatedClient {
       return
     }
     guard let leader = leaders[stream.partition]?.node else { return }
+    // What is under way elsewhere is waited for, as clients do: its order would be lost.
+    guard stream.outstanding == 0 || stream.leader == leader else { return }
+    stream.leader = leader
     for batch in stream.batches where !batch.isSent {
       guard stream.outstanding < cluster.options.batchesInFlight else { return }
       batch.isSent = true

@@ -89,7 +89,7 @@ package struct SimulationOptions: Sendable {
     batchesInFlight = pick([1, 2, 5])
     recordsMax = pick([1, 4, 16])
     paddingMax = pick([0, 100, 1000])
-    producePause = pick([5, 20, 100])
+    producePause = pick([20, 150, 500])
     for fault in SimulatedFault.allCases where random.oneIn(3) { faults.append(fault) }
     if nodes == 1 { faults.removeAll { [.lostDisk, .bitRot, .transfer].contains($0) } }
     faultPause = pick([300, 1000, 3000])
@@ -107,6 +107,20 @@ package struct SimulationOptions: Sendable {
     journalBytes = pick([128 << 10, 256 << 10, 1 << 20])
     groupBytes = pick([16 << 10, 32 << 10, 64 << 10])
     segmentBytes = 1 << 20
+  }
+
+  /// Faults come so fast that hardly anything is done between two of them, on slow disks.
+  package mutating func storm(_ faults: [SimulatedFault]) {
+    nodes = max(3, nodes)
+    self.faults = faults
+    faultPause = 100
+    faultTime = 10
+    silence = 150
+    diskSlowness = 50
+    plainProducers = max(1, plainProducers)
+    producePause = 20
+    losesOneIn = 20
+    reordersOneIn = 20
   }
 
   package var text: String {
@@ -133,8 +147,8 @@ package struct SimulationOptions: Sendable {
     var options = LogStoreOptions()
     options.journal.fileBytes = journalBytes
     options.journal.groupBytesMax = groupBytes
-    options.tails.bytesMax = 8 << 20
-    options.reads.bytesMax = 2 << 20
+    options.tails.bytesMax = 2 << 20
+    options.reads.bytesMax = 1 << 20
     options.reads.blockBytes = 64 << 10
     options.planted = storeMistakes
     options.freeSpaceMin = 0

@@ -120,6 +120,55 @@ import Testing
     #expect(try cluster.values("orders", at: now) == Array(repeating: value, count: 60))
   }
 
+  /// Its log of the metadata, under whatever name.
+  private func metadata(_ store: LogStore) throws -> LogID {
+    let names = store.logIDs.compactMap { log in (try? store.name(of: log)).map { (log, $0) } }
+    return try #require(names.last { $0.1.hasPrefix("@metadata") }).0
+  }
+
+  @Test(arguments: [true, false])
+  func `a damaged log of the metadata is copied from the others`(isFoundAtStart: Bool) throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    for id: Int32 in [1, 2] {
+      let store = try #require(cluster[id].store)
+      let log = try metadata(store)
+      if isFoundAtStart {
+        // Found when it is read.
+        store.startCheckpoint()
+        cluster.settle()
+        cluster.kill(id)
+        let files = cluster[id].disk.files.filter {
+          $0.hasPrefix("logs/\(log)/") && $0.hasSuffix(".log")
+        }
+        cluster[id].disk.flip(try #require(files.first), byte: 80, mask: 1)
+        try cluster.start(id)
+      } else {
+        try store.failAsCutShort(log, "a test says so")
+      }
+      cluster.wait(3000)
+      let after = try #require(cluster[id].store)
+      let fresh = try metadata(after)
+      #expect(fresh != log, "\(cluster.text)")
+      #expect(try after.failure(of: fresh) == nil)
+      // It knows what the others do, and what is decided now.
+      #expect(try cluster.createTopic("after-\(id)", at: id) == .none)
+      cluster.kill(id)
+      try cluster.start(id)
+      cluster.wait(2000)
+      #expect(try cluster.leader("after-\(id)") != nil, "\(cluster.text)")
+    }
+    // Both are voters again: either is enough for the third.
+    cluster.kill(2)
+    cluster.wait(1000)
+    #expect(try cluster.createTopic("third", at: 1) == .none, "\(cluster.text)")
+    try cluster.start(2)
+    cluster.wait(2000)
+    cluster.kill(1)
+    cluster.wait(1000)
+    #expect(try cluster.createTopic("fourth", at: 2) == .none, "\(cluster.text)")
+  }
+
   @Test func `a node that was stopped does not answer as the leader it was`() throws {
     let cluster = try ClusterHarness()
     #expect(try cluster.createTopic("orders") == .none)
