@@ -85,7 +85,8 @@ extension Help {
       ] + node),
     Help(
       command: "cluster", usage: "--data DIR [OPTIONS]",
-      does: "The nodes of a cluster on this host, until SIGTERM or Ctrl-C.",
+      does: "The nodes of a cluster on this host, until SIGTERM or Ctrl-C: shown on a\n"
+        + "terminal, and elsewhere a line for each thing that happens.",
       rows: [
         ("--data DIR", "where their data is, in DIR/1, DIR/2, ..."),
         ("--nodes NUMBER", "how many, an odd number; 3"),
@@ -143,7 +144,8 @@ extension Help {
       rows: [("--internal", "those of the broker, too"), json, broker]),
     Help(
       command: "topic describe", usage: "NAME... [OPTIONS]",
-      does: "Shows partitions, offsets and settings of topics.", rows: [json, broker]),
+      does: "Shows who leads which partition and has it, offsets, and settings of topics.",
+      rows: [json, broker]),
     Help(
       command: "topic alter", usage: "NAME [OPTIONS]", does: "Changes a topic.",
       rows: [
