@@ -125,6 +125,7 @@ extension Help {
       rows: [
         ("--seconds NUMBER", "how long rows are written; 30"),
         ("--rate NUMBER", "transactions a second; 500"),
+        ("--nodes NUMBER", "of three or more, one is killed in the middle; 3"),
         ("--listen HOST:PORT", "where Kafka clients read along; 127.0.0.1:9092"),
         ("--json", "one object at the end, and nothing before"),
       ]),
