@@ -121,16 +121,15 @@ package struct DemoReport {
 
   private var failoverLines: [String] {
     guard let failover else { return [] }
-    var line = "node \(failover.node) of \(nodes) was killed"
+    var lines = ["node \(failover.node) of \(nodes) was killed"]
     if let moved = failover.moved, let milliseconds = failover.milliseconds {
-      line += "; others led its \(moved) partitions after \(milliseconds) ms"
+      lines.append("  others led its \(moved) partitions after \(milliseconds) ms")
     }
     if let milliseconds = failover.caughtUpMilliseconds {
-      line +=
-        "; it was back and had caught up after "
-        + "\(DemoScreen.tenths(Double(milliseconds) / 1000)) s"
+      let seconds = DemoScreen.tenths(Double(milliseconds) / 1000)
+      lines.append("  it was back and had caught up after \(seconds) s")
     }
-    return [line]
+    return lines
   }
 
   private func isDifferent(_ start: Int64) -> Bool {

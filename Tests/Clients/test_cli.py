@@ -246,7 +246,7 @@ def page(*words):
     return done.stdout
 
 
-COMMANDS = ["serve", "run x", "capture", "process", "demo", "produce", "consume"]
+COMMANDS = ["serve", "cluster", "run x", "capture", "process", "demo", "produce", "consume"]
 VERBS = [f"topic {verb}" for verb in ("create", "list", "describe", "alter", "delete")]
 VERBS += [f"group {verb}" for verb in ("list", "describe", "reset", "delete")]
 

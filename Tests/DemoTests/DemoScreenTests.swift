@@ -109,8 +109,12 @@ import Testing
     killed.failover = .init(node: 2, moved: 7, milliseconds: 31, caughtUpMilliseconds: 3456)
     #expect(
       killed.text.contains(
-        "node 2 of 3 was killed; others led its 7 partitions after 31 ms; it was back and had "
-          + "caught up after 3.5 s\n"))
+        """
+        node 2 of 3 was killed
+          others led its 7 partitions after 31 ms
+          it was back and had caught up after 3.5 s
+
+        """))
     #expect(
       killed.json.contains(
         "\"nodes\": 3, \"killed\": 2, \"moved\": 7, \"failover_ms\": 31, \"caught_up_ms\": 3456"))
