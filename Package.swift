@@ -78,8 +78,13 @@ let package = Package(
         "Bytes", "Records", "JSON", "ConnectData", "Platform", "Client", "Postgres", "CSQLite",
       ]),
     module("Pipeline", ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"]),
+    module("LocalCluster", ["Broker", "Platform"]),
     module(
-      "Demo", ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "Postgres"]),
+      "Demo",
+      [
+        "Broker", "Capture", "Client", "LocalCluster", "Pipeline", "Platform", "Processors",
+        "Postgres",
+      ]),
     module("YAML", ["CYAML"]),
     module(
       "Simulation",
@@ -109,7 +114,8 @@ let package = Package(
     .executableTarget(
       name: "martlet",
       dependencies: [
-        "Broker", "Capture", "Client", "Demo", "JSON", "Pipeline", "Platform", "Processors", "YAML",
+        "Broker", "Capture", "Client", "Demo", "JSON", "LocalCluster", "Pipeline", "Platform",
+        "Processors", "YAML",
       ],
       swiftSettings: production),
     .executableTarget(
@@ -136,7 +142,8 @@ let package = Package(
     tests("JSONTests", ["JSON", "ConnectData"]),
     tests("ProcessorsTests", ["Bytes", "Records", "Platform", "Client", "Postgres", "Processors"]),
     tests("PipelineTests", ["Broker", "Capture", "Pipeline", "Platform", "Processors"]),
-    tests("DemoTests", ["Demo", "Platform", "Postgres"]),
+    tests("LocalClusterTests", ["LocalCluster"]),
+    tests("DemoTests", ["Demo", "LocalCluster", "Platform", "Postgres"]),
     tests("YAMLTests", ["YAML"]),
     tests("TidyTests", []),
 

@@ -6,13 +6,18 @@ package import Platform
 internal import Postgres
 internal import Processors
 
-/// The demonstration: a throw-away Postgres with a shop in it, its day at a rate, a node, capture,
-/// two processors, and their results in SQLite; and at the end the same question to the source.
+/// The demonstration: a throw-away Postgres with a shop in it, its day at a rate, nodes, capture,
+/// two processors, and their results in SQLite; and at the end the same question to the source. Of
+/// several nodes one is killed in the middle.
 package final class Demo {
   package struct Options: Sendable {
     package var seconds = 30
     package var roundsPerSecond = 500
     package var json = false
+    /// An odd number; one is in this process.
+    package var nodes = 3
+    /// The `martlet` that the nodes are, if they are several.
+    package var executable = Console.executable
     /// Where Kafka clients may read along; any free port if another has it.
     package var listen = SocketAddress(host: "127.0.0.1", port: 9092)
 
@@ -32,6 +37,7 @@ package final class Demo {
   private let options: Options
   private let postgres: ThrowAwayPostgres
   private let conninfo: String
+  private let cluster: DemoCluster?
   private let pipeline: Pipeline
   private let resultsPath: String
   private let initialRows: [String: Int]
@@ -51,34 +57,47 @@ package final class Demo {
     terminal.say("making a Postgres cluster and a shop in it")
     let postgres = try ThrowAwayPostgres()
     self.postgres = postgres
+    var started: DemoCluster?
     do {
       try PostgresConnection(conninfo: postgres.conninfo(database: "postgres"))
         .run("CREATE DATABASE \(StoreA.database)")
       conninfo = postgres.conninfo(database: StoreA.database)
+      let data = try postgres.makeDirectory("node")
+      resultsPath = "\(try postgres.makeDirectory("results"))/results.db"
+      if options.nodes > 1 {
+        terminal.say("starting \(options.nodes) nodes")
+        started = try DemoCluster(
+          options.nodes, data, listen: options.listen, executable: options.executable, terminal)
+      }
+      cluster = started
       let source = try PostgresConnection(conninfo: conninfo)
       for part in [StoreA.schema, StoreA.data, StoreA.round] { try source.run(part) }
       initialRows = try StoreA.count(source)
-      let data = try postgres.makeDirectory("node")
-      resultsPath = "\(try postgres.makeDirectory("results"))/results.db"
+      // What is seen of the pipeline is not to be how nodes find each other.
+      try cluster?.waitUntilWhole()
       pipeline = try Self.start(
-        options, data: data, results: resultsPath, postgres.socketDirectory, problems)
+        options, data: data, bootstrap: started?.bootstrap, results: resultsPath,
+        postgres.socketDirectory, problems)
     } catch {
+      started?.stop()
       postgres.remove()
       throw error
     }
     figures.seconds = options.seconds
     figures.roundsPerSecond = options.roundsPerSecond
-    figures.address = "\(options.listen.host):\(pipeline.port ?? 0)"
+    figures.address =
+      started?.bootstrap.first ?? "\(options.listen.host):\(pipeline.port ?? 0)"
   }
 
   private static func start(
-    _ options: Options, data: String, results: String, _ host: String,
+    _ options: Options, data: String, bootstrap: [String]?, results: String, _ host: String,
     _ problems: Condition<[String]>
   ) throws -> Pipeline {
     var node = NodeHostOptions(directory: data)
     node.listen = options.listen
     node.settings = [("num.partitions", "6")]
-    var file = PipelineFile(name: "store-a", log: .here(node))
+    var file = PipelineFile(
+      name: "store-a", log: bootstrap.map { .there($0) } ?? .here(node))
     file.captures = [try CaptureConfig(properties: StoreA.connector(host: host))]
     file.processors = [
       .init(name: "revenue", kind: .revenue(Revenue.Options()), results: .sqlite(path: results)),
@@ -89,6 +108,7 @@ package final class Demo {
     do throws(PipelineError) {
       return try Pipeline(file, log: log)
     } catch {
+      guard bootstrap == nil else { throw error }
       // Somebody else has the port, most likely.
       node.listen = SocketAddress(host: options.listen.host, port: 0)
       file.log = .here(node)
@@ -102,6 +122,7 @@ package final class Demo {
     defer {
       terminal.end()
       pipeline.stop()
+      cluster?.stop()
       postgres.remove()
     }
     guard try waitForSnapshot(isStopped) else { return nil }
@@ -114,6 +135,7 @@ package final class Demo {
         return nil
       }
       generated = generator.now
+      if MonotonicClock.milliseconds() >= (start + end) / 2 { cluster?.killOne() }
       try refresh(since: start)
       try check()
     }
@@ -134,7 +156,8 @@ package final class Demo {
   private func waitForSnapshot(_ isStopped: (Int64) -> Bool) throws -> Bool {
     let source = try PostgresConnection(conninfo: conninfo)
     let limit = MonotonicClock.milliseconds() + Self.finishMilliseconds
-    while try source.query(StoreA.slot).isEmpty {
+    while try source.query(StoreA.slot).isEmpty || cluster?.isWhole == false {
+      try cluster?.turn()
       try check()
       guard MonotonicClock.milliseconds() < limit else { throw unfinished() }
       if isStopped(10) { return false }
@@ -153,6 +176,9 @@ package final class Demo {
 
   private func refresh(since start: Int64) throws {
     let now = MonotonicClock.milliseconds()
+    try cluster?.turn()
+    figures.nodes = cluster?.rows ?? []
+    figures.events = cluster?.events ?? []
     captured = try capturedEvents()
     let statuses = pipeline.processors.map(\.status)
     figures.elapsedSeconds = Double(now - start) / 1000
@@ -217,6 +243,7 @@ package final class Demo {
     guard Self.topics.allSatisfy({ captured[$0, default: 0] >= expected[$0, default: 0] }) else {
       return false
     }
+    guard cluster?.isWhole != false else { return false }
     // Revenue reads orders, low stock reads products; each has a progress per partition.
     for (processor, topic) in zip(pipeline.processors, ["orders", "products"]) {
       let done = processor.status.progress.reduce(0) { $0 + Int($1.nextOffset) }
@@ -257,6 +284,7 @@ package final class Demo {
       p99Milliseconds: Double(latency.quantile(0.99) ?? 0) / 1000,
       atSource: try StoreA.windows(source), inResults: try results.windows(),
       alertsAtSource: sourceLevels.count, alertsInResults: resultLevels.count,
-      alertsAreEqual: sourceLevels == resultLevels)
+      alertsAreEqual: sourceLevels == resultLevels, nodes: options.nodes,
+      failover: cluster?.failover)
   }
 }

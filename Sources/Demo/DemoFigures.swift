@@ -1,3 +1,5 @@
+package import LocalCluster
+
 /// What there is to see of a running demonstration.
 package struct DemoFigures {
   package struct Window {
@@ -54,6 +56,10 @@ package struct DemoFigures {
   package var p99Milliseconds: Double?
   package var window: Window?
   package var alerts: [Alert] = []
+  /// If there are several.
+  package var nodes: [ClusterWatch.Row] = []
+  /// What happened to them.
+  package var events: [(time: String, text: String)] = []
 
   package init() {}
 }
@@ -62,6 +68,9 @@ package struct DemoFigures {
 package enum DemoScreen {
   package static let columns = 80
   package static let alertsShown = 5
+  /// Beside nodes, so that all of it is on a screen of 24 lines.
+  package static let alertsBesideNodes = 2
+  package static let eventLines = 4
 
   package static func lines(_ figures: DemoFigures) -> [String] {
     var lines = [
@@ -91,10 +100,14 @@ package enum DemoScreen {
     }
     lines.append("")
     lines.append(row("alerts", figures.alerts.isEmpty ? "none" : "the newest"))
-    for alert in figures.alerts.prefix(alertsShown) {
+    for alert in figures.alerts.prefix(figures.nodes.isEmpty ? alertsShown : alertsBesideNodes) {
       lines.append(
         "  \(padded(alert.level, 9))\(padded(alert.name, 30))"
           + "\(alert.stock) in stock, threshold \(alert.threshold)")
+    }
+    if !figures.nodes.isEmpty {
+      lines += [""] + ClusterScreen.rows(figures.nodes)
+      lines += ClusterScreen.events(figures.events, lines: eventLines)
     }
     lines.append("")
     lines.append("kcat -b \(figures.address) -C -t orders -o end    reads along")

@@ -25,6 +25,26 @@ package struct DemoReport {
     }
   }
 
+  /// A node that was killed, and what became of what it led.
+  package struct Failover: Equatable {
+    package var node: Int32
+    /// Partitions that others lead since, and after how long.
+    package var moved: Int?
+    package var milliseconds: Int64?
+    /// From its end until it had all that the others have.
+    package var caughtUpMilliseconds: Int64?
+
+    package init(
+      node: Int32, moved: Int? = nil, milliseconds: Int64? = nil,
+      caughtUpMilliseconds: Int64? = nil
+    ) {
+      self.node = node
+      self.moved = moved
+      self.milliseconds = milliseconds
+      self.caughtUpMilliseconds = caughtUpMilliseconds
+    }
+  }
+
   /// Of those that are equal, the newest; the others are counted.
   private static let windowsShown = 6
 
@@ -40,11 +60,14 @@ package struct DemoReport {
   package var alertsAtSource: Int
   package var alertsInResults: Int
   package var alertsAreEqual: Bool
+  package var nodes: Int
+  /// Nil if nobody was killed.
+  package var failover: Failover?
 
   package init(
     seconds: Int, topics: [Topic], processed: Int, late: Int, stored: Int, p50Milliseconds: Double,
     p99Milliseconds: Double, atSource: [Window], inResults: [Window], alertsAtSource: Int,
-    alertsInResults: Int, alertsAreEqual: Bool
+    alertsInResults: Int, alertsAreEqual: Bool, nodes: Int = 1, failover: Failover? = nil
   ) {
     self.seconds = seconds
     self.topics = topics
@@ -58,6 +81,8 @@ package struct DemoReport {
     self.alertsAtSource = alertsAtSource
     self.alertsInResults = alertsInResults
     self.alertsAreEqual = alertsAreEqual
+    self.nodes = nodes
+    self.failover = failover
   }
 
   package var captured: Int { topics.reduce(0) { $0 + $1.captured } }
@@ -77,6 +102,7 @@ package struct DemoReport {
     lines.append(
       "latency, commit in Postgres to committed result: p50 \(DemoScreen.tenths(p50Milliseconds))"
         + " ms, p99 \(DemoScreen.tenths(p99Milliseconds)) ms")
+    lines += failoverLines
     lines.append("")
     lines.append("revenue of completed orders, five-minute windows (UTC)")
     lines.append("  window            source       orders       Martlet       orders")
@@ -91,6 +117,19 @@ package struct DemoReport {
         + "\(alertsInResults) in the results")
     lines.append(isEqual ? "equal to the cent" : "NOT EQUAL")
     return lines.joined(separator: "\n")
+  }
+
+  private var failoverLines: [String] {
+    guard let failover else { return [] }
+    var lines = ["node \(failover.node) of \(nodes) was killed"]
+    if let moved = failover.moved, let milliseconds = failover.milliseconds {
+      lines.append("  others led its \(moved) partitions after \(milliseconds) ms")
+    }
+    if let milliseconds = failover.caughtUpMilliseconds {
+      let seconds = DemoScreen.tenths(Double(milliseconds) / 1000)
+      lines.append("  it was back and had caught up after \(seconds) s")
+    }
+    return lines
   }
 
   private func isDifferent(_ start: Int64) -> Bool {
@@ -123,9 +162,14 @@ package struct DemoReport {
     "stored": \(stored), "p50_ms": \(DemoScreen.tenths(p50Milliseconds)), \
     "p99_ms": \(DemoScreen.tenths(p99Milliseconds)), "windows": \(inResults.count), \
     "revenue": "\(plain(inResults))", "source_revenue": "\(plain(atSource))", \
-    "alerts": \(alertsInResults), "equal": \(isEqual)}
+    "alerts": \(alertsInResults), "nodes": \(nodes), \
+    "killed": \(number(failover?.node)), "moved": \(number(failover?.moved)), \
+    "failover_ms": \(number(failover?.milliseconds)), \
+    "caught_up_ms": \(number(failover?.caughtUpMilliseconds)), "equal": \(isEqual)}
     """
   }
+
+  private func number(_ value: (some BinaryInteger)?) -> String { value.map { "\($0)" } ?? "null" }
 
   private func plain(_ windows: [Window]) -> String {
     let cents = windows.reduce(0) { $0 + $1.cents }

@@ -71,6 +71,17 @@ package final class ChildProcess {
     return value
   }
 
+  /// Calls `ended` when the process has ended, at once, on a thread of its own. Who owns it finds
+  /// out the status.
+  package func whenEnded(_ ended: @escaping @Sendable () -> Void) {
+    Thread.start("martlet-watch") { [process] in
+      var info = unsafe siginfo_t()
+      // It is left to be waited for. One that was waited for already has ended, too.
+      while unsafe waitid(P_PID, id_t(process), &info, WEXITED | WNOWAIT) < 0, errno == EINTR {}
+      ended()
+    }
+  }
+
   package var id: Int32 { process }
 
   package func interrupt() { signal(SIGINT) }

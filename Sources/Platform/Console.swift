@@ -32,6 +32,9 @@ package enum Console {
     return count > 0 ? String(decoding: path[..<count], as: UTF8.self) : CommandLine.arguments[0]
   }
 
+  /// The time of day now in UTC, to the second.
+  package static func timeOfDay() -> String { String(timestamp().dropFirst(11).dropLast()) }
+
   /// The time now in UTC, as in ISO 8601, to the second.
   package static func timestamp() -> String {
     var now = time_t()

@@ -18,15 +18,20 @@ extension Raft {
       package var isActive: Bool
       /// Records that are here and, as far as is known, not on its disk.
       package var lag: Int64
+      /// It had all that was here no longer ago than an election takes, as far as ticks tell: of
+      /// one that is not active nothing is known.
+      package var isCaughtUp: Bool
 
       package init(
-        node: NodeID, isVoter: Bool, match: LogPosition?, isActive: Bool, lag: Int64
+        node: NodeID, isVoter: Bool, match: LogPosition?, isActive: Bool, lag: Int64,
+        isCaughtUp: Bool
       ) {
         self.node = node
         self.isVoter = isVoter
         self.match = match
         self.isActive = isActive
         self.lag = lag
+        self.isCaughtUp = isCaughtUp
       }
     }
 
@@ -66,7 +71,8 @@ extension Raft {
       Status.Peer(
         node: progress.peer, isVoter: membership.voters.contains(progress.peer),
         match: progress.match, isActive: progress.isActive,
-        lag: end.offset - (progress.match?.offset ?? start))
+        lag: end.offset - (progress.match?.offset ?? start),
+        isCaughtUp: progress.isCaughtUp || progress.match == end)
     }
   }
 }

@@ -25,8 +25,4 @@ enum ClusterMembers {
     return ClusterMember(
       id: id, client: client, peer: SocketAddress(host: client.host, port: port))
   }
-
-  static func text(_ members: [ClusterMember]) -> String {
-    members.map { "\($0.id)@\($0.client)/\($0.peer.port)" }.joined(separator: ",")
-  }
 }

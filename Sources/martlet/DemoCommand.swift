@@ -6,10 +6,18 @@ struct DemoCommand {
   private var options = Demo.Options()
 
   init(_ arguments: Arguments) throws {
-    try arguments.allow(["seconds", "rate", "json", "listen"])
+    try arguments.allow(["seconds", "rate", "json", "listen", "nodes"])
     if let seconds = try Self.number(arguments, "seconds", 1...86_400) { options.seconds = seconds }
     if let rate = try Self.number(arguments, "rate", 1...100_000) {
       options.roundsPerSecond = rate
+    }
+    if let nodes = try Self.number(arguments, "nodes", 1...9) {
+      guard nodes % 2 == 1 else {
+        throw UsageError(
+          "--nodes is an odd number from 1 to 9, not '\(nodes)': of an even number, as many may "
+            + "fail as of one less.")
+      }
+      options.nodes = nodes
     }
     options.json = try arguments.flag("json")
     if let text = try arguments.value("listen") {

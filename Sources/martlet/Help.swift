@@ -85,7 +85,8 @@ extension Help {
       ] + node),
     Help(
       command: "cluster", usage: "--data DIR [OPTIONS]",
-      does: "The nodes of a cluster on this host, until SIGTERM or Ctrl-C.",
+      does: "The nodes of a cluster on this host, until SIGTERM or Ctrl-C: shown on a\n"
+        + "terminal, and elsewhere a line for each thing that happens.",
       rows: [
         ("--data DIR", "where their data is, in DIR/1, DIR/2, ..."),
         ("--nodes NUMBER", "how many, an odd number; 3"),
@@ -124,6 +125,7 @@ extension Help {
       rows: [
         ("--seconds NUMBER", "how long rows are written; 30"),
         ("--rate NUMBER", "transactions a second; 500"),
+        ("--nodes NUMBER", "of three or more, one is killed in the middle; 3"),
         ("--listen HOST:PORT", "where Kafka clients read along; 127.0.0.1:9092"),
         ("--json", "one object at the end, and nothing before"),
       ]),
@@ -143,7 +145,8 @@ extension Help {
       rows: [("--internal", "those of the broker, too"), json, broker]),
     Help(
       command: "topic describe", usage: "NAME... [OPTIONS]",
-      does: "Shows partitions, offsets and settings of topics.", rows: [json, broker]),
+      does: "Shows who leads which partition and has it, offsets, and settings of topics.",
+      rows: [json, broker]),
     Help(
       command: "topic alter", usage: "NAME [OPTIONS]", does: "Changes a topic.",
       rows: [

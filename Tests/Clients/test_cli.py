@@ -103,6 +103,15 @@ def test_topics_are_made_described_changed_and_deleted(node, topic):
     described = json.loads(martlet(node, "topic", "describe", topic, "--json"))
     assert described["configs"] == {"retention.ms": "1000000"}
     assert [p["end"] for p in described["partitions"]] == [0, 0]
+    assert [(p["leader"], p["replicas"], p["inSync"]) for p in described["partitions"]] == [(1, [1], [1])] * 2
+    martlet(node, "produce", topic, "-p", "1", text="a\nb\n")
+    described = json.loads(martlet(node, "topic", "describe", topic, "--json"))
+    assert [p["highWatermark"] for p in described["partitions"]] == [0, 2]
+    rows = martlet(node, "topic", "describe", topic).splitlines()
+    assert re.split("  +", rows[-3].strip()) == [
+        "partition", "leader", "epoch", "start", "high watermark", "replicas", "in sync"]
+    epoch = str(described["partitions"][1]["leaderEpoch"])
+    assert rows[-1].split() == ["1", "1", epoch, "0", "2", "1", "1"]
     martlet(node, "topic", "alter", topic, "--partitions", "4", "--config", "cleanup.policy=compact",
             "--unset", "retention.ms")
     described = json.loads(martlet(node, "topic", "describe", topic, "--json"))
@@ -237,7 +246,7 @@ def page(*words):
     return done.stdout
 
 
-COMMANDS = ["serve", "run x", "capture", "process", "demo", "produce", "consume"]
+COMMANDS = ["serve", "cluster", "run x", "capture", "process", "demo", "produce", "consume"]
 VERBS = [f"topic {verb}" for verb in ("create", "list", "describe", "alter", "delete")]
 VERBS += [f"group {verb}" for verb in ("list", "describe", "reset", "delete")]
 

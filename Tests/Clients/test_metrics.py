@@ -196,10 +196,18 @@ def test_a_node_that_starts_again_counts_from_zero_and_has_its_logs_and_lags(tmp
     assert page.value("martlet_request_duration_seconds_count", api="produce") == produced
     # One or more batches each, and with the offsets' log nothing that is not a client's.
     assert page.value("martlet_append_duration_seconds_count") >= produced
+    # A node that is alone leads everything, and is the majority.
+    assert page.value("martlet_commit_duration_seconds_count") == page.value("martlet_append_duration_seconds_count")
+    assert page.value("martlet_partitions", role="leader") >= 2
+    for name in ["martlet_under_replicated_partitions", "martlet_under_min_isr_partitions", "martlet_leaderless_partitions"]:
+        assert page.value(name) == 0, name
+    assert page.value("martlet_metadata_leader") == page.value("martlet_node_started") == 1
+    assert page.value("martlet_peer_connected") is None
     writes = page.value("martlet_journal_write_duration_seconds_count")
     assert writes >= 20
     for name, labels in [
             ("martlet_request_duration_seconds", {"api": "produce"}), ("martlet_append_duration_seconds", {}),
+            ("martlet_commit_duration_seconds", {}),
             ("martlet_journal_write_duration_seconds", {})]:
         buckets = page.samples(f"{name}_bucket", **labels)
         assert buckets == sorted(buckets) and buckets[-1] == page.value(f"{name}_count", **labels)

@@ -1,4 +1,5 @@
 import Demo
+import LocalCluster
 import Testing
 
 @Suite struct `What a demonstration shows` {
@@ -33,6 +34,26 @@ import Testing
     for figures in [DemoFigures(), figures(), wild] {
       for line in DemoScreen.lines(figures) { #expect(line.count <= 80, "\(line)") }
     }
+  }
+
+  @Test func `with nodes and what happened to them it is a screen of 24 lines`() {
+    var figures = figures()
+    figures.nodes = (1...3).map {
+      .init(
+        node: $0, address: "127.0.0.1:909\($0)", state: $0 == 2 ? .down : .up, leads: 25,
+        follows: 50, lag: 0, process: 4711, restarts: 0)
+    }
+    figures.events = (0..<9).map {
+      (
+        "12:00:0\($0)",
+        ClusterEvent.moved(from: 2, count: $0, to: [], milliseconds: 9, isAtMost: false).text
+      )
+    }
+    let lines = DemoScreen.lines(figures)
+    #expect(lines.count <= 23, "and the line of the cursor")
+    for line in lines { #expect(line.count <= 80, "\(line)") }
+    #expect(lines.contains { $0.hasPrefix("2     down") })
+    #expect(lines.contains("12:00:08  8 partitions moved from node 2 to others in 9 ms"))
   }
 
   @Test func `numbers are what they are`() {
@@ -77,6 +98,26 @@ import Testing
     var alerts = report()
     alerts.alertsAreEqual = false
     #expect(!alerts.isEqual)
+  }
+
+  @Test func `a node that was killed is in the report, with what is known of it`() {
+    var killed = report()
+    #expect(killed.json.contains("\"nodes\": 1, \"killed\": null, \"moved\": null"))
+    killed.nodes = 3
+    killed.failover = .init(node: 2)
+    #expect(killed.text.contains("node 2 of 3 was killed\n"))
+    killed.failover = .init(node: 2, moved: 7, milliseconds: 31, caughtUpMilliseconds: 3456)
+    #expect(
+      killed.text.contains(
+        """
+        node 2 of 3 was killed
+          others led its 7 partitions after 31 ms
+          it was back and had caught up after 3.5 s
+
+        """))
+    #expect(
+      killed.json.contains(
+        "\"nodes\": 3, \"killed\": 2, \"moved\": 7, \"failover_ms\": 31, \"caught_up_ms\": 3456"))
   }
 
   @Test func `the object for scripts has what is promised`() {

@@ -26,9 +26,12 @@ import Testing
     #expect(
       leader.peers == [
         Raft.Status.Peer(
-          node: NodeID(2), isVoter: true, match: position(3), isActive: true, lag: 0),
-        Raft.Status.Peer(node: NodeID(3), isVoter: true, match: none, isActive: false, lag: 3),
-        Raft.Status.Peer(node: NodeID(4), isVoter: false, match: none, isActive: true, lag: 3),
+          node: NodeID(2), isVoter: true, match: position(3), isActive: true, lag: 0,
+          isCaughtUp: true),
+        Raft.Status.Peer(
+          node: NodeID(3), isVoter: true, match: none, isActive: false, lag: 3, isCaughtUp: true),
+        Raft.Status.Peer(
+          node: NodeID(4), isVoter: false, match: none, isActive: true, lag: 3, isCaughtUp: true),
       ])
     let follower = cluster[NodeID(2)].raft.status
     #expect(follower.role == .follower)

@@ -28,7 +28,11 @@ import Testing
       "Glibc",
     ],
     "Pipeline": ["Broker", "Capture", "Client", "Platform", "Processors", "YAML"],
-    "Demo": ["Broker", "Capture", "Client", "Pipeline", "Platform", "Processors", "Postgres"],
+    "LocalCluster": ["Broker", "Platform"],
+    "Demo": [
+      "Broker", "Capture", "Client", "LocalCluster", "Pipeline", "Platform", "Processors",
+      "Postgres",
+    ],
     "Simulation": [
       "Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Replication", "Broker", "Checks",
     ],

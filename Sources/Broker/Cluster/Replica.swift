@@ -41,6 +41,8 @@ final class Replica {
   /// What the controller was told last, and that there is something new to tell.
   var reported: GroupReport?
   var waitingSends: [WaitingSend] = []
+  /// Clients' batches on their way to this node's disk.
+  var undurable = UndurableAppends()
   /// Milliseconds of the steady clock: until then this replica, which is to lead, asks for votes at
   /// every tick.
   var eagerUntil: Int64 = 0

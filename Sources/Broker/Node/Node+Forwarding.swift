@@ -67,10 +67,15 @@ extension Node {
   }
 
   /// The node that was asked is gone: whether it has done it is not known, and all of these may be
-  /// done twice.
+  /// done twice. They are asked for by another number: the answer of the first time, which may come
+  /// when the node is reached again, is not to be given when it is done a second time. A producer
+  /// would be fenced by itself.
   func forwardsLost(to peer: Int32) {
     for token in forwards.keys.sorted() where forwards[token]?.sentTo == peer {
-      forwards[token]?.sentTo = nil
+      guard var forward = forwards[token], forward.answer == nil else { continue }
+      forward.sentTo = nil
+      forwards[token] = nil
+      forwards[freshNumber()] = forward
     }
   }
 

@@ -328,6 +328,7 @@ extension Node {
       position: position,
       owner: .produce(operation, topic: operation.topic, partition: operation.partition))
     append.since = nanoseconds?() ?? 0
+    if append.since > 0 { replicas[log]?.undurable.appended(position, at: append.since) }
     appends[log, default: []].append(append)
   }
 

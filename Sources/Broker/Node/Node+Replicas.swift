@@ -112,6 +112,7 @@ extension Node {
         } else {
           try store.recordVote(replica.log, vote)
         }
+        if vote.candidate == options.id { metrics.electionsStarted += 1 }
       case .truncate(let position): _ = try store.truncate(replica.log, to: position)
       case .write(let entries, let from):
         try write(entries, from: from, replica)
@@ -241,7 +242,7 @@ extension Node {
     appends[replica.log] = done.count == waiting.count ? nil : Array(waiting.dropFirst(done.count))
     let time = nanoseconds?() ?? 0
     for append in done {
-      if append.since > 0 { metrics.appendLatency.add(Int64((time - append.since) / 1000)) }
+      if append.since > 0 { metrics.commitLatency.add(Int64((time - append.since) / 1000)) }
       decided(append, nil)
     }
   }
@@ -293,6 +294,8 @@ extension Node {
 
   /// What was appended may be committed yet, or not: nobody is told that it was not.
   private func lostLeadership(_ replica: Replica) {
+    metrics.leadershipsLost += 1
+    replica.undurable.forget()
     replica.leads = false
     replica.isReady = false
     update(replica) {

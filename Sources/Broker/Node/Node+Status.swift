@@ -61,6 +61,7 @@ extension Node {
     text.sample("martlet_store_failed", [], failure == nil ? "0" : "1")
     addFailedLogs(&text)
     addDurability(&text)
+    addCluster(&text)
     return text.text
   }
 
@@ -83,8 +84,13 @@ extension Node {
 
   private func addDurability(_ text: inout MetricsText) {
     text.histogramFamily(
-      "martlet_append_duration_seconds", "From a batch's place in the log to its being durable.")
+      "martlet_append_duration_seconds",
+      "From a batch's place in its leader's log to its being on that node's disk.")
     text.histogram("martlet_append_duration_seconds", [], metrics.appendLatency)
+    text.histogramFamily(
+      "martlet_commit_duration_seconds",
+      "From a batch's place in its leader's log to its being on the disks of a majority.")
+    text.histogram("martlet_commit_duration_seconds", [], metrics.commitLatency)
     text.family(
       "martlet_cold_fetches_total", "counter",
       "Fetches that waited until what they are to get was read from the disk.")

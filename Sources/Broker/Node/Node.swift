@@ -222,6 +222,8 @@ package final class Node {
   private var lastRetention: Int64
   /// How long the journal's writes took, if the driver knows.
   package var journalLatency: (() -> LatencyHistogram)?
+  /// What went between this node and each other, if the driver knows.
+  package var peerMetrics: (() -> [PeerMetrics])?
   /// The driver's clock, for metrics only.
   package var nanoseconds: (() -> UInt64)?
 
@@ -475,6 +477,12 @@ package final class Node {
 
   private func durable(_ log: LogID, _ position: LogPosition) {
     guard let replica = replicas[log] else { return }
+    if !replica.undurable.isEmpty {
+      let time = nanoseconds?() ?? 0
+      replica.undurable.durable(through: position) { since in
+        metrics.appendLatency.add(Int64((time - since) / 1000))
+      }
+    }
     step(replica, .durable(position))
     // Where the log's end has not moved, but its start.
     settle(appendsOf: replica)

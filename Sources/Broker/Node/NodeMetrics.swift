@@ -17,10 +17,16 @@ package struct NodeMetrics: Sendable {
   package var bytesOut: UInt64 = 0
   /// Elections that this node has won.
   package var elections: UInt64 = 0
+  /// Those in which it asked for votes, not counting questions whether that is of use (pre-votes).
+  package var electionsStarted: UInt64 = 0
+  /// Leaderships that it had and does not have any more, handed over or not.
+  package var leadershipsLost: UInt64 = 0
   /// Fetches that waited until what they are to get was read into memory.
   package var coldFetches: UInt64 = 0
-  /// From when a batch was appended until it was durable.
+  /// From when a client's batch was appended until it was on this node's disk.
   package var appendLatency = LatencyHistogram()
+  /// The same, until it was on the disks of a majority.
+  package var commitLatency = LatencyHistogram()
   /// Requests answered, by API and outcome.
   package var requests: [Request: UInt64] = [:]
   /// From a request's last byte to its answer, by API.

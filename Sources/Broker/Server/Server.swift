@@ -84,6 +84,7 @@ package final class Server {
   /// Hands what the node and its peers have for each other to and fro.
   package func connect(_ network: PeerNetwork) {
     self.network = network
+    node.peerMetrics = { [weak network] in network?.metrics ?? [] }
     said = node.peerHello
     let node = node
     network.receive = { peer, frame in node.receive(frame, from: peer, now: NodeTime.read()) }

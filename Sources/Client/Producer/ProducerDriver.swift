@@ -43,8 +43,12 @@ final class ProducerDriver: LoopDriver {
     network.add(self)
     network.metadata.observe(self) { [weak self] in self?.metadataChanged() }
     guard options.isIdempotent else { return completion(.success(())) }
+    // A turn before the answer is not to ask as well: of a transactional id the second would fence
+    // the first, and at another broker it may be done before.
+    isGettingIdentity = true
     getIdentity(network, until: network.now + Self.startMilliseconds) { [weak self] result in
       guard let self else { return completion(.failure(.closed)) }
+      isGettingIdentity = false
       switch result {
       case .success(let identity):
         core.setIdentity(identity)

@@ -93,11 +93,13 @@ enum TopicCommand {
   ) {
     print("topic \(topic.name), id \(topic.id), \(topic.partitions.count) partitions")
     for config in configs { print("  \(config.name)=\(config.value ?? "(hidden)")") }
-    var columns = Columns("  partition", "leader", "epoch", "start", "end", "replicas", "in sync")
+    var columns = Columns(
+      "  partition", "leader", "epoch", "start", "high watermark", "replicas", "in sync")
     for partition in topic.partitions {
       let id = TopicPartition(topic.name, partition.number)
       columns.add(
-        "  \(partition.number)", "\(partition.leader)", "\(partition.leaderEpoch)",
+        "  \(partition.number)", partition.leader < 0 ? "none" : "\(partition.leader)",
+        "\(partition.leaderEpoch)",
         starts[id].map { "\($0)" } ?? "?", ends[id].map { "\($0)" } ?? "?",
         partition.replicas.map { "\($0)" }.joined(separator: ","),
         partition.inSyncReplicas.map { "\($0)" }.joined(separator: ","))
@@ -114,7 +116,9 @@ enum TopicCommand {
       return [
         "partition": .init(partition.number), "leader": .init(partition.leader),
         "leaderEpoch": .init(partition.leaderEpoch), "start": .init(starts[id] ?? -1),
-        "end": .init(ends[id] ?? -1),
+        "end": .init(ends[id] ?? -1), "highWatermark": .init(ends[id] ?? -1),
+        "replicas": .array(partition.replicas.map { .init($0) }),
+        "inSync": .array(partition.inSyncReplicas.map { .init($0) }),
       ] as JSONValue
     }
     return [

@@ -32,6 +32,8 @@ final class ClusterHarness {
   /// Pairs that do not reach each other, the smaller first.
   private var cuts: Set<[Int32]> = []
   private var held: Set<[Int32]> = []
+  /// Nodes whose disks do nothing for now.
+  var stalled: Set<Int32> = []
   private let settings: [(String, String)]
   private let planted: PlantedNodeMistakes
 
@@ -166,7 +168,7 @@ final class ClusterHarness {
         }
         for answer in node.takeAnswers() { member.answers[answer.origin] = answer }
         member.notices += node.takeNotices()
-        while !member.disk.inFlight.isEmpty {
+        while !member.disk.inFlight.isEmpty, !stalled.contains(member.id) {
           node.complete(member.disk.step())
           isBusy = true
         }

@@ -139,6 +139,31 @@ import Testing
     #expect(try cluster.produce("orders", ["c"]) == 2)
   }
 
+  @Test func `a producer is not fenced by its own request, done twice for a lost connection`()
+    throws
+  {
+    let cluster = try ClusterHarness()
+    let request = InitProducerIdRequest.with {
+      $0.transactionalId = "mine"
+      $0.transactionTimeoutMs = 1000
+    }
+    // Node 1 leads the metadata. It has not answered when it is lost from sight, and has when it
+    // has been asked again.
+    cluster.stalled = [1]
+    let origin = try cluster.send(request, version: 4, to: 2)
+    cluster.cut(1, 2)
+    cluster.heal()
+    cluster.stalled = []
+    cluster.wait(1000)
+    let answer = try #require(
+      try cluster.response(to: origin, of: 2, InitProducerIdRequest.self, version: 4))
+    #expect(answer.errorCode == .none)
+    // Whatever was done, the last of it was told: the next epoch is the one after.
+    let next = try cluster.call(request, version: 4, to: 3)
+    #expect(next.producerId == answer.producerId)
+    #expect(next.producerEpoch == answer.producerEpoch + 1)
+  }
+
   @Test func `committed offsets outlive their coordinator`() throws {
     let cluster = try ClusterHarness()
     #expect(try cluster.createTopic("orders") == .none)

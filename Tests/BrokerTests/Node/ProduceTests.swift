@@ -109,6 +109,9 @@ private func isJournalWrite(_ operation: DiskOperation) -> Bool {
     harness.settle()
     #expect(harness.node.metrics.appendLatency.count == 1)
     #expect(harness.node.metrics.appendLatency.sumMicroseconds == 3000)
+    // A node that is alone is a majority.
+    #expect(harness.node.metrics.commitLatency.count == 1)
+    #expect(harness.node.metrics.commitLatency.sumMicroseconds == 3000)
   }
 }
 

@@ -49,6 +49,19 @@ import Testing
     #expect(ends.map(\.last) == [Position(18, 1), Position(19, 1), Position(20, 1)])
   }
 
+  @Test(arguments: TestBroker.Way.allCases)
+  func `a producer asks for its identity once, or it would fence itself`(
+    way: TestBroker.Way
+  ) async throws {
+    let broker = try TestBroker()
+    defer { broker.remove() }
+    let client = try broker.client(way)
+    defer { client.close() }
+    for _ in 0..<4 { _ = try await PositionedProducer.open(client, options("p")) }
+    let asked = try broker.metrics().first { $0.contains("api=\"initProducerId\",error=\"NONE\"") }
+    #expect(asked?.hasSuffix(" 4") == true, "\(asked ?? "")")
+  }
+
   @Test func `each of two writers of a topic goes by its own positions`() async throws {
     let broker = try TestBroker()
     defer { broker.remove() }

@@ -23,9 +23,19 @@ final class TestBroker: Sendable {
     }
     var options = NodeHostOptions(directory: self.directory.path)
     options.listen = SocketAddress(host: "127.0.0.1", port: port)
+    options.http = SocketAddress(host: "127.0.0.1", port: 0)
     options.settings =
       [("group.initial.rebalance.delay.ms", "50"), ("num.partitions", "3")] + settings
     host = try NodeHost(options)
+  }
+
+  /// What the node says of itself.
+  func metrics() throws -> [Substring] {
+    let address = SocketAddress(host: "127.0.0.1", port: host.httpPort ?? 0)
+    let page = HTTPGet.page("/metrics", at: address, milliseconds: 10_000)
+    struct NoPage: Error {}
+    guard let page else { throw NoPage() }
+    return page.split(separator: "\n")
   }
 
   /// Ends the node; returns when its files are closed.
