@@ -261,11 +261,16 @@ class Generations(Load):
         import kafka
 
         while not self.stops:
-            consumer = kafka.KafkaConsumer(
-                bootstrap_servers=self.spec["servers"].split(","), group_id="generations", enable_auto_commit=False,
-                auto_offset_reset="earliest", session_timeout_ms=4000, heartbeat_interval_ms=500,
-                request_timeout_ms=6000, max_poll_records=500, metadata_max_age_ms=2000,
-                partition_assignment_strategy=[kafka.coordinator.assignors.range.RangePartitionAssignor])
+            try:
+                consumer = kafka.KafkaConsumer(
+                    bootstrap_servers=self.spec["servers"].split(","), group_id="generations", enable_auto_commit=False,
+                    auto_offset_reset="earliest", session_timeout_ms=4000, heartbeat_interval_ms=500,
+                    request_timeout_ms=6000, max_poll_records=500, metadata_max_age_ms=2000,
+                    partition_assignment_strategy=[kafka.coordinator.assignors.range.RangePartitionAssignor])
+            except kafka.errors.KafkaError as error:
+                # No node was to be reached for as long as it tries.
+                print("generations:", error, file=sys.stderr)
+                continue
             try:
                 self.membership(kafka, consumer)
             except kafka.errors.KafkaError as error:

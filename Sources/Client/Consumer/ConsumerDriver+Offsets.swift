@@ -139,6 +139,8 @@ extension ConsumerDriver {
     }
     var wanted = offsets ?? [:]
     if offsets == nil {
+      // Who says so has processed it: an automatic commit is not to go back behind it.
+      positions.processed()
       for partition in positions.order {
         if let position = positions[partition]?.position { wanted[partition] = position }
       }
@@ -151,6 +153,13 @@ extension ConsumerDriver {
     let request = OffsetCommitRequest.commit(
       group: name, generation: group?.generation ?? -1, memberID: group?.memberID ?? "",
       instanceID: group == nil ? nil : options.groupInstanceID, wanted)
+    commitsWaiting.append((request, completion))
+    if commitsWaiting.count == 1 { sendCommit(network) }
+  }
+
+  /// Commits leave one after another: one that is tried again would overwrite those behind it.
+  private func sendCommit(_ network: Network) {
+    guard let (request, completion) = commitsWaiting.first else { return }
     network.retry(until: network.now + Self.offsetMilliseconds) { [weak self] attempt in
       guard let self else { return attempt(.failure(.closed)) }
       withCoordinator(network) { [weak self] found in
@@ -162,8 +171,10 @@ extension ConsumerDriver {
           attempt(committed(result))
         }
       }
-    } _: {
-      completion($0)
+    } _: { [weak self] (result: Result<Void, ClientError>) in
+      completion(result)
+      self?.commitsWaiting.removeFirst()
+      self?.sendCommit(network)
     }
   }
 

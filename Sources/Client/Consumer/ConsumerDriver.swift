@@ -17,6 +17,8 @@ final class ConsumerDriver: LoopDriver {
   var handler: Consumer.RebalanceHandler?
   var isOffsetFetchOpen = false
   var isCommitOpen = false
+  /// The first is under way. Bounded by who calls, and one automatic one.
+  var commitsWaiting: [(OffsetCommitRequest, (Result<Void, ClientError>) -> Void)] = []
   var nextAutoCommit: Int64 = 0
   /// Nodes that have a fetch to answer.
   var fetching: Set<Int32> = []

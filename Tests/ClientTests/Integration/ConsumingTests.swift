@@ -270,6 +270,33 @@ import Testing
     #expect(group.state == "Empty")
   }
 
+  @Test func `an automatic commit does not go back behind one that was asked for`() async throws {
+    let broker = try TestBroker()
+    defer { broker.remove() }
+    let client = try broker.client()
+    defer { client.close() }
+    try await fill(client, "t", 300)
+    var options = Consumer.Options()
+    options.groupID = "g"
+    options.autoOffsetReset = .earliest
+    options.autoCommitMilliseconds = 20
+    options.pollRecordsMax = 50
+    let consumer = try Consumer(client, options)
+    try await consumer.subscribe(["t"])
+    let records = try await read(consumer, 50)
+    try await consumer.commit()
+    let wanted = Dictionary(
+      grouping: records, by: \.topicPartition
+    ).mapValues { $0.map(\.offset).max().map { $0 + 1 } }
+    // For as long as it takes some automatic commits to be sent.
+    let end = ContinuousClock().now + .milliseconds(100)
+    while ContinuousClock().now < end {
+      let committed = try await consumer.committed(Array(wanted.keys))
+      #expect(committed.allSatisfy { wanted[$0.key] == $0.value })
+    }
+    await consumer.close()
+  }
+
   @Test func `a member that comes back begins where the group has committed`() async throws {
     let broker = try TestBroker()
     defer { broker.remove() }
