@@ -102,7 +102,8 @@ extension Client {
     let response = try await asynchronously { (operation: Operation<OffsetFetchResponse>) in
       askCoordinator(
         of: id, OffsetFetchRequest.self, { .committed(of: id, partitions, version: $0) },
-        check: { $0.groupError }, operation.finish)
+        // Of a partition too: a commit that is under way is waited for.
+        check: { $0.firstError }, operation.finish)
     }
     return try response.offsets(of: id).get()
   }

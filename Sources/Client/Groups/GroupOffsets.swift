@@ -34,6 +34,14 @@ extension OffsetFetchRequest {
 extension OffsetFetchResponse {
   var groupError: ErrorCode { groups.first?.errorCode ?? errorCode }
 
+  /// Of the group, or else of one of its partitions.
+  var firstError: ErrorCode {
+    guard groupError == .none else { return groupError }
+    let inGroup = groups.lazy.flatMap(\.topics).flatMap(\.partitions).map(\.errorCode)
+    let alone = topics.lazy.flatMap(\.partitions).map(\.errorCode)
+    return inGroup.first { $0 != .none } ?? alone.first { $0 != .none } ?? .none
+  }
+
   /// The offsets that there are.
   func offsets(of group: String) -> Result<[TopicPartition: Int64], ClientError> {
     let doing = "asking for the offsets of group \(group)"
