@@ -16,26 +16,37 @@ import time
 
 PARTITIONS = 12
 OPEN_MAX = 4000
-REPLY = re.compile(rb"MSG _R\.(\d+) 1 (\d+)\r\n([^\r]*)\r\n")
+REPLY = re.compile(rb"MSG _R\S*\.(\d+) 1 (\d+)\r\n([^\r]*)\r\n")
 
 
 class Connection:
     def __init__(self, address):
+        # Its own: what others are answered is not for it.
+        self.inbox = f"_R{os.urandom(8).hex()}".encode()
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), 10)
         self.input = b""
         self.output = b""
         self.open = 0
-        self.socket.sendall(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nSUB _R.* 1\r\n')
+        self.socket.sendall(b'CONNECT {"verbose":false,"headers":false,"no_responders":false}\r\n')
+        self.socket.sendall(b"SUB %s.* 1\r\n" % self.inbox)
 
     def request(self, subject, body):
+        """Asks until there is an answer: the servers may not have found each other yet."""
         data = json.dumps(body).encode()
-        self.socket.sendall(b"PUB %s _R.0 %d\r\n%s\r\n" % (subject, len(data), data))
-        while True:
-            self.input += self.socket.recv(65536)
-            if match := REPLY.search(self.input):
+        self.socket.settimeout(1)
+        for _ in range(60):
+            self.socket.sendall(b"PUB %s %s.0 %d\r\n%s\r\n" % (subject, self.inbox, len(data), data))
+            try:
+                while True:
+                    self.input += self.socket.recv(65536)
+                    if match := REPLY.search(self.input):
+                        self.input = b""
+                        self.socket.settimeout(None)
+                        return json.loads(match.group(3))
+            except TimeoutError:
                 self.input = b""
-                return json.loads(match.group(3))
+        sys.exit(f"nobody answers {subject.decode()}")
 
     def replies(self):
         data = self.socket.recv(1 << 20)
@@ -88,7 +99,8 @@ def main():
         for index, connection in enumerate(connections):
             batch = []
             while sent < allowed and connection.open < OPEN_MAX // 3 and len(batch) < 200:
-                batch.append(b"PUB %s _R.%d %d\r\n%s\r\n" % (subjects[sent % PARTITIONS], sent, size, payload))
+                subject = subjects[sent % PARTITIONS]
+                batch.append(b"PUB %s %s.%d %d\r\n%s\r\n" % (subject, connection.inbox, sent, size, payload))
                 sent += 1
                 connection.open += 1
             connection.output += b"".join(batch)
