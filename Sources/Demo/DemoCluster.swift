@@ -42,7 +42,7 @@ final class DemoCluster {
       let wanted = ClusterMember.consecutive(count, from: listen)
       if LocalCluster.areFree(wanted) { return wanted }
     }
-    guard let ports = LocalCluster.freePorts(2 * count) else {
+    guard let ports = Socket.freePorts(2 * count) else {
       throw ProcessError("There are not enough free ports for \(count) nodes.")
     }
     return (0..<count).map { index in

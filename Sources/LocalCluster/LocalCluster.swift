@@ -158,19 +158,10 @@ package final class LocalCluster {
     if let pages = options.pages, let index = options.members.firstIndex(of: node) {
       return pages[index]
     }
-    guard let port = Self.freePorts(1)?.first else {
+    guard let port = Socket.freePorts(1)?.first else {
       throw ProcessError("No port is free for the page of node \(node.id).")
     }
     return SocketAddress(host: "127.0.0.1", port: port)
-  }
-
-  /// Ports that nobody listened on at this moment.
-  package static func freePorts(_ count: Int) -> [UInt16]? {
-    // All open at once, so that none comes twice.
-    let sockets = (0..<count).compactMap { _ in
-      try? Socket.listen(SocketAddress(host: "127.0.0.1", port: 0))
-    }
-    return sockets.count == count ? sockets.map(\.localPort) : nil
   }
 
   /// Nobody listens where the nodes of `members` are to.

@@ -104,6 +104,27 @@ package final class Socket {
   /// A second descriptor of the socket, for who closes it; negative if there are none left.
   package func duplicatedDescriptor() -> Int32 { martlet_duplicate(descriptor) }
 
+  /// Where the search for free ports goes on; processes begin at different places.
+  private static let searchedPorts = Condition(Int(getpid()) * 31)
+
+  /// Ports of this host on which nobody listens, for who has to name them before they are used.
+  ///
+  /// They are below those that the kernel takes for connections (32768 and up): of these, one that
+  /// is free now may be somebody's a moment later.
+  package static func freePorts(_ count: Int) -> [UInt16]? {
+    var found: [UInt16] = []
+    for _ in 0..<12_000 where found.count < count {
+      let step = searchedPorts.withLock { next in
+        next += 1
+        return next
+      }
+      let port = UInt16(20_000 + step % 12_000)
+      let socket = try? listen(SocketAddress(host: "127.0.0.1", port: port))
+      if socket != nil { found.append(port) }
+    }
+    return found.count == count ? found : nil
+  }
+
   package var localPort: UInt16 {
     UInt16(clamping: martlet_local_port(descriptor))
   }

@@ -43,7 +43,9 @@ package final class BenchNodes {
   package init(_ count: Int, in directory: String, settings: [String] = []) throws {
     self.directory = directory
     self.settings = settings
-    let ports = try Self.freePorts(2 * count)
+    guard let ports = Socket.freePorts(2 * count) else {
+      throw BenchError("this host has no \(2 * count) free ports from 20000 to 31999")
+    }
     addresses = ports.prefix(count).map { SocketAddress(host: "127.0.0.1", port: $0) }
     cluster = zip(addresses, ports.dropFirst(count)).enumerated()
       .map { "\($0.offset + 1)@\($0.element.0)/\($0.element.1)" }
@@ -80,13 +82,5 @@ package final class BenchNodes {
   package func stop() {
     for process in processes { process?.terminate() }
     for process in processes { process?.wait() }
-  }
-
-  /// Ports that nobody has at the moment.
-  private static func freePorts(_ count: Int) throws -> [UInt16] {
-    let sockets = try (0..<count).map { _ in
-      try Socket.listen(SocketAddress(host: "127.0.0.1", port: 0))
-    }
-    return sockets.map(\.localPort)
   }
 }
