@@ -99,13 +99,15 @@ def test_a_killed_node_is_a_line_for_everything_that_happens_and_is_in_the_metri
     assert appended > 0 and cluster.sum("martlet_commit_duration_seconds_count") == appended
     until(lambda: sum(p["highWatermark"] for p in cluster.describe(topic)) == 100, 60)
 
-    # What is seen is asked for four times a second.
-    leads = cluster.pages[1].value("martlet_partitions", role="leader")
+    # A node that was slow while all began may have given what it leads away: it comes back.
+    until(lambda: cluster.pages[1].value("martlet_partitions", role="leader"), 60)
+    # What is seen is asked for four times a second: the display knows of it, too.
+    until(lambda: cluster.sum("martlet_partitions", role="leader") == 6, 60)
     won = cluster.sum("martlet_leaderships_won_total", [cluster.pages[0], cluster.pages[2]])
     before = cluster.node(2)
     os.kill(before, signal.SIGKILL)
     moved = until(lambda: re.search(r"(\d+) partitions? moved from node 2 to .* in [0-9.]+ m?s", cluster.text), 60)
-    assert 0 < int(moved.group(1)) <= leads or leads == 0
+    assert int(moved.group(1)) > 0
     until(lambda: re.search(r"node 2 has caught up, .* after it was lost", cluster.text), 60)
     text = cluster.text
     places = [text.index(words) for words in (
