@@ -77,8 +77,6 @@ package final class BenchNodes {
 
   package func process(_ index: Int) -> Int32 { processes[index]?.id ?? 0 }
 
-  package func isRunning(_ index: Int) -> Bool { processes[index]?.isRunning == true }
-
   package func stop() {
     for process in processes { process?.terminate() }
     for process in processes { process?.wait() }

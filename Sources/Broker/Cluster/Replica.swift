@@ -40,6 +40,8 @@ final class Replica {
   var knowsFences = false
   /// What the controller was told last, and that there is something new to tell.
   var reported: GroupReport?
+  /// `min.insync.replicas` of its topic.
+  var minInsyncReplicas = 1
   var waitingSends: [WaitingSend] = []
   /// Clients' batches on their way to this node's disk.
   var undurable = UndurableAppends()

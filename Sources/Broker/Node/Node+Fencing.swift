@@ -12,7 +12,7 @@ struct FenceQuestion {
 
 /// Fenced producers: see `FenceInquiry` and `FenceKnowledge`.
 extension Node {
-  /// Between two inquiries after the same fence, and after what is committed.
+  /// Who was asked what is committed and has not answered for so long is asked again.
   private static let fenceMilliseconds: Int64 = 100
   private static let fenceQuestionsMax = 1000
 
@@ -35,7 +35,7 @@ extension Node {
 
   private func askAboutFence(_ token: UInt64) {
     guard let inquiry = fenceInquiries[token] else { return }
-    for peer in peers.nodes where inquiry.confirmed[peer] == nil {
+    for peer in peers.nodes {
       peers.send(.askFenced(token: token, applied: inquiry.applied), to: peer)
     }
   }
@@ -72,9 +72,7 @@ extension Node {
         continue
       }
       fenceInquiries[token]?.confirm(options.id, mayLead: mayLead)
-      for peer in peers.nodes {
-        peers.send(.askFenced(token: token, applied: inquiry.applied), to: peer)
-      }
+      askAboutFence(token)
       passFence(token)
     }
   }

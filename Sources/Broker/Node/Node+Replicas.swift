@@ -145,18 +145,13 @@ extension Node {
   }
 
   /// What was asked of the log cannot be done: it is not what the group takes it for.
-  private func damaged(_ replica: Replica, _ why: String) {
+  func damaged(_ replica: Replica, _ why: String) {
     guard !replica.raft.isFenced, !isSole(replica) else { return }
     if failure == nil {
       tell("\(place(of: replica)): this node's copy is not used any more: \(why)")
     }
     step(replica, .fenced)
     reportDamage(replica)
-  }
-
-  /// The disk does not give what is in the log; others have it.
-  func unreadable(_ replica: Replica, _ why: String) {
-    damaged(replica, "it cannot be read: \(why)")
   }
 
   /// The log, in words.
@@ -250,11 +245,8 @@ extension Node {
   /// How many replicas are to have what is acknowledged, if a majority is not enough
   /// (`min.insync.replicas`).
   func replicasBeyondMajority(_ replica: Replica) -> Int? {
-    guard case .partition(let topic, _) = replica.kind, let name = topicNames[topic],
-      let least = topics[name]?.config.minInsyncReplicas,
-      least > replica.raft.membership.voters.count / 2 + 1
-    else { return nil }
-    return least
+    let majority = replica.raft.membership.voters.count / 2 + 1
+    return replica.minInsyncReplicas > majority ? replica.minInsyncReplicas : nil
   }
 
   // MARK: Leadership

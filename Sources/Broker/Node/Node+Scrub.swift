@@ -19,9 +19,10 @@ extension Node {
   func scrubLogs() {
     guard now >= scrub.steppedAt + Scrub.pauseMilliseconds, failure == nil else { return }
     scrub.steppedAt = now
-    for _ in 0..<Scrub.logsMax {
-      guard let place = scrub.place ?? nextToScrub() else { return }
-      scrub.place = place
+    let logs = store.logIDs
+    let next = logs.firstIndex { log in scrub.last.map { log > $0 } ?? true } ?? 0
+    for log in logs[next...].prefix(Scrub.logsMax) {
+      let place = scrub.place ?? ScrubPlace(log)
       switch store.scrub(place) {
       case .waiting(let same):
         scrub.place = same
@@ -32,21 +33,13 @@ extension Node {
       case .done: break
       case .unreadable(let why):
         if let replica = replicas[place.log], !isSole(replica) {
-          unreadable(replica, why)
+          damaged(replica, "it cannot be read: \(why)")
         } else {
           tellUnreadable(place.log, .disk(why))
         }
       }
       scrub.last = place.log
       scrub.place = nil
-      // All were passed over, or the last was looked through: the next round comes later.
-      if place.log == store.logIDs.last { return }
     }
-  }
-
-  private func nextToScrub() -> ScrubPlace? {
-    let logs = store.logIDs
-    let next = logs.first { log in scrub.last.map { log > $0 } ?? true } ?? logs.first
-    return next.map(ScrubPlace.init)
   }
 }

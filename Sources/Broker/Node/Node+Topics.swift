@@ -196,6 +196,7 @@ extension Node {
         // What it is a member since is not written down, and not later than this: what leaders say
         // who do not know of it yet was for whoever was here before.
         joinedVersion: wanted.membership.version)
+      replica.minInsyncReplicas = topics[wanted.topic]?.config.minInsyncReplicas ?? 1
       let key = GroupKey(topic: wanted.id, partition: wanted.index)
       let preferred = controller.state.preferredLeader(of: key)
       if preferred == options.id, !isSole(replica) {
@@ -272,6 +273,7 @@ extension Node {
     topics[name]?.config = config
     for partition in topics[name]?.partitions ?? [] {
       guard let partition else { continue }
+      replicas[partition.log]?.minInsyncReplicas = config.minInsyncReplicas
       try? store.configure(partition.log, config.logOptions)
     }
   }
