@@ -13,6 +13,8 @@ package enum ClusterEvent: Equatable, Sendable {
   case moved(from: Int32, count: Int, to: [Share], milliseconds: Int64, isAtMost: Bool)
   /// It has all that the others have, so long after it was lost.
   case caughtUp(node: Int32, milliseconds: Int64)
+  /// Who leads how many partitions, after a change, once it stays so.
+  case spread([Share])
 
   package struct Share: Equatable, Sendable {
     package var node: Int32
@@ -36,14 +38,24 @@ package enum ClusterEvent: Equatable, Sendable {
     case .silent(let node): return "node \(node) does not answer"
     case .answers(let node): return "node \(node) answers again"
     case .moved(let node, let count, let shares, let milliseconds, let isAtMost):
-      let takers = shares.map { "node \($0.node)" + (shares.count > 1 ? " (\($0.count))" : "") }
-      let partitions = count == 1 ? "1 partition" : "\(count) partitions"
-      return "\(partitions) moved from node \(node) to "
-        + "\(takers.isEmpty ? "others" : takers.joined(separator: ", ")) "
+      return "\(Self.partitions(count)) moved from node \(node) to "
+        + "\(shares.isEmpty ? "others" : Self.list(shares)) "
         + (isAtMost ? "in at most " : "in ") + Self.time(milliseconds)
     case .caughtUp(let node, let milliseconds):
       return "node \(node) has caught up, \(Self.time(milliseconds)) after it was lost"
+    case .spread(let shares):
+      let count = shares.reduce(0) { $0 + $1.count }
+      return "\(Self.partitions(count)) led by \(Self.list(shares))"
     }
+  }
+
+  private static func partitions(_ count: Int) -> String {
+    count == 1 ? "1 partition" : "\(count) partitions"
+  }
+
+  private static func list(_ shares: [Share]) -> String {
+    let nodes = shares.map { "node \($0.node)" + (shares.count > 1 ? " (\($0.count))" : "") }
+    return nodes.joined(separator: ", ")
   }
 
   private static func time(_ milliseconds: Int64) -> String {

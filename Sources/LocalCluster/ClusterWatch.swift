@@ -90,7 +90,14 @@ package struct ClusterWatch: Sendable {
   /// After so long a failover is not waited for any more as if it were about to be over.
   private static let hurryMilliseconds: Int64 = 10_000
 
+  /// Leaderships that did not change for so long are told of: on their way they come one by one.
+  private static let steadyMilliseconds: Int64 = 1000
+
   private var members: [Member]
+  /// Who leads how many, since when, and what of that was told.
+  private var spread: [ClusterEvent.Share] = []
+  private var spreadSince: Int64 = 0
+  private var toldSpread: [ClusterEvent.Share] = []
 
   /// Nodes by their ids and where clients reach them.
   package init(_ nodes: [(id: Int32, address: String)]) {
@@ -110,6 +117,7 @@ package struct ClusterWatch: Sendable {
       }
     case .seen(let node, let glance):
       return update(node) { Self.seen(&$0, glance, now) } + judge(at: now)
+        + lookAtSpread(at: now)
     case .unanswered(let node):
       guard let member = member(node), member.phase == .up,
         now - member.seenAt >= Self.silenceMilliseconds
@@ -222,6 +230,21 @@ package struct ClusterWatch: Sendable {
       else { return nil }
       return ClusterEvent.Share(node: member.node, count: now - before)
     }
+  }
+
+  /// Who leads how many, if that is new, nobody is missed, and it stays so.
+  private mutating func lookAtSpread(at now: Int64) -> [ClusterEvent] {
+    let current = members.compactMap { member in
+      member.glance.map { ClusterEvent.Share(node: member.node, count: $0.leads) }
+    }
+    if current != spread || !isWhole {
+      spread = current
+      spreadSince = now
+    }
+    let told = spread.filter { $0.count > 0 }
+    guard now - spreadSince >= Self.steadyMilliseconds, told != toldSpread else { return [] }
+    toldSpread = told
+    return told.isEmpty ? [] : [.spread(told)]
   }
 
   /// (2)

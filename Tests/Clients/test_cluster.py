@@ -100,15 +100,15 @@ def test_a_killed_node_is_a_line_for_everything_that_happens_and_is_in_the_metri
     until(lambda: sum(p["highWatermark"] for p in cluster.describe(topic)) == 100, 60)
 
     # A node that was slow while all began may have given what it leads away: it comes back.
-    until(lambda: cluster.pages[1].value("martlet_partitions", role="leader"), 60)
-    # What is seen is asked for four times a second: the display knows of it, too.
-    until(lambda: cluster.sum("martlet_partitions", role="leader") == 6, 60)
+    spread = "6 partitions led by node 1 (2), node 2 (2), node 3 (2)"
+    until(lambda: re.findall(r"\d+ partitions? led by .*", cluster.text)[-1:] == [spread], 60)
     won = cluster.sum("martlet_leaderships_won_total", [cluster.pages[0], cluster.pages[2]])
     before = cluster.node(2)
     os.kill(before, signal.SIGKILL)
     moved = until(lambda: re.search(r"(\d+) partitions? moved from node 2 to .* in [0-9.]+ m?s", cluster.text), 60)
     assert int(moved.group(1)) > 0
     until(lambda: re.search(r"node 2 has caught up, .* after it was lost", cluster.text), 60)
+    until(lambda: cluster.text.count(spread) == 2, 60)
     text = cluster.text
     places = [text.index(words) for words in (
         "node 2 was killed by signal 9; see", "node 2 is started as process", "node 2 is back and takes clients",

@@ -117,6 +117,31 @@ import Testing
     #expect(watch.take(.ended(node: 1, status: 137), at: 3100).count == 1)
   }
 
+  @Test func `who leads is told when it stays so and nobody is missed`() {
+    var watch = cluster()
+    let even: [ClusterEvent] = [
+      .spread([.init(node: 1, count: 4), .init(node: 2, count: 4), .init(node: 3, count: 4)])
+    ]
+    #expect(watch.take(.seen(node: 1, glance(leads: 4)), at: 1099) == [])
+    #expect(watch.take(.seen(node: 2, glance(leads: 4)), at: 1100) == even)
+    #expect(watch.take(.seen(node: 3, glance(leads: 4)), at: 2500) == [])
+    // On their way they come one by one.
+    _ = watch.take(.seen(node: 2, glance(leads: 3)), at: 3000)
+    _ = watch.take(.seen(node: 1, glance(leads: 5)), at: 3500)
+    #expect(watch.take(.seen(node: 1, glance(leads: 5)), at: 4400) == [])
+    _ = watch.take(.seen(node: 3, glance(leads: 4, missing: 1)), at: 4450)
+    #expect(watch.take(.seen(node: 1, glance(leads: 5)), at: 4600) == [])
+    _ = watch.take(.seen(node: 3, glance(leads: 4)), at: 4700)
+    #expect(
+      watch.take(.seen(node: 1, glance(leads: 5)), at: 5700) == [
+        .spread([.init(node: 1, count: 5), .init(node: 2, count: 3), .init(node: 3, count: 4)])
+      ])
+    // What it was for a moment was not told of, and is not told of when it is over.
+    _ = watch.take(.seen(node: 1, glance(leads: 4)), at: 6000)
+    _ = watch.take(.seen(node: 1, glance(leads: 5)), at: 6500)
+    #expect(watch.take(.seen(node: 1, glance(leads: 5)), at: 7600) == [])
+  }
+
   @Test func `without a majority nothing has moved`() {
     var watch = cluster()
     _ = watch.take(.ended(node: 1, status: 137), at: 1000)
@@ -143,6 +168,9 @@ import Testing
         from: 2, count: 4, to: [.init(node: 1, count: 3), .init(node: 3, count: 1)],
         milliseconds: 1250, isAtMost: true
       ).text == "4 partitions moved from node 2 to node 1 (3), node 3 (1) in at most 1.2 s")
+    #expect(
+      ClusterEvent.spread([.init(node: 1, count: 4), .init(node: 3, count: 2)]).text
+        == "6 partitions led by node 1 (4), node 3 (2)")
   }
 }
 
