@@ -1,4 +1,5 @@
 internal import Bytes
+internal import KafkaWire
 internal import LogStore
 package import Platform
 
@@ -68,17 +69,19 @@ extension Node {
   private func addRequests(_ text: inout MetricsText) {
     text.family(
       "martlet_requests_total", "counter", "Requests answered, by API and first error in them.")
-    let requests = metrics.requests.sorted {
-      ($0.key.api, $0.key.error) < ($1.key.api, $1.key.error)
+    let requests = metrics.requests.map { request, count in
+      let error = request.error == .none ? "NONE" : request.error.name ?? "\(request.error.rawValue)"
+      return (api: "\(request.api)", error: error, count: count)
     }
-    for (request, count) in requests {
+    for request in requests.sorted(by: { ($0.api, $0.error) < ($1.api, $1.error) }) {
       text.sample(
-        "martlet_requests_total", [("api", request.api), ("error", request.error)], "\(count)")
+        "martlet_requests_total", [("api", request.api), ("error", request.error)],
+        "\(request.count)")
     }
     text.histogramFamily(
       "martlet_request_duration_seconds", "From a request's last byte to its answer.")
-    for (api, histogram) in metrics.latencies.sorted(by: { $0.key < $1.key }) {
-      text.histogram("martlet_request_duration_seconds", [("api", api)], histogram)
+    for (api, histogram) in metrics.latencies.sorted(by: { "\($0.key)" < "\($1.key)" }) {
+      text.histogram("martlet_request_duration_seconds", [("api", "\(api)")], histogram)
     }
   }
 

@@ -1,4 +1,4 @@
-internal import KafkaWire
+package import KafkaWire
 package import Platform
 
 /// What a node counts, for `/metrics`. Owned by the node's loop.
@@ -9,8 +9,8 @@ package struct NodeMetrics: Sendable {
   }
 
   package struct Request: Hashable, Sendable {
-    package var api: String
-    package var error: String
+    package var api: APIKey
+    package var error: ErrorCode
   }
 
   package var topics: [String: Topic] = [:]
@@ -30,7 +30,7 @@ package struct NodeMetrics: Sendable {
   /// Requests answered, by API and outcome.
   package var requests: [Request: UInt64] = [:]
   /// From a request's last byte to its answer, by API.
-  package var latencies: [String: LatencyHistogram] = [:]
+  package var latencies: [APIKey: LatencyHistogram] = [:]
 
   mutating func appended(_ topic: String, _ records: Int32, _ bytes: Int) {
     topics[topic, default: Topic()].records += UInt64(max(0, records))
@@ -38,12 +38,11 @@ package struct NodeMetrics: Sendable {
   }
 
   mutating func answered(_ api: APIKey, _ error: ErrorCode) {
-    let outcome = error == .none ? "NONE" : error.name ?? "\(error.rawValue)"
-    requests[Request(api: "\(api)", error: outcome), default: 0] += 1
+    requests[Request(api: api, error: error), default: 0] += 1
   }
 
   mutating func waited(_ api: APIKey, _ nanoseconds: UInt64) {
-    latencies["\(api)", default: LatencyHistogram()].add(Int64(nanoseconds / 1000))
+    latencies[api, default: LatencyHistogram()].add(Int64(nanoseconds / 1000))
   }
 
   mutating func fetched(_ bytes: Int) { bytesOut += UInt64(bytes) }

@@ -52,6 +52,8 @@ package final class Server {
   /// The other nodes, if there are any.
   private var network: PeerNetwork?
   private var turns: UInt64 = 0
+  /// Requests.
+  private var handled: UInt64 = 0
   /// What they were told of this node last.
   private var said: PeerHello?
   /// Clients are taken when the node knows what they may ask for; until then they wait in the
@@ -162,6 +164,7 @@ package final class Server {
   func handle(_ frame: ArraySlice<UInt8>, _ connection: any ClientConnection, _ sequence: UInt64) {
     let origin = RequestOrigin(
       connection: connection.id, sequence: sequence, clientHost: connection.peer)
+    handled &+= 1
     node.handle(frame, from: origin, now: NodeTime.read())
   }
 
@@ -232,13 +235,13 @@ package final class Server {
     sendToPeers()
     open()
     while true {
-      let answers = node.takeAnswers()
-      for answer in answers { deliver(answer) }
+      let before = handled
+      for answer in node.takeAnswers() { deliver(answer) }
       let ready = withOutput
       withOutput = []
       for id in ready { connections[id]?.send() }
       // Sending may have made room for requests that were read already.
-      if answers.isEmpty && ready.isEmpty { break }
+      guard handled != before else { break }
       _ = node.turn(now: now)
       sendToPeers()
     }

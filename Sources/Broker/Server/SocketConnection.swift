@@ -50,10 +50,15 @@ final class SocketConnection: ReadinessHandler, ClientConnection {
   private func receive() {
     var budget = ConnectionBounds.readBytesMax
     while budget > 0, !isClosed, takesRequests {
-      let transfer = unsafe input.receive { unsafe socket.receive(into: $0).counted }
+      var room = 0
+      let transfer = unsafe input.receive {
+        room = $0.count
+        return unsafe socket.receive(into: $0).counted
+      }
       switch transfer ?? .wouldBlock {
       case .bytes(let count):
-        budget -= count
+        // Less than there was room for is all: if more has come since, the loop says so.
+        budget = count < room ? 0 : budget - count
         lastMoved = server.moment()
         handOver()
         guard server.holds(buffered: input.buffered - counted) else {

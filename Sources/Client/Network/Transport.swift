@@ -102,10 +102,15 @@ final class TCPTransport: Transport, ReadinessHandler {
   private func receive(_ socket: Socket) {
     var budget = Self.readBytesMax
     while budget > 0, !isClosed {
-      let transfer = unsafe input.receive { unsafe socket.receive(into: $0).counted }
+      var room = 0
+      let transfer = unsafe input.receive {
+        room = $0.count
+        return unsafe socket.receive(into: $0).counted
+      }
       switch transfer ?? .wouldBlock {
       case .bytes(let count):
-        budget -= count
+        // Less than there was room for is all: if more has come since, the loop says so.
+        budget = count < room ? 0 : budget - count
         do throws(WireError) {
           while !isClosed, let frame = try input.next() { owner?.transportReceived(frame) }
         } catch {
