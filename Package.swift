@@ -131,7 +131,10 @@ let package = Package(
 
     tests(
       "BrokerTests",
-      ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Simulation"]),
+      [
+        "Bytes", "Records", "Platform", "LogStore", "Replication", "KafkaWire", "Broker",
+        "Simulation",
+      ]),
     tests(
       "ClientTests",
       ["Bytes", "Records", "Platform", "LogStore", "KafkaWire", "Broker", "Client"]),

@@ -126,15 +126,15 @@ struct Log {
     if readable.end > place.end { readable = place }
   }
 
-  /// Raises the high watermark to `offset`, which is the end of a batch.
-  mutating func commit(through offset: Offset) {
-    guard offset > highWatermark else { return }
-    require(offset <= end, "committing \(offset) of a log that ends at \(end)")
-    while firstPlace < places.count, places[firstPlace].end <= offset {
-      committed = places[firstPlace]
-      firstPlace += 1
-    }
-    require(committed.end == offset, "the high watermark \(offset) is inside a batch")
+  /// Raises the high watermark to `offset`. False if no batch ends there.
+  mutating func commit(through offset: Offset) -> Bool {
+    guard offset > highWatermark else { return true }
+    var next = firstPlace
+    while next < places.count, places[next].end <= offset { next += 1 }
+    let reached = next > firstPlace ? places[next - 1] : committed
+    guard reached.end == offset else { return false }
+    committed = reached
+    firstPlace = next
     highWatermark = offset
     hasNewMark = true
     producers.commit(through: offset)
@@ -142,6 +142,7 @@ struct Log {
       places.removeFirst(firstPlace)
       firstPlace = 0
     }
+    return true
   }
 
   /// The log ends where the first doubt begins; a doubt about what is committed is left to whoever
@@ -235,7 +236,7 @@ struct Log {
     // A later start took the file with that batch: what is known behind it may not be committed.
     guard !doubts.contains(where: { $0.contains(offset - 1) }) else { return }
     for place in places[firstPlace...] where place.end >= offset {
-      commit(through: place.end)
+      _ = commit(through: place.end)
       return
     }
   }

@@ -110,9 +110,9 @@ extension LogStore {
   /// Appends batches that a leader has given their offsets and epochs, exactly as they are. The
   /// first one of a log that was reset may begin before the log does.
   package func replicate(
-    _ log: LogID, _ batches: ArraySlice<UInt8>
+    _ log: LogID, _ batches: ArraySlice<UInt8>, evenIfFull: Bool = false
   ) throws(LogError) -> LogPosition {
-    let slot = try appendable(log)
+    let slot = try appendable(log, evenIfFull: evenIfFull)
     var headers = try headers(of: batches)
     if options.planted.contains(.followersForgetProducers) {
       for index in headers.indices { headers[index].producerID = .none }
@@ -188,11 +188,13 @@ extension LogStore {
   /// Tells the log that everything below `offset` is committed: consumers may see it.
   package func commit(_ log: LogID, through offset: Offset) throws(LogError) {
     let slot = try slot(of: log)
+    var isEnd = true
     let visible = withLog(slot) { log in
       let before = log.visible.end
-      log.commit(through: offset)
+      isEnd = log.commit(through: offset)
       return log.visible.end > before ? log.visible.end : nil
     }
+    guard isEnd else { throw .outOfRange }
     if let visible { emit(.readable(log, visible)) }
   }
 

@@ -335,7 +335,7 @@ extension Recovery {
     }
     if let uncommitted = frame.uncommitted {
       let mark = logs[slot].end - Int64(uncommitted)
-      if logs[slot].place(endingAt: mark) != nil { logs[slot].commit(through: mark) }
+      _ = logs[slot].commit(through: mark)
     }
     var reader = ByteReader(payload)
     let number = (try? reader.int64()) ?? 0

@@ -9,6 +9,17 @@ package struct NodeFrame: Equatable, Sendable {
   package var bytes: [UInt8]
 }
 
+extension Message {
+  /// Those of records and state in it, to which some tens are added.
+  fileprivate var bytes: Int {
+    switch body {
+    case .append(let request): request.entries.reduce(0) { $0 + $1.bytes.count }
+    case .reset(let request): request.state.count
+    default: 0
+    }
+  }
+}
+
 /// The other nodes as this one knows them, and what it has for them.
 struct Peers {
   struct Known {
@@ -23,6 +34,11 @@ struct Peers {
     var urgent: [(GroupID, Message)] = []
     var bulk: [(GroupID, Message)] = []
   }
+
+  /// A heartbeat is some 70 bytes, an urgent frame at most a megabyte.
+  private static let messagesMax = 4096
+  /// A part ends with the message that reaches it, which is at most about as much as that.
+  private static let partBytesMax = 16 << 20
 
   /// Ascending.
   let nodes: [Int32]
@@ -62,15 +78,31 @@ struct Peers {
     frames.append(NodeFrame(to: peer, isUrgent: false, bytes: message.encoded()))
   }
 
+  /// Messages that together are no more than a frame may be.
+  private static func parts(_ messages: [(GroupID, Message)]) -> [ArraySlice<(GroupID, Message)>] {
+    var parts: [ArraySlice<(GroupID, Message)>] = []
+    var rest = messages[...]
+    while !rest.isEmpty {
+      var bytes = 0
+      let part = rest.prefix(messagesMax).prefix { _, message in
+        defer { bytes += message.bytes }
+        return bytes < partBytesMax
+      }
+      parts.append(part)
+      rest = rest.dropFirst(part.count)
+    }
+    return parts
+  }
+
   mutating func takeFrames() -> [NodeFrame] {
     for peer in nodes {
       guard let outbox = outboxes.removeValue(forKey: peer) else { continue }
-      if !outbox.urgent.isEmpty {
-        let bytes = PeerMessage.replication(outbox.urgent).encoded()
+      for part in Self.parts(outbox.urgent) {
+        let bytes = PeerMessage.replication(Array(part)).encoded()
         frames.append(NodeFrame(to: peer, isUrgent: true, bytes: bytes))
       }
-      if !outbox.bulk.isEmpty {
-        let bytes = PeerMessage.replication(outbox.bulk).encoded()
+      for part in Self.parts(outbox.bulk) {
+        let bytes = PeerMessage.replication(Array(part)).encoded()
         frames.append(NodeFrame(to: peer, isUrgent: false, bytes: bytes))
       }
     }

@@ -40,7 +40,10 @@ final class Replica {
   var knowsFences = false
   /// What the controller was told last, and that there is something new to tell.
   var reported: GroupReport?
-  /// `min.insync.replicas` of its topic.
+  /// The log of one of this node's own machines: the metadata's or the groups'.
+  var isInternal = true
+  /// `min.insync.replicas` of its topic. Internal logs have none: nobody could commit an offset
+  /// while a node is away, and what a majority has is taken into snapshots.
   var minInsyncReplicas = 1
   var waitingSends: [WaitingSend] = []
   /// Clients' batches on their way to this node's disk.
@@ -58,6 +61,14 @@ final class Replica {
 
   /// Something the journal has no room for; what is asked meanwhile is refused.
   var isStuck: Bool { !isPerforming && first < todo.count }
+
+  /// A vote is among what is to be done: another is not to be written down before it.
+  var waitsForVote: Bool {
+    todo[first...].contains {
+      if case .recordVote = $0 { return true }
+      return false
+    }
+  }
 
   func add(_ effects: [Effect]) { todo += effects }
 

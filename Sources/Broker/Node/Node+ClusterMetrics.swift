@@ -26,24 +26,13 @@ extension Node {
         let node = peer.node.rawValue
         counts.lags[node] = max(counts.lags[node] ?? 0, peer.lag)
       }
-      let inSync = inSyncCount(replica, status)
+      let inSync = inSync(replica).count
       let wanted = controller.state.topic(topic)?.replicas(ofPartition: index).count ?? 1
       if inSync < wanted { counts.underReplicated += 1 }
       let minimum = topicNames[topic].flatMap { topics[$0]?.config.minInsyncReplicas } ?? 1
       if inSync < minimum { counts.underMinimum += 1 }
     }
     return counts
-  }
-
-  /// The voters that can be reached and were caught up a moment ago, this leader among them. By
-  /// what is committed alone, the slower of two followers would be behind whenever there is a load.
-  private func inSyncCount(_ replica: Replica, _ status: Raft.Status) -> Int {
-    let inSync = replica.raft.inSync
-    return 1
-      + status.peers.count { peer in
-        peer.isVoter && peers.connected.contains(peer.node.rawValue)
-          && (peer.isCaughtUp && peer.isActive || inSync.contains(peer.node))
-      }
   }
 
   func addCluster(_ text: inout MetricsText) {

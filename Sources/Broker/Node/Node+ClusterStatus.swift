@@ -15,6 +15,11 @@ extension Node {
     return replica.raft.membership.voters.contains(NodeID(options.id)) && !replica.raft.isFenced
   }
 
+  /// How its replica of a partition stands; nil if it has none.
+  package func status(of topic: String, _ index: Int32) -> Raft.Status? {
+    log(topic, index).flatMap { replicas[$0]?.raft.status }
+  }
+
   /// One line for the node and one for each group.
   package var clusterText: String {
     var lines = [
@@ -23,7 +28,7 @@ extension Node {
         + "\(metadataApplied.rawValue) applied, knows nodes \(controller.state.nodes.map(\.id)), "
         + "connected to \(peers.connected.sorted())"
     ]
-    for log in replicas.keys.sorted() {
+    for log in replicaLogs {
       guard let replica = replicas[log] else { continue }
       let status = replica.raft.status
       lines.append(

@@ -47,22 +47,34 @@ extension Node {
 
   private func passFence(_ token: UInt64) {
     guard let inquiry = fenceInquiries[token] else { return }
-    let isInForce = inquiry.isInForce(groups: votersOfPartitions) { peers.connected.contains($0) }
+    let isInForce = inquiry.isInForce(groups: findVotersOfPartitions()) {
+      peers.connected.contains($0)
+    }
     guard isInForce || plants(.answerFencesEarly) else { return }
     fenceInquiries[token] = nil
     reply(inquiry.request, inquiry.response)
   }
 
-  private var votersOfPartitions: [[Int32]] {
-    controller.state.names.compactMap { controller.state.topic(named: $0) }.flatMap { topic in
-      (0..<topic.partitionsCount).compactMap { index in
-        controller.state.membership(of: topic.id, index)?.voters.map(\.node)
+  private func findVotersOfPartitions() -> [[Int32]] {
+    if let votersOfPartitions { return votersOfPartitions }
+    // Membership only.
+    var seen: Set<[Int32]> = []
+    var found: [[Int32]] = []
+    for topic in controller.state.names.compactMap({ controller.state.topic(named: $0) }) {
+      for index in 0..<topic.partitionsCount {
+        guard let membership = controller.state.membership(of: topic.id, index) else { continue }
+        let voters = membership.voters.map(\.node)
+        if seen.insert(voters).inserted { found.append(voters) }
       }
     }
+    votersOfPartitions = found
+    return found
   }
 
   /// Looks again at those that are not in force: somebody may have been elected.
   func advanceFences() {
+    guard !fenceInquiries.isEmpty else { return }
+    let mayLead = mayLead
     for token in fenceInquiries.keys.sorted() {
       guard let inquiry = fenceInquiries[token] else { continue }
       guard inquiry.deadline > now, isController else {

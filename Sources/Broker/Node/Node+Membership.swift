@@ -131,6 +131,7 @@ extension Node {
 
   func membershipChanged(_ key: GroupKey, _ membership: GroupMembership) {
     let group = GroupID(key)
+    votersOfPartitions = nil
     if let replica = replicasByGroup[group] {
       if isMember(membership) {
         step(replica, .membership(Membership(membership)))
@@ -216,7 +217,7 @@ extension Node {
   }
 
   func reportAll() {
-    for log in replicas.keys.sorted() {
+    for log in replicaLogs {
       guard let replica = replicas[log] else { continue }
       if replica.raft.isFenced { reportDamage(replica) } else { report(replica) }
     }
@@ -258,7 +259,7 @@ extension Node {
     guard !options.cluster.isAlone, now >= lastBalance + 1000 else { return }
     lastBalance = now
     var candidates: [LeaderBalance.Candidate] = []
-    for log in replicas.keys.sorted() {
+    for log in replicaLogs {
       guard let replica = replicas[log], replica.isReady,
         case .partition(let topic, let index) = replica.kind,
         case let key = GroupKey(topic: topic, partition: index),
@@ -267,8 +268,7 @@ extension Node {
       candidates.append(
         LeaderBalance.Candidate(
           group: GroupKey(replica.group), preferred: preferred,
-          isReady: peers.connected.contains(preferred)
-            && replica.raft.inSync.contains(NodeID(preferred))))
+          isReady: inSync(replica).contains(NodeID(preferred))))
     }
     for chosen in balance.tick(now: now, candidates, configs: controller.brokerConfigs) {
       transfer(GroupID(chosen.group), to: chosen.preferred)

@@ -29,6 +29,7 @@ extension Node {
   /// There are others who have it, and what is here is not whole.
   var isMetadataDamaged: Bool {
     guard !options.cluster.isAlone, failure == nil else { return false }
+    if replicas[metadataLog]?.raft.isFenced == true { return true }
     do throws(LogError) {
       return try store.failure(of: metadataLog) != nil
     } catch {

@@ -203,10 +203,7 @@ extension Node {
       return
     }
     if let least = replicasBeyondMajority(replica), operation.body.acks == -1 {
-      let present = replica.raft.membership.voters.count {
-        $0.rawValue == options.id || peers.connected.contains($0.rawValue)
-      }
-      guard present >= least else { return operation.fail(.notEnoughReplicas) }
+      guard inSync(replica).count >= least else { return operation.fail(.notEnoughReplicas) }
     }
     if !wasHeld, mustHold(batch.header, replica) { return hold(operation, replica.log) }
     if batch.header.hasProducer, try !accepts(batch, partition, operation) { return }
@@ -300,11 +297,14 @@ extension Node {
           original.timestamp >= 0 ? original.timestamp : batch.header.maxTimestamp.rawValue
       }
       if plants(.forgetDuplicates) { return true }
-      if !committed, !plants(.acknowledgeDuplicatesEarly) {
+      let replica = replicas[partition.log]
+      let isEnough = committed && replica.flatMap(replicasBeyondMajority) == nil
+      if !isEnough, !plants(.acknowledgeDuplicatesEarly) {
         // The batch's own end says when it is durable; its epoch is that of this leader.
         wait(
           operation, partition.log,
           LogPosition(epoch: partition.epoch, offset: original.lastOffset + 1))
+        if committed, let replica { settle(appendsOf: replica) }
       }
       return false
     case .outOfOrder(let expected):
@@ -365,16 +365,31 @@ extension Node {
     if isStuck { advanceProduces() }
     timeOutHeld()
     for operation in produces.open where operation.deadline < now {
-      for (_, waiting) in appends.sorted(by: { $0.key < $1.key }) {
-        for append in waiting {
+      for log in appends.keys.sorted() {
+        let committed = replicas[log]?.raft.committed.offset ?? .zero
+        for append in appends[log] ?? [] {
           guard case .produce(let owner, let topic, let partition) = append.owner,
             owner === operation
           else { continue }
+          // A majority has it, and `min.insync.replicas` is more than that.
           operation.response.responses[topic].partitionResponses[partition].errorCode =
-            .requestTimedOut
+            append.position.offset <= committed ? .notEnoughReplicasAfterAppend : .requestTimedOut
         }
       }
       finish(operation)
+    }
+    forgetAnswered()
+  }
+
+  /// What nobody waits for any more is not kept until a replica comes back, which may be never.
+  private func forgetAnswered() {
+    for log in appends.keys.sorted() {
+      guard let replica = replicas[log], replicasBeyondMajority(replica) != nil else { continue }
+      appends[log]?.removeAll { append in
+        guard case .produce(let operation, _, _) = append.owner else { return false }
+        return operation.isAnswered
+      }
+      if appends[log]?.isEmpty == true { appends[log] = nil }
     }
   }
 

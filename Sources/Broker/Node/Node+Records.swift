@@ -62,6 +62,14 @@ extension Node {
     while let first = stuckRecords.first, tryToAppend(first) { stuckRecords.removeFirst() }
   }
 
+  /// This node does not lead the log any more: what it decided for it is not appended later, when
+  /// it may lead it again.
+  func refuseStuckRecords(of log: LogID) {
+    let refused = stuckRecords.filter { $0.log == log }
+    stuckRecords.removeAll { $0.log == log }
+    for append in refused { decided(append.owner, .notLeaderOrFollower) }
+  }
+
   /// False if the journal has no room.
   private func tryToAppend(_ append: RecordsAppend) -> Bool {
     do throws(LogError) {

@@ -33,7 +33,9 @@ extension Node {
       seed: group.high ^ group.low &+ UInt64(bitPattern: Int64(group.partition)) << 8
         ^ UInt64(bitPattern: Int64(options.id)))
     let replica = Replica(group: group, log: log, kind: kind, raft: raft)
-    replicas[log] = replica
+    if replicas.updateValue(replica, forKey: log) == nil {
+      replicaLogs.insert(log, at: replicaLogs.firstIndex { $0 > log } ?? replicaLogs.endIndex)
+    }
     replicasByGroup[group] = replica
     if !isSole(replica), (try store.failure(of: log)) != nil { step(replica, .fenced) }
     step(replica, .began)
@@ -45,17 +47,20 @@ extension Node {
 
   func removeReplica(of log: LogID) {
     guard let replica = replicas.removeValue(forKey: log) else { return }
+    replicaLogs.removeAll { $0 == log }
     forgetFences(replica)
     advanceHeld()
     replicasByGroup[replica.group] = nil
-    leaders[replica.group] = nil
+    // Others may lead it still.
+    if leaders[replica.group]?.leader == options.id { leaders[replica.group] = nil }
     stuckReplicas.remove(log)
   }
 
   /// Nobody else has the log: what is here is all there is, and it is read also when it has failed.
   func isSole(_ replica: Replica) -> Bool {
     let membership = replica.raft.membership
-    return membership.voters == [NodeID(options.id)] && membership.learners.isEmpty
+    return membership.voters.count == 1 && membership.voters[0].rawValue == options.id
+      && membership.learners.isEmpty
   }
 
   // MARK: Stepping
@@ -64,9 +69,37 @@ extension Node {
     var effects: [Effect] = []
     replica.isChanged = true
     replica.raft.step(input, into: &effects)
+    if replica.isStuck { effects = passStuck(effects, replica) }
     guard !effects.isEmpty else { return }
     replica.add(effects)
     perform(replica)
+  }
+
+  /// What does not touch the log does not wait for it to have room: who leads is to hear that this
+  /// node is there, and who stands for election what it is told by those who cannot. What is left.
+  private func passStuck(_ effects: [Effect], _ replica: Replica) -> [Effect] {
+    effects.filter { effect in
+      switch effect {
+      case .send(let message):
+        switch message.body {
+        case .heartbeatAnswer, .voteResponse:
+          peers.send(message, of: replica.group)
+          return false
+        default: return true
+        }
+      case .recordVote(let vote):
+        guard vote.candidate != options.id, !replica.waitsForVote, !plants(.forgetVotes) else {
+          return true
+        }
+        do throws(LogError) {
+          try store.recordVote(replica.log, vote)
+          return false
+        } catch {
+          return true
+        }
+      default: return true
+      }
+    }
   }
 
   /// Does what is to be done, as far as there is room.
@@ -122,8 +155,11 @@ extension Node {
       case .replicate(let peer, let after, let bytesMax):
         replicate(replica, to: peer, after: after, bytesMax: bytesMax)
       case .sendReset(let peer, let position): try sendReset(replica, to: peer, position)
-      case .committed(let position): committed(position, replica)
-      case .advanceStart(let offset): try store.advanceStart(replica.log, to: offset)
+      case .committed(let position): try committed(position, replica)
+      case .advanceStart(let offset):
+        try store.advanceStart(replica.log, to: offset)
+        // What is below is in the snapshot that begins there.
+        if replica.kind == .metadata { metadataWasReset(to: offset) }
       case .elected(let epoch): elected(replica, epoch)
       case .ready: ready(replica)
       case .leaderChanged(let leader, let epoch): leaderChanged(replica, leader, epoch)
@@ -180,7 +216,9 @@ extension Node {
         }
         let rest = Self.batches(of: entry, from: max(from, bounds.end))
         guard !rest.isEmpty else { continue }
-        _ = try store.replicate(replica.log, rest)
+        // What makes room is decided in these; and who leads them takes nothing else while its own
+        // disk is full.
+        _ = try store.replicate(replica.log, rest, evenIfFull: replica.isInternal)
         noteGrowth(replica.log, rest.count)
       } catch {
         replica.replaceFirst(.write(Array(entries[index...]), from: from))
@@ -189,11 +227,11 @@ extension Node {
     }
   }
 
-  /// The batches of an entry that begin at or above an offset.
+  /// The batches of an entry that end above an offset: the first of a log may begin below it.
   private static func batches(of entry: Entry, from: Offset) -> ArraySlice<UInt8> {
     var batches = RecordBatches(entry.bytes)
     var skipped = 0
-    while let header = try? batches.nextHeader(), header.baseOffset < from {
+    while let header = try? batches.nextHeader(), header.nextOffset <= from {
       skipped = batches.position
     }
     return entry.bytes.dropFirst(skipped)
@@ -209,8 +247,8 @@ extension Node {
     }
   }
 
-  private func committed(_ position: LogPosition, _ replica: Replica) {
-    try? store.commit(replica.log, through: position.offset)
+  private func committed(_ position: LogPosition, _ replica: Replica) throws(LogError) {
+    try store.commit(replica.log, through: position.offset)
     settle(appendsOf: replica)
     guard replica.kind == .metadata, replica.raft.isLeader else { return }
     // The others are to act on it now and not with the next heartbeat.
@@ -247,6 +285,18 @@ extension Node {
   func replicasBeyondMajority(_ replica: Replica) -> Int? {
     let majority = replica.raft.membership.voters.count / 2 + 1
     return replica.minInsyncReplicas > majority ? replica.minInsyncReplicas : nil
+  }
+
+  /// Of a log that this node leads: the voters that can be reached and were caught up a moment
+  /// ago, this leader among them. By what is committed alone, the slower of two followers would be
+  /// behind whenever there is a load.
+  func inSync(_ replica: Replica) -> [NodeID] {
+    let exactly = replica.raft.inSync
+    return [NodeID(options.id)]
+      + replica.raft.status.peers.filter { peer in
+        peer.isVoter && peers.connected.contains(peer.node.rawValue)
+          && (peer.isCaughtUp && peer.isActive || exactly.contains(peer.node))
+      }.map(\.node)
   }
 
   // MARK: Leadership
@@ -295,6 +345,7 @@ extension Node {
       $0.isReady = false
     }
     replica.waitingSends = []
+    refuseStuckRecords(of: replica.log)
     forgetFences(replica)
     fetches.wake(replica.log)
     switch replica.kind {
@@ -352,7 +403,7 @@ extension Node {
   /// This node is slow, or about to end: others are to lead.
   package func giveLeadershipsAway(now: NodeTime) {
     time = now
-    for log in replicas.keys.sorted() {
+    for log in replicaLogs {
       if let replica = replicas[log], replica.leads { step(replica, .transfer(nil)) }
     }
   }
@@ -369,7 +420,7 @@ extension Node {
     guard now - lastReplicaTick >= pause else { return pause - (now - lastReplicaTick) }
     // One, however late: this node may have been stopped, and the others' messages wait.
     lastReplicaTick = now
-    for log in replicas.keys.sorted() {
+    for log in replicaLogs {
       guard let replica = replicas[log], !isSole(replica) else { continue }
       retrySends(replica)
       guard !replica.raft.isQuiet else { continue }

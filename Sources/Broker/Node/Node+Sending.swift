@@ -28,14 +28,22 @@ extension Node {
               bytes: entries.reduce(0) { $0 + $1.bytes.count })))
       }
     } catch {
-      // Its failure, if it is one, is told by the store; the next tick tries again.
-      wait([])
+      if (try? store.bounds(of: replica.log)).map({ after.offset < $0.start }) ?? false {
+        // The log's start has passed it: what there is to send now is a reset.
+        step(
+          replica,
+          .sent(
+            Sent(to: peer, epoch: replica.raft.epoch, after: after, through: after, bytes: 0)))
+      } else {
+        // Its failure, if it is one, is told by the store; the next tick tries again.
+        wait([])
+      }
     }
   }
 
   /// Bytes are in memory, or cannot be read.
   func wakeSends(_ read: ReadAheadID) {
-    for log in replicas.keys.sorted() {
+    for log in replicaLogs {
       guard let replica = replicas[log],
         replica.waitingSends.contains(where: { $0.reads.contains(read) })
       else { continue }
@@ -107,7 +115,7 @@ extension Node {
     case .askCommitted(let token): askedCommitted(token, by: peer)
     case .committed(let token, let offset): committedAnswered(token, offset)
     case .internalTopic(let name):
-      guard isController else { return }
+      guard isController, TopicName.isInternal(name) else { return }
       submit(.ensureInternalTopic(name), 0, nil)
     case .reports(let reports):
       if isController {
@@ -135,7 +143,8 @@ extension Node {
     case .append(let request):
       // Sent again when it was not answered.
       guard !replica.isStuck else { return }
-      guard Self.isWhole(request) else {
+      let start = (try? store.bounds(of: replica.log).start) ?? .zero
+      guard Self.isWhole(request, start: start) else {
         tell(
           "\(place(of: replica)): refused record batches of node \(peer) that are not whole; they "
             + "are sent again")
@@ -151,15 +160,18 @@ extension Node {
     }
   }
 
-  /// Whether the entries follow one another and hold what their sender wrote.
-  private static func isWhole(_ request: AppendRequest) -> Bool {
+  /// Whether the entries follow one another and hold what their sender wrote. The first batch of a
+  /// log may begin below where the log does.
+  private static func isWhole(_ request: AppendRequest, start: Offset) -> Bool {
     var next = request.previous.offset
     for entry in request.entries where !entry.bytes.isEmpty {
       var batches = RecordBatches(entry.bytes)
       do throws(RecordError) {
         while let batch = try batches.next() {
-          guard batch.header.baseOffset == next, batch.header.partitionLeaderEpoch == entry.epoch,
-            batch.header.lastOffsetDelta >= 0
+          let isFirst = next == start && batch.header.baseOffset < next
+          guard batch.header.baseOffset == next || isFirst,
+            batch.header.partitionLeaderEpoch == entry.epoch, batch.header.lastOffsetDelta >= 0,
+            batch.header.nextOffset > next
           else { return false }
           try batch.checkCRC()
           next = batch.header.nextOffset
@@ -186,7 +198,7 @@ extension Node {
         KnownLeader(group: $0.group, leader: options.id, epoch: $0.raft.epoch)
       }.sorted { $0.group < $1.group }
       if !known.isEmpty { peers.send(.leaders(known), to: peer) }
-      for log in replicas.keys.sorted() {
+      for log in replicaLogs {
         if let replica = replicas[log] { step(replica, .peerFound(NodeID(peer))) }
       }
     }
@@ -207,7 +219,7 @@ extension Node {
     time = now
     guard peers.connected.contains(peer) else { return }
     peers.lost(peer)
-    for log in replicas.keys.sorted() {
+    for log in replicaLogs {
       if let replica = replicas[log] { step(replica, .peerLost(NodeID(peer))) }
     }
     step(Controller.Input.nodeLost(peer))

@@ -70,7 +70,8 @@ extension Node {
     text.family(
       "martlet_requests_total", "counter", "Requests answered, by API and first error in them.")
     let requests = metrics.requests.map { request, count in
-      let error = request.error == .none ? "NONE" : request.error.name ?? "\(request.error.rawValue)"
+      let code = request.error
+      let error = code == .none ? "NONE" : code.name ?? "\(code.rawValue)"
       return (api: "\(request.api)", error: error, count: count)
     }
     for request in requests.sorted(by: { ($0.api, $0.error) < ($1.api, $1.error) }) {

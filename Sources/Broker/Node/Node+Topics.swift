@@ -116,8 +116,14 @@ extension Node {
 
   /// What of a decision concerns every partition of this node.
   func note(_ record: MetadataRecord) {
-    guard case .producerFenced(_, let producer) = record else { return }
-    fencedEpochs[producer.id] = producer.epoch
+    switch record {
+    case .producerFenced(_, let producer): fencedEpochs[producer.id] = producer.epoch
+    case .transactionalIdGone(let id):
+      if let producer = controller.state.producer(ofTransactionalId: id) {
+        fencedEpochs[producer.id] = nil
+      }
+    default: break
+    }
   }
 
   private func reply(_ token: ReplyToken, _ response: ControllerResponse) {
@@ -155,6 +161,7 @@ extension Node {
   static func logName(_ topic: UUID16, _ index: Int32) -> String { "\(topic.base64url)-\(index)" }
 
   func make(_ partition: PartitionToMake) {
+    votersOfPartitions = nil
     guard let state = controller.state.topic(partition.id) else { return }
     if topics[partition.topic]?.id != partition.id {
       topics[partition.topic] = NodeTopic(
@@ -196,7 +203,8 @@ extension Node {
         // What it is a member since is not written down, and not later than this: what leaders say
         // who do not know of it yet was for whoever was here before.
         joinedVersion: wanted.membership.version)
-      replica.minInsyncReplicas = topics[wanted.topic]?.config.minInsyncReplicas ?? 1
+      replica.isInternal = TopicName.isInternal(wanted.topic)
+      setMinInsync(replica, topics[wanted.topic]?.config)
       let key = GroupKey(topic: wanted.id, partition: wanted.index)
       let preferred = controller.state.preferredLeader(of: key)
       if preferred == options.id, !isSole(replica) {
@@ -219,13 +227,18 @@ extension Node {
 
   private func delete(_ name: String, _ id: UUID16, _ index: Int32) {
     guard let topic = topics[name], topic.id == id else { return }
+    votersOfPartitions = nil
     store.forgetSetAside(named: Self.logName(id, index))
+    leaders[GroupID(topic: id, index: index)] = nil
     if let log = topic.partition(index)?.log {
       fetches.wake(log)
       machineLogs[log] = nil
       loadingGroups[log] = nil
       failAppends(log, .unknownTopicOrPartition)
+      // Who waits to be told whether it leads hears that it does not.
+      if let replica = replicas[log], replica.leads { step(replica, .fenced) }
       removeReplica(of: log)
+      leaders[GroupID(topic: id, index: index)] = nil
       logsToDelete.append(log)
       deleteLogs()
     }
@@ -273,23 +286,38 @@ extension Node {
     topics[name]?.config = config
     for partition in topics[name]?.partitions ?? [] {
       guard let partition else { continue }
-      replicas[partition.log]?.minInsyncReplicas = config.minInsyncReplicas
+      if let replica = replicas[partition.log] { setMinInsync(replica, config) }
       try? store.configure(partition.log, config.logOptions)
     }
+  }
+
+  private func setMinInsync(_ replica: Replica, _ config: TopicConfig?) {
+    replica.minInsyncReplicas = replica.isInternal ? 1 : config?.minInsyncReplicas ?? 1
   }
 
   // MARK: View
 
   private var quorum: QuorumStatus? {
-    guard isController, let replica = replicas[metadataLog] else { return nil }
+    guard isController, let replica = replicas[metadataLog],
+      let membership = controller.state.membership(of: .metadata)
+    else { return nil }
+    let status = replica.raft.status
+    func describe(_ member: NodeIncarnation) -> QuorumStatus.Replica {
+      guard member.node != options.id else {
+        return .init(
+          member, logEnd: status.end.offset.rawValue, lastFetch: wallNow, lastCaughtUp: wallNow)
+      }
+      // When it was heard of is known as exactly as an election takes long.
+      let peer = status.peers.first { $0.node.rawValue == member.node }
+      let isHere = peer?.isActive == true && peers.connected.contains(member.node)
+      return .init(
+        member, logEnd: peer?.match?.offset.rawValue ?? -1, lastFetch: isHere ? wallNow : -1,
+        lastCaughtUp: isHere && peer?.isCaughtUp == true ? wallNow : -1)
+    }
     return QuorumStatus(
       leader: options.id, epoch: replica.raft.epoch.rawValue,
       highWatermark: replica.raft.committed.offset.rawValue,
-      voters: replica.raft.membership.voters.map {
-        .init(
-          NodeIncarnation(node: $0.rawValue, incarnation: 0),
-          logEnd: replica.raft.end.offset.rawValue)
-      })
+      voters: membership.voters.map(describe), learners: membership.learners.map(describe))
   }
 
   var clusterView: ClusterView {

@@ -165,6 +165,8 @@ package final class Node {
   var logsToSetAside: [LogID] = []
   // MARK: Of the cluster
   var replicas: [LogID: Replica] = [:]
+  /// Their logs, ascending.
+  var replicaLogs: [LogID] = []
   var replicasByGroup: [GroupID: Replica] = [:]
   /// Replicas that wait for room.
   var stuckReplicas: Set<LogID> = []
@@ -201,6 +203,10 @@ package final class Node {
   var earlyReports: [GroupKey: GroupReport] = [:]
   var barrier: Offset?
   var barrierToken: UInt64 = 0
+  /// While it ends: until then others are waited for that are to lead.
+  private var handOverUntil: Int64?
+  /// Who votes where in the partitions, each set once; nil when that may have changed.
+  var votersOfPartitions: [[Int32]]?
   var barrierAskedAt: Int64 = 0
   var balance = LeaderBalance()
   var lastBalance: Int64 = 0
@@ -384,15 +390,26 @@ package final class Node {
 
   /// Begins the end: answers fetches with what there is and writes a checkpoint.
   package func stop(now time: NodeTime) {
-    self.time = time
+    handOverUntil = time.steady + Self.handOverMilliseconds
+    giveLeadershipsAway(now: time)
     expireFetches()
     expireSearches()
     store.startCheckpoint()
   }
 
+  /// After so long somebody who does not take a leadership is not waited for: it will be elected.
+  private static let handOverMilliseconds: Int64 = 1000
+
+  /// Others are about to lead what this node leads, which is about to end.
+  package var isHandingOver: Bool {
+    guard let handOverUntil, now < handOverUntil, !peers.connected.isEmpty else { return false }
+    return replicas.values.contains { $0.leads && !isSole($0) && $0.raft.isTransferring }
+  }
+
   /// Nothing is under way any more.
   package var isQuiet: Bool {
-    store.isQuiet && appends.allSatisfy { $0.value.isEmpty } && produces.stuck.isEmpty
+    !isHandingOver && store.isQuiet && appends.allSatisfy { $0.value.isEmpty }
+      && produces.stuck.isEmpty
   }
 
   /// For tests and pages.
@@ -418,7 +435,7 @@ package final class Node {
 
   private func retain() {
     lastRetention = now
-    for log in replicas.keys.sorted() {
+    for log in replicaLogs {
       guard let replica = replicas[log], replica.isReady,
         let start = try? store.retentionStart(of: log, now: wallNow),
         let bounds = try? store.bounds(of: log), start > bounds.start,
@@ -453,7 +470,7 @@ package final class Node {
       failAppends(log, .kafkaStorageError)
       if let replica = replicas[log], !isSole(replica) { step(replica, .fenced) }
     case .storeFailed:
-      for log in replicas.keys.sorted() {
+      for log in replicaLogs {
         if let replica = replicas[log], !isSole(replica) { step(replica, .fenced) }
       }
       for log in appends.keys.sorted() { failAppends(log, .kafkaStorageError) }

@@ -256,6 +256,8 @@ package final class Server {
     closeIdle()
     resumeAccepting()
     guard let stopDeadline else { return wait }
+    // What the others append would be written to the last moment; they do without this node.
+    if !node.isHandingOver { network?.stop() }
     finish(isLate: now.steady >= stopDeadline)
     return min(wait, 10)
   }

@@ -36,11 +36,17 @@ final class ClusterHarness {
   var stalled: Set<Int32> = []
   private let settings: [(String, String)]
   private let planted: PlantedNodeMistakes
+  private let storeOptions: LogStoreOptions
+  private let change: (inout NodeOptions) -> Void
 
   init(
-    count: Int = 3, settings: [(String, String)] = [], planted: PlantedNodeMistakes = []
+    count: Int = 3, settings: [(String, String)] = [], planted: PlantedNodeMistakes = [],
+    storeOptions: LogStoreOptions = NodeHarness.storeOptions,
+    change: @escaping (inout NodeOptions) -> Void = { _ in }
   ) throws {
     self.planted = planted
+    self.storeOptions = storeOptions
+    self.change = change
     members = (1...count).map { Member(id: Int32($0)) }
     self.settings =
       settings + [
@@ -88,8 +94,9 @@ final class ClusterHarness {
         peer: SocketAddress(host: "here", port: 19000 + UInt16($0.id)))
     }
     options.apply(settings)
+    change(&options)
     let store = try LogStore.open(
-      member.disk, options: NodeHarness.storeOptions,
+      member.disk, options: storeOptions,
       newID: UInt64(id) * 1000 + UInt64(member.starts), now: time.wall)
     member.store = store
     member.node = try Node(

@@ -1,0 +1,226 @@
+import Broker
+import Bytes
+import KafkaWire
+import LogStore
+import Platform
+import Records
+import Replication
+import Simulation
+import Testing
+
+/// What seldom comes together: starts of logs that move, full disks, ends of nodes.
+@Suite struct `A cluster at its edges` {
+  @Test func `a follower whose disk is behind when the metadata is shortened goes on from there`()
+    throws
+  {
+    let cluster = try ClusterHarness { $0.snapshotBytesMin = 2000 }
+    cluster.wait(500)
+    let quorum = try cluster.call(DescribeQuorumRequest.ofMetadata, version: 2, to: 1)
+    let leader = quorum.topics[0].partitions[0].leaderId
+    let slow = leader % 3 + 1
+    let start = cluster[leader].metadataStart
+    cluster.stalled.insert(slow)
+    for number in 0..<40 {
+      #expect(try cluster.createTopic("topic-\(number)", at: leader) == .none)
+    }
+    #expect(try #require(cluster[leader].metadataStart) > #require(start))
+    cluster.stalled.remove(slow)
+    cluster.wait(2000)
+    #expect(try cluster.createTopic("last", at: slow) == .none)
+    let known = try cluster.call(
+      MetadataRequest.with { $0.topics = nil }, version: 9, to: slow)
+    #expect(known.topics.count == 41, "\(cluster.text)")
+    // And it is of use: with another gone, it is the one that is needed.
+    cluster.kill(6 - leader - slow)
+    cluster.wait(1000)
+    #expect(try cluster.createTopic("one more", at: slow) == .invalidTopicException)
+    #expect(try cluster.createTopic("one-more", at: slow) == .none)
+  }
+
+  @Test func `a log that begins inside a batch is copied whole`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    let values = (0..<10).map { "\($0)" }
+    #expect(try cluster.produce("orders", values) == 0)
+    let leader = try #require(try cluster.leader("orders"))
+    let away = leader % 3 + 1
+    cluster.kill(away)
+    #expect(try cluster.produce("orders", ["10"]) == 10)
+    let deleted = try cluster.call(
+      Requests.deleteRecords("orders", before: 5), version: 2, to: leader)
+    #expect(deleted.topics[0].partitions[0].lowWatermark == 5)
+    cluster[away].disk = VirtualDisk()
+    try cluster.start(away)
+    cluster.wait(3000)
+    #expect(cluster[away].node?.isVoter("orders", 0) == true, "\(cluster.text)")
+    let other = 6 - leader - away
+    cluster.kill(other)
+    #expect(try cluster.produce("orders", ["11"]) == 11)
+    cluster.kill(leader)
+    try cluster.start(other)
+    cluster.wait(3000)
+    let next = try #require(try cluster.leader("orders"), "\(cluster.text)")
+    let read = try cluster.call(Requests.fetch("orders", from: 5), version: 11, to: next)
+    #expect(read.responses[0].partitions[0].logStartOffset == 5)
+    // Consumers pass over what is before the offset that they asked for.
+    #expect(try read.values() == values + ["10", "11"])
+  }
+
+  @Test func `while followers' disks are full the leader stays, and goes on when there is room`()
+    throws
+  {
+    var storeOptions = NodeHarness.storeOptions
+    storeOptions.freeSpaceMin = 1 << 20
+    let cluster = try ClusterHarness(storeOptions: storeOptions)
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.createTopic("old") == .none)
+    #expect(try cluster.produce("orders", ["a"]) == 0)
+    let leader = try #require(try cluster.leader("orders"))
+    let epoch = try #require(cluster[leader].node?.status(of: "orders", 0)?.epoch)
+    let followers = (1...3).map { Int32($0) }.filter { $0 != leader }
+    for follower in followers { cluster[follower].disk.capacity = 0 }
+    cluster.wait(500)
+    let origin = try cluster.send(
+      Requests.produce("orders", ["b"], timeout: 20_000), version: 9, to: leader)
+    cluster.wait(5000)
+    #expect(
+      try cluster.response(to: origin, of: leader, ProduceRequest.self, version: 9) == nil)
+    #expect(cluster[leader].node?.status(of: "orders", 0)?.role == .leader, "\(cluster.text)")
+    #expect(cluster[leader].node?.status(of: "orders", 0)?.epoch == epoch)
+    #expect(try cluster.values("orders", at: leader) == ["a"])
+    // What makes room can be asked for.
+    let gone = try cluster.call(Requests.deleteTopic("old"), version: 4, to: leader)
+    #expect(gone.responses[0].errorCode == ErrorCode.none)
+    for follower in followers { cluster[follower].disk.capacity = nil }
+    cluster.wait(2000)
+    let answer = try cluster.response(to: origin, of: leader, ProduceRequest.self, version: 9)
+    #expect(answer?.responses[0].partitionResponses[0].errorCode == ErrorCode.none)
+    cluster.kill(leader)
+    cluster.wait(1000)
+    let next = try #require(try cluster.leader("orders"), "\(cluster.text)")
+    #expect(try cluster.values("orders", at: next) == ["a", "b"])
+  }
+
+  @Test func `who is about to end has others lead before it does`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders", partitions: 6) == .none)
+    cluster.wait(500)
+    let node = try cluster.node(2)
+    let led = try (0..<6).filter { try cluster.leader("orders", $0) == 2 }
+    #expect(!led.isEmpty)
+    node.stop(now: cluster.time)
+    // No election's time passes.
+    cluster.wait(50)
+    #expect(!node.isHandingOver)
+    for partition: Int32 in 0..<6 {
+      #expect(node.status(of: "orders", partition)?.role != .leader)
+      let leader = try #require(try cluster.leader("orders", partition), "\(cluster.text)")
+      #expect(leader != 2)
+      #expect(try cluster.produce("orders", ["a"], partition: partition, to: leader) == 0)
+    }
+    #expect(node.isQuiet)
+  }
+
+  @Test func `who has left a group goes on knowing who leads it`() throws {
+    let cluster = try ClusterHarness()
+    let request = CreateTopicsRequest.with {
+      var topic = CreateTopicsRequest.Topic()
+      topic.name = "orders"
+      topic.numPartitions = -1
+      topic.replicationFactor = -1
+      var assignment = CreateTopicsRequest.Assignment()
+      assignment.partitionIndex = 0
+      assignment.brokerIds = [1]
+      topic.assignments = [assignment]
+      $0.topics = [topic]
+      $0.timeoutMs = 1000
+    }
+    #expect(try cluster.call(request, version: 5, to: 1).topics[0].errorCode == .none)
+    cluster.wait(500)
+    #expect(try cluster.produce("orders", ["a"], to: 1) == 0)
+    let move = AlterPartitionReassignmentsRequest.with {
+      var partition = AlterPartitionReassignmentsRequest.Partition()
+      partition.partitionIndex = 0
+      partition.replicas = [2]
+      var topic = AlterPartitionReassignmentsRequest.Topic()
+      topic.name = "orders"
+      topic.partitions = [partition]
+      $0.topics = [topic]
+      $0.timeoutMs = 1000
+    }
+    #expect(try cluster.call(move, version: 0, to: 1).errorCode == .none)
+    cluster.wait(3000)
+    for id: Int32 in 1...3 {
+      let asked = MetadataRequest.with {
+        var topic = MetadataRequest.Topic()
+        topic.name = "orders"
+        $0.topics = [topic]
+      }
+      let response = try cluster.call(asked, version: 9, to: id)
+      #expect(response.topics[0].partitions[0].leaderId == 2, "node \(id): \(cluster.text)")
+    }
+    #expect(try cluster.values("orders", at: 2) == ["a"])
+  }
+
+  @Test func `what min.insync.replicas are missing for is said, and not acknowledged when it is`()
+    throws
+  {
+    let cluster = try ClusterHarness(settings: [("min.insync.replicas", "3")])
+    #expect(try cluster.createTopic("orders") == .none)
+    cluster.wait(500)
+    let identity = try cluster.call(
+      InitProducerIdRequest.with { $0.transactionalId = nil }, version: 4, to: 1)
+    #expect(identity.errorCode == .none)
+    #expect(identity.producerId >= 0)
+    let leader = try #require(try cluster.leader("orders"))
+    let others = (1...3).map { Int32($0) }.filter { $0 != leader }
+    cluster.hold(leader, others[0])
+    cluster.hold(others[1], others[0])
+    func produce() throws -> ErrorCode {
+      var builder = RecordBatchBuilder(
+        producer: .init(
+          id: ProducerID(identity.producerId), epoch: ProducerEpoch(identity.producerEpoch),
+          baseSequence: 0))
+      try builder.append(key: nil, value: [1], timestamp: Timestamp(1))
+      var request = try Requests.produce("orders", ["x"], timeout: 20)
+      request.topicData[0].partitionData[0].records = builder.buildUncompressed()[...]
+      return try cluster.call(request, version: 9, to: leader)
+        .responses[0].partitionResponses[0].errorCode
+    }
+    #expect(try produce() == .notEnoughReplicasAfterAppend)
+    // A majority has it; its producer was told that this is not enough, and is so again: while the
+    // third may be there yet, and when it is known that it is not.
+    #expect(try produce() == .notEnoughReplicasAfterAppend)
+    cluster.wait(1000)
+    #expect(try produce() == .notEnoughReplicas)
+    // Offsets are not held up by that: they go by the majority.
+    let commit = try cluster.call(
+      Requests.findCoordinator("readers"), version: 3, to: leader)
+    #expect(commit.errorCode == .none)
+    cluster.heal()
+    cluster.wait(1000)
+    #expect(try produce() == .none)
+    let found = try cluster.values("orders", at: leader)
+    #expect(found == ["\u{1}"], "\(found) \(cluster.text)")
+  }
+}
+
+extension DescribeQuorumRequest {
+  fileprivate static var ofMetadata: DescribeQuorumRequest {
+    with {
+      var partition = DescribeQuorumRequest.Partition()
+      partition.partitionIndex = 0
+      var topic = DescribeQuorumRequest.Topic()
+      topic.topicName = "__cluster_metadata"
+      topic.partitions = [partition]
+      $0.topics = [topic]
+    }
+  }
+}
+
+extension ClusterHarness.Member {
+  fileprivate var metadataStart: Offset? {
+    guard let store, let log = store.log(named: "@metadata") else { return nil }
+    return (try? store.bounds(of: log))?.start
+  }
+}
