@@ -234,6 +234,7 @@ extension LogStore {
 
   private func checkpointDone(_ run: CheckpointRun) {
     checkpoint = nil
+    checkpointsDone = run.number
     checkpointThrough = run.through
     for item in run.fresh where logs[item.slot].id == item.log {
       withLog(item.slot) { log in

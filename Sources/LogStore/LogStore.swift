@@ -51,6 +51,7 @@ package final class LogStore {
   /// Every group at or below is covered by the checkpoint on disk.
   var checkpointThrough: UInt64
   var checkpointsStarted: UInt64 = 0
+  var checkpointsDone: UInt64 = 0
   var journalFilesUnderWay = 0
   /// The last attempt to make one failed: not again before the next tick.
   var journalFileFailed = false
@@ -111,6 +112,14 @@ package final class LogStore {
 
   /// Why the store takes nothing more, if it does not.
   package var failureText: String? { failure }
+
+  /// The last group of the journal that is on the disk. It only rises, also over restarts.
+  package var journalGroup: UInt64 { journal.durableThrough }
+
+  /// The numbers of the last checkpoint that was begun since the start, and of the last whole one.
+  package var checkpoints: (started: UInt64, done: UInt64) {
+    (checkpointsStarted, checkpointsDone)
+  }
 
   /// Frames added to the journal since the store was opened, and how many of them are durable.
   package var frames: (added: UInt64, durable: UInt64) {

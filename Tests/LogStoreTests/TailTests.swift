@@ -60,6 +60,8 @@ import Testing
     try harness.append(log, ["one"])
     harness.settle()
     try harness.append(log, ["two"])
+    // It is in the middle of nothing, or there is nothing.
+    #expect(throws: LogError.outOfRange) { try harness.store.commit(log, through: Offset(3)) }
     try harness.store.commit(log, through: Offset(2))
     #expect(try harness.store.bounds(of: log).readable == Offset(1))
     harness.settle()
@@ -75,6 +77,8 @@ import Testing
     harness.settle()
     try harness.store.commit(log, through: Offset(1))
     try harness.append(log, ["one", "two", "three"])
+    // A peer may say anything.
+    #expect(throws: LogError.outOfRange) { try harness.store.commit(log, through: Offset(2)) }
     // On its way: it becomes durable after the truncation, which is not durable then.
     harness.store.flush(now: harness.now)
     try harness.truncate(log, to: LogPosition(epoch: LeaderEpoch(0), offset: Offset(1)))

@@ -27,7 +27,8 @@ internal import Replication
 
 /// A message between nodes.
 enum PeerMessage: Equatable {
-  case replication([(GroupID, Message)])
+  /// What is said in it is backed by the sender's journal up to this group.
+  case replication([(GroupID, Message)], journalGroup: UInt64)
   /// A client's request, for the leader of the metadata.
   case forward(token: UInt64, clientHost: String, ArraySlice<UInt8>)
   /// The answer to it, which is to be given once the metadata is applied below the offset.
@@ -46,6 +47,8 @@ enum PeerMessage: Equatable {
   case askFenced(token: UInt64, applied: Offset)
   /// It has; as far as it knows, these may lead groups that it is of.
   case fenced(token: UInt64, mayLead: [Int32])
+  /// The receiver has come back with less than this group of its journal, which it had.
+  case rolledBack(UInt64)
 
   static func == (a: PeerMessage, b: PeerMessage) -> Bool { a.encoded() == b.encoded() }
 }
@@ -61,8 +64,10 @@ extension PeerMessage {
   func encoded() -> [UInt8] {
     var fields = MetadataFields()
     switch self {
-    case .replication(let messages):
-      return [1] + ReplicationFrame.encode(messages)
+    case .replication(let messages, let journalGroup):
+      fields.put(kind: 1)
+      fields.put(fixed: journalGroup)
+      return fields.bytes + ReplicationFrame.encode(messages)
     case .forward(let token, let host, let frame):
       fields.put(kind: 2)
       fields.put(fixed: token)
@@ -118,6 +123,9 @@ extension PeerMessage {
       fields.put(fixed: token)
       fields.put(count: mayLead.count)
       for node in mayLead { fields.put(node) }
+    case .rolledBack(let group):
+      fields.put(kind: 15)
+      fields.put(fixed: group)
     }
     return fields.bytes
   }
@@ -127,8 +135,10 @@ extension PeerMessage {
     var fields = MetadataFieldReader(bytes.dropFirst())
     switch kind {
     case 1:
+      let journalGroup = try fields.uint64()
       do throws(ByteError) {
-        self = .replication(try ReplicationFrame.decode(bytes.dropFirst()))
+        self = .replication(
+          try ReplicationFrame.decode(bytes.dropFirst(9)), journalGroup: journalGroup)
       } catch {
         throw .malformed(error)
       }
@@ -177,6 +187,7 @@ extension PeerMessage {
         mayLead.append(try fields.varint(0 ... .max, "node"))
       }
       self = .fenced(token: token, mayLead: mayLead)
+    case 15: self = .rolledBack(try fields.uint64())
     default: throw .unknownRecord(type: kind, version: 0)
     }
   }

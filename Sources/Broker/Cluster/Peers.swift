@@ -94,19 +94,34 @@ struct Peers {
     return parts
   }
 
-  mutating func takeFrames() -> [NodeFrame] {
+  /// To somebody who is not counted as connected.
+  mutating func tell(_ message: PeerMessage, to peer: Int32) {
+    frames.append(NodeFrame(to: peer, isUrgent: false, bytes: message.encoded()))
+  }
+
+  mutating func takeFrames(journalGroup: UInt64) -> [NodeFrame] {
     for peer in nodes {
       guard let outbox = outboxes.removeValue(forKey: peer) else { continue }
       for part in Self.parts(outbox.urgent) {
-        let bytes = PeerMessage.replication(Array(part)).encoded()
+        let bytes = PeerMessage.replication(Array(part), journalGroup: journalGroup)
+          .encoded()
         frames.append(NodeFrame(to: peer, isUrgent: true, bytes: bytes))
       }
       for part in Self.parts(outbox.bulk) {
-        let bytes = PeerMessage.replication(Array(part)).encoded()
+        let bytes = PeerMessage.replication(Array(part), journalGroup: journalGroup)
+          .encoded()
         frames.append(NodeFrame(to: peer, isUrgent: false, bytes: bytes))
       }
     }
     defer { frames = [] }
     return frames
+  }
+}
+
+extension PeerHello {
+  /// That it has come back with less than it had, and knows it; 0 if not.
+  var forgottenGroup: UInt64 {
+    guard state.count >= 9 else { return 0 }
+    return state[1..<9].reduce(0) { $0 << 8 | UInt64($1) }
   }
 }

@@ -111,8 +111,13 @@ extension Node {
     let cluster = controller.state.clusterId ?? .zero
     return PeerHello(
       clusterHigh: cluster.high, clusterLow: cluster.low, node: options.id,
-      incarnation: incarnation, boot: options.cluster.boot, clientHost: options.host,
-      clientPort: options.port, state: [metadataStanding.rawValue])
+      incarnation: incarnation, boot: options.cluster.boot, journalGroup: startGroup,
+      clientHost: options.host, clientPort: options.port,
+      state: [metadataStanding.rawValue] + withBytes(of: forgottenGroup))
+  }
+
+  private func withBytes(of number: UInt64) -> [UInt8] {
+    (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * UInt64($0))) }
   }
 
   /// Who is in the group of the metadata is in force as it is applied, also before the partitions

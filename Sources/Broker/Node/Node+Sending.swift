@@ -103,7 +103,8 @@ extension Node {
       return
     }
     switch message {
-    case .replication(let messages):
+    case .replication(let messages, let journalGroup):
+      guard rollbackWatch.hears(peer, group: journalGroup) else { return }
       for (group, message) in messages { receive(message, of: group, from: peer) }
     case .forward(let token, let host, let frame): forwarded(token, host, frame, from: peer)
     case .forwarded(let token, let applied, let frame): forwardAnswered(token, applied, frame)
@@ -130,6 +131,7 @@ extension Node {
     case .invitation(let version): joinMetadata(invitedAt: version)
     case .askFenced(let token, let applied):
       askedFenced(FenceQuestion(peer: peer, token: token, applied: applied))
+    case .rolledBack(let group): rolledBack(from: group, saidBy: peer)
     case .fenced(let token, let mayLead): fenceConfirmed(token, by: peer, mayLead: mayLead)
     }
   }
@@ -191,6 +193,16 @@ extension Node {
     time = now
     let peer = hello.node
     guard peers.nodes.contains(peer) else { return }
+    if let had = rollbackWatch.judge(
+      peer, incarnation: hello.incarnation, boot: hello.boot, group: hello.journalGroup,
+      forgotten: hello.forgottenGroup)
+    {
+      tell(
+        "node \(peer) has come back with older files than it had (journal group "
+          + "\(hello.journalGroup), it had \(had)): it is told to copy everything anew")
+      peers.tell(.rolledBack(had), to: peer)
+      return
+    }
     let isNew = !peers.connected.contains(peer)
     peers.found(hello)
     if isNew {
@@ -233,5 +245,7 @@ extension Node {
   }
 
   /// What is to be sent to other nodes, since the last call.
-  package func takePeerFrames() -> [NodeFrame] { peers.takeFrames() }
+  package func takePeerFrames() -> [NodeFrame] {
+    peers.takeFrames(journalGroup: store.journalGroup)
+  }
 }

@@ -203,6 +203,11 @@ package final class Node {
   var earlyReports: [GroupKey: GroupReport] = [:]
   var barrier: Offset?
   var barrierToken: UInt64 = 0
+  /// The last group of its journal when it started.
+  let startGroup: UInt64
+  var rollbackWatch = RollbackWatch()
+  /// This node has come back with less than it had.
+  var rollback: Rollback?
   /// While it ends: until then others are waited for that are to lead.
   private var handOverUntil: Int64?
   /// Who votes where in the partitions, each set once; nil when that may have changed.
@@ -250,6 +255,7 @@ package final class Node {
     random: any RandomNumberGenerator, now: NodeTime
   ) throws(NodeStartError) {
     self.store = store
+    startGroup = store.journalGroup
     self.options = options
     sessions = FetchSessions(sessionsMax: options.fetchSessionsMax)
     peers = Peers(nodes: options.cluster.members.map(\.id).filter { $0 != options.id })
@@ -370,6 +376,7 @@ package final class Node {
       }
       if !options.cluster.isAlone { reportAll() }
       balanceLeaders()
+      advanceRollback()
       timeOutProduces()
       deleteLogs()
       shortenMachineLogs()

@@ -65,6 +65,52 @@ import Testing
     #expect(response.responses[0].partitions[0].logStartOffset == 4)
   }
 
+  @Test(arguments: [false, true])
+  func `one whose files are older than they were is not counted on before it has copied everything`(
+    isKilled: Bool
+  ) throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders", partitions: 3) == .none)
+    for partition: Int32 in 0..<3 {
+      #expect(try cluster.produce("orders", ["a"], partition: partition) == 0)
+    }
+    let old = cluster[2].disk.afterKill { _ in true }
+    // What node 2 acknowledges now, together with one of the others, it will have forgotten.
+    cluster.cut(2, 3)
+    cluster.cut(1, 3)
+    cluster.wait(2000)
+    for partition: Int32 in 0..<3 {
+      #expect(try cluster.produce("orders", ["b"], partition: partition) == 1)
+    }
+    cluster.kill(2)
+    cluster[2].disk = old
+    try cluster.start(2)
+    let isTold = cluster[1].notices.contains { $0.contains("has come back with older files") }
+    #expect(isTold, "\(cluster.text)")
+    if isKilled {
+      // Before or after it has kept in mind what it was told.
+      cluster.kill(2)
+      try cluster.start(2)
+    }
+    cluster.wait(500)
+    // With node 3, which has not got them either, it could say that they never were.
+    for partition: Int32 in 0..<3 {
+      #expect(cluster[2].node?.isVoter("orders", partition) == false)
+    }
+    cluster.heal()
+    cluster.wait(5000)
+    for partition: Int32 in 0..<3 {
+      #expect(cluster[2].node?.isVoter("orders", partition) == true, "\(cluster.text)")
+    }
+    cluster.kill(1)
+    cluster.wait(1000)
+    for partition: Int32 in 0..<3 {
+      let leader = try #require(try cluster.leader("orders", partition), "\(cluster.text)")
+      #expect(try cluster.values("orders", partition: partition, at: leader) == ["a", "b"])
+      #expect(try cluster.produce("orders", ["c"], partition: partition) == 2)
+    }
+  }
+
   @Test func `a log that is damaged is set aside and copied from the others`() throws {
     let cluster = try ClusterHarness()
     #expect(try cluster.createTopic("orders") == .none)

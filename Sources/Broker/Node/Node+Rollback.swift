@@ -1,0 +1,65 @@
+internal import Bytes
+internal import LogStore
+internal import Replication
+
+/// This node's files are older than what it has told others: see `RollbackWatch`.
+///
+/// (1) What it has of groups with other members is failed, for good, before it says that it knows:
+///     then it is repaired as any damage is.
+/// (2) What nobody else has is kept.
+extension Node {
+  /// What was forgotten, and which checkpoint keeps that in mind.
+  struct Rollback {
+    var through: UInt64
+    var checkpoint: UInt64
+    /// That checkpoint is written.
+    var isKept = false
+  }
+
+  /// As it says in its hello, behind its standing.
+  var forgottenGroup: UInt64 { rollback.flatMap { $0.isKept ? $0.through : nil } ?? 0 }
+
+  func rolledBack(from group: UInt64, saidBy peer: Int32) {
+    guard !options.cluster.isAlone, failure == nil else { return }
+    guard rollback == nil else {
+      if let known = rollback, group > known.through { rollback?.through = group }
+      return
+    }
+    tell(
+      "this node's files are older than what node \(peer) has heard it had (journal group "
+        + "\(startGroup), it had \(group)): they were replaced or restored from a copy; everything "
+        + "that other nodes have is copied from them")
+    for log in store.logIDs where !isOnlyHere(log) {
+      try? store.failAsCutShort(log, "this node's files are older than what it acknowledged")
+    }
+    for log in replicaLogs {
+      if let replica = replicas[log] { damaged(replica, "it is older than what it acknowledged") }
+    }
+    rollback = Rollback(through: group, checkpoint: store.checkpoints.started)
+    advanceRollback()
+  }
+
+  /// Nobody else has the log, as far as this node knows.
+  private func isOnlyHere(_ log: LogID) -> Bool {
+    if let replica = replicas[log] { return isSole(replica) }
+    guard let name = try? store.name(of: log), !name.hasPrefix(Self.metadataLogName) else {
+      return false
+    }
+    for topic in controller.state.names.compactMap({ controller.state.topic(named: $0) }) {
+      for index in 0..<topic.partitionsCount where Self.logName(topic.id, index) == name {
+        return controller.state.membership(of: topic.id, index)?.voters.map(\.node) == [options.id]
+      }
+    }
+    return false
+  }
+
+  /// Says what it knows once a checkpoint has it: a crash before that finds out anew.
+  func advanceRollback() {
+    guard let known = rollback, !known.isKept else { return }
+    if store.checkpoints.done > known.checkpoint {
+      rollback?.isKept = true
+    } else {
+      store.startCheckpoint()
+    }
+  }
+}
