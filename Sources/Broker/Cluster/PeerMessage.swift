@@ -49,6 +49,10 @@ enum PeerMessage: Equatable {
   case fenced(token: UInt64, mayLead: [Int32])
   /// The receiver has come back with less than this group of its journal, which it had.
   case rolledBack(UInt64)
+  /// The group's log begins there, or later, on the leader's disk; if it does on the receiver's,
+  /// too, it says so.
+  case askStart(GroupID, Offset)
+  case startIsKept(GroupID, Offset)
 
   static func == (a: PeerMessage, b: PeerMessage) -> Bool { a.encoded() == b.encoded() }
 }
@@ -126,6 +130,14 @@ extension PeerMessage {
     case .rolledBack(let group):
       fields.put(kind: 15)
       fields.put(fixed: group)
+    case .askStart(let group, let offset):
+      fields.put(kind: 16)
+      fields.put(group)
+      fields.put(offset.rawValue)
+    case .startIsKept(let group, let offset):
+      fields.put(kind: 17)
+      fields.put(group)
+      fields.put(offset.rawValue)
     }
     return fields.bytes
   }
@@ -188,6 +200,12 @@ extension PeerMessage {
       }
       self = .fenced(token: token, mayLead: mayLead)
     case 15: self = .rolledBack(try fields.uint64())
+    case 16:
+      let group = try fields.groupID()
+      self = .askStart(group, Offset(try fields.varlong()))
+    case 17:
+      let group = try fields.groupID()
+      self = .startIsKept(group, Offset(try fields.varlong()))
     default: throw .unknownRecord(type: kind, version: 0)
     }
   }

@@ -42,6 +42,8 @@ final class Replica {
   var reported: GroupReport?
   /// The log of one of this node's own machines: the metadata's or the groups'.
   var isInternal = true
+  /// Where the log begins is on the disk when so many frames of the store are.
+  var startFrame: UInt64 = 0
   /// `min.insync.replicas` of its topic. Internal logs have none: nobody could commit an offset
   /// while a node is away, and what a majority has is taken into snapshots.
   var minInsyncReplicas = 1

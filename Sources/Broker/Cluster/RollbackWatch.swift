@@ -1,5 +1,6 @@
-/// What the other nodes are known to have had on their disks: who comes back with less has forgotten
-/// votes and records that it promised to keep, as after a disk that was restored from a copy.
+/// What the other nodes are known to have had on their disks: who comes back with less has
+/// forgotten votes and records that it promised to keep, as after a disk that was restored from a
+/// copy.
 ///
 /// (1) A node's frames carry the last durable group of its journal, so whatever it has acknowledged
 ///     was in a group no later than the highest one heard.

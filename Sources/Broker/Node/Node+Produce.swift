@@ -44,21 +44,16 @@ struct AppendInFlight {
     case produce(ProduceOperation, topic: Int, partition: Int)
     /// Records of the metadata log or of the group coordinator.
     case records(RecordsAppend)
-    /// The start of a log was moved.
-    case deleteRecords(DeleteRecordsOperation, topic: Int, partition: Int)
   }
 
   /// Durable when the log is durable up to here.
   var position: LogPosition
-  /// And, where the log's end does not move, when this many frames of the store are.
-  var frame: UInt64?
   var owner: Owner
   /// When it was appended, in nanoseconds of the driver's clock.
   var since: UInt64 = 0
 
-  init(position: LogPosition, frame: UInt64? = nil, owner: Owner) {
+  init(position: LogPosition, owner: Owner) {
     self.position = position
-    self.frame = frame
     self.owner = owner
   }
 }

@@ -158,6 +158,7 @@ extension Node {
       case .committed(let position): try committed(position, replica)
       case .advanceStart(let offset):
         try store.advanceStart(replica.log, to: offset)
+        replica.startFrame = store.frames.added
         // What is below is in the snapshot that begins there.
         if replica.kind == .metadata { metadataWasReset(to: offset) }
       case .elected(let epoch): elected(replica, epoch)
@@ -267,10 +268,7 @@ extension Node {
     if let least = replicasBeyondMajority(replica) {
       mark = min(mark, replica.raft.durable(onReplicas: least)?.offset ?? .zero)
     }
-    let durableFrames = store.frames.durable
-    let done = waiting.prefix {
-      $0.position.offset <= mark && ($0.frame ?? 0) <= durableFrames
-    }
+    let done = waiting.prefix { $0.position.offset <= mark }
     guard !done.isEmpty else { return }
     appends[replica.log] = done.count == waiting.count ? nil : Array(waiting.dropFirst(done.count))
     let time = nanoseconds?() ?? 0
@@ -431,6 +429,7 @@ extension Node {
     advanceFences()
     askForFences()
     advanceHeld()
+    askForStarts()
     askForBarrier()
     return pause
   }

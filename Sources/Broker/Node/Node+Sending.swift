@@ -131,6 +131,8 @@ extension Node {
     case .invitation(let version): joinMetadata(invitedAt: version)
     case .askFenced(let token, let applied):
       askedFenced(FenceQuestion(peer: peer, token: token, applied: applied))
+    case .askStart(let group, let offset): askedStart(group, offset, by: peer)
+    case .startIsKept(let group, let offset): startIsKept(group, offset, by: peer)
     case .rolledBack(let group): rolledBack(from: group, saidBy: peer)
     case .fenced(let token, let mayLead): fenceConfirmed(token, by: peer, mayLead: mayLead)
     }

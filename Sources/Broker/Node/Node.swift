@@ -206,6 +206,8 @@ package final class Node {
   /// The last group of its journal when it started.
   let startGroup: UInt64
   var rollbackWatch = RollbackWatch()
+  /// Bounded by the requests that are open.
+  var startsInFlight: [StartInFlight] = []
   /// This node has come back with less than it had.
   var rollback: Rollback?
   /// While it ends: until then others are waited for that are to lead.
@@ -389,6 +391,7 @@ package final class Node {
     repeat {
       store.flush(now: wallNow)
       for event in store.takeEvents() { take(event) }
+      settleStarts()
       advanceFetches()
       advanceSearches()
     } while store.hasEvents
@@ -415,7 +418,8 @@ package final class Node {
 
   /// Nothing is under way any more.
   package var isQuiet: Bool {
-    !isHandingOver && store.isQuiet && appends.allSatisfy { $0.value.isEmpty }
+    !isHandingOver && startsInFlight.isEmpty && store.isQuiet
+      && appends.allSatisfy { $0.value.isEmpty }
       && produces.stuck.isEmpty
   }
 
@@ -474,13 +478,13 @@ package final class Node {
       advanceProduces()
     case .logFailed(let log, _):
       tellFailure(of: log)
-      failAppends(log, .kafkaStorageError)
+      failAppends(log, failedCode(log))
       if let replica = replicas[log], !isSole(replica) { step(replica, .fenced) }
     case .storeFailed:
       for log in replicaLogs {
         if let replica = replicas[log], !isSole(replica) { step(replica, .fenced) }
       }
-      for log in appends.keys.sorted() { failAppends(log, .kafkaStorageError) }
+      for log in appends.keys.sorted() { failAppends(log, failedCode(log)) }
       advanceRecords()
       advanceProduces()
     case .full:
@@ -512,6 +516,13 @@ package final class Node {
     settle(appendsOf: replica)
   }
 
+  /// For what was appended to a log whose disk has failed since. The others may have it: a producer
+  /// that is told of a storage error takes it for not written, and writes it once more.
+  private func failedCode(_ log: LogID) -> ErrorCode {
+    guard let replica = replicas[log], !isSole(replica) else { return .kafkaStorageError }
+    return .notEnoughReplicasAfterAppend
+  }
+
   func failAppends(_ log: LogID, _ code: ErrorCode) {
     guard let waiting = appends.removeValue(forKey: log) else { return }
     for append in waiting { decided(append, code) }
@@ -521,8 +532,6 @@ package final class Node {
     switch append.owner {
     case .produce(let operation, let topic, let partition):
       produced(operation, topic, partition, code)
-    case .deleteRecords(let operation, let topic, let partition):
-      deleted(operation, topic, partition, code)
     case .records(let records):
       decided(records.owner, code ?? .none)
     }

@@ -66,6 +66,38 @@ import Testing
     #expect(try read.values() == values + ["10", "11"])
   }
 
+  @Test func `records are deleted when a majority has that on disk, and stay so`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.produce("orders", (0..<10).map { "\($0)" }) == 0)
+    let leader = try #require(try cluster.leader("orders"))
+    let followers = (1...3).map { Int32($0) }.filter { $0 != leader }
+    cluster.wait(500)
+    for follower in followers { cluster.stalled.insert(follower) }
+    let request = Requests.deleteRecords("orders", before: 5)
+    let origin = try cluster.send(request, version: 2, to: leader)
+    cluster.wait(100)
+    #expect(
+      try cluster.response(to: origin, of: leader, DeleteRecordsRequest.self, version: 2) == nil)
+    cluster.stalled.remove(followers[0])
+    cluster.wait(100)
+    let deleted = try #require(
+      try cluster.response(to: origin, of: leader, DeleteRecordsRequest.self, version: 2))
+    #expect(deleted.topics[0].partitions[0].errorCode == .none)
+    #expect(deleted.topics[0].partitions[0].lowWatermark == 5)
+    // Whoever has it says so, also when the machines go dark.
+    for member in cluster.members { cluster.powerCut(member.id) }
+    cluster.stalled = []
+    try cluster.start(followers[0])
+    try cluster.start(followers[1])
+    cluster.wait(2000)
+    let next = try #require(try cluster.leader("orders"), "\(cluster.text)")
+    let again = try cluster.call(request, version: 2, to: next)
+    #expect(again.topics[0].partitions[0].errorCode == .none)
+    let read = try cluster.call(Requests.fetch("orders", from: 9), version: 11, to: next)
+    #expect(read.responses[0].partitions[0].logStartOffset == 5)
+  }
+
   @Test func `while followers' disks are full the leader stays, and goes on when there is room`()
     throws
   {
