@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import time
 
 from network import CLIENTS
 
@@ -25,6 +26,10 @@ class Fault:
     def away(self):
         return self.nodes
 
+    def prepare(self):
+        """Before it begins. False: it is not to be now."""
+        return True
+
     def begin(self):
         raise NotImplementedError
 
@@ -46,7 +51,8 @@ class Restart(Fault):
     name = "restart"
 
     def begin(self):
-        self.node.stop()
+        if not self.node.stop():
+            self.cluster.wrong.append(f"node {self.node.number} did not end when it was asked to")
 
     def undo(self):
         self.node.start()
@@ -211,6 +217,17 @@ class BitFlip(Fault):
     name = "flip"
     nodes_min = 3
 
+    def prepare(self):
+        """Two of three copies are not damaged at once: what an earlier one has broken must be whole again."""
+        before = getattr(self.cluster, "flipped", None)
+        end = time.monotonic() + 20
+        while before not in (None, self.node) and not self.cluster.is_whole():
+            if time.monotonic() > end:
+                return False
+            self.cluster.wait(0.25)
+        self.cluster.flipped = self.node
+        return True
+
     def begin(self):
         self.node.kill()
         files = sorted(path for path in self.node.data.rglob("*") if path.is_file() and path.stat().st_size > 0)
@@ -279,7 +296,7 @@ class Trouble:
             for _ in range(self.dice.choice([1, 1, 2])):
                 fault = self.dice.choice(self.kinds)(self.cluster, self.dice)
                 busy = {node for _, other in faults for node in other.away}
-                if busy & set(fault.away):
+                if busy & set(fault.away) or not fault.prepare():
                     continue
                 self.begin(fault, faults)
                 wait(self.dice.uniform(0, 0.5))
