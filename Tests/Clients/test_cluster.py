@@ -1,5 +1,6 @@
 """`martlet cluster`: three nodes of one host, what is seen of them, and a node that is killed."""
 
+import errno
 import json
 import os
 import pty
@@ -145,6 +146,34 @@ def test_a_node_that_stands_still_is_silent_and_answers_again(cluster, topic):
     for words in ("node 3 answers again", "node 3 has caught up"):
         until(lambda: words in cluster.text[silent:], 60)
     assert cluster.node(3) == process
+
+
+def test_nodes_end_with_who_has_started_them(tmp_path):
+    cluster = Cluster(tmp_path)
+    first = cluster.port
+    try:
+        os.kill(cluster.node(2), signal.SIGKILL)
+        # One that was started again later is no exception.
+        until(lambda: "node 2 is back and takes clients" in cluster.text, 60)
+    finally:
+        cluster.process.kill()
+        cluster.process.wait()
+
+    def is_free(port):
+        with socket.socket() as attempt:
+            return attempt.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+    ports = [*range(first, first + 3), *range(first + 10_000, first + 10_003), *range(first + 100, first + 103)]
+    until(lambda: all(map(is_free, ports)), 30)
+
+
+@pytest.mark.parametrize("http", [9192, 9194, 19190, 9190])
+def test_pages_are_not_where_nodes_listen(tmp_path, http):
+    done = subprocess.run(
+        [BINARY, "cluster", "--data", tmp_path / "data", "--listen", "127.0.0.1:9192", "--http", f"127.0.0.1:{http}"],
+        capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "--listen" in done.stderr and "gives pages the ports" in done.stderr, done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_on_a_terminal_it_is_a_screen_that_is_drawn_again(tmp_path):
