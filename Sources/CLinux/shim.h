@@ -24,11 +24,13 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 // The headers declare these with _GNU_SOURCE only, which cannot be set here: Swift's Glibc module is
 // built without it, and the two would disagree on fd_set.
 ssize_t pwritev2(int, const struct iovec *, int, off_t, int);
+int pipe2(int[2], int);
 int accept4(int, struct sockaddr *__restrict, socklen_t *__restrict, int);
 extern char **environ;
 static inline char **martlet_environment(void) { return environ; }
@@ -76,6 +78,47 @@ static inline int martlet_schedule_nice(int nice) {
 // The value is the kernel's (5.14), which glibc 2.36 does not name.
 static inline int martlet_populate(void *memory, size_t count) {
   return madvise(memory, count, 23 /* MADV_POPULATE_WRITE */);
+}
+// Starts a program that the kernel kills when the calling thread ends, however that ends, which
+// posix_spawn cannot; otherwise it is as ChildProcess has it. Between fork and exec nothing but system
+// calls: other threads may have held any lock. Zero, or why it was not started.
+static inline int martlet_spawn_bound(pid_t *started, char *const *words, const char *output) {
+  int report[2], error = 0;
+  if (pipe2(report, O_CLOEXEC) != 0) return errno;
+  pid_t parent = getpid(), child = fork();
+  if (child < 0) {
+    error = errno;
+    close(report[0]);
+    close(report[1]);
+    return error;
+  }
+  if (child == 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    int input = open("/dev/null", O_RDONLY), log = open(output, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    if (input >= 0 && log >= 0 && dup2(input, 0) == 0 && dup2(log, 1) == 1 && dup2(1, 2) == 2
+        && setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0
+        && sigprocmask(SIG_SETMASK, &none, NULL) == 0) {
+      if (input > 2) close(input);
+      if (log > 2) close(log);
+      // Whoever ended before the request is not waited for.
+      if (getppid() == parent) execvp(words[0], words);
+    }
+    error = errno;
+    ssize_t count = write(report[1], &error, sizeof error);
+    _exit(count == sizeof error ? 126 : 127);
+  }
+  close(report[1]);
+  // Its end is the program's beginning: then there is nothing to read.
+  ssize_t count;
+  while ((count = read(report[0], &error, sizeof error)) < 0 && errno == EINTR) {}
+  close(report[0]);
+  if (count == 0) {
+    *started = child;
+    return 0;
+  }
+  while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+  return error != 0 ? error : ECHILD;
 }
 static inline int martlet_direct_flag(void) { return __O_DIRECT; }
 

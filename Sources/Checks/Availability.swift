@@ -1,13 +1,18 @@
+internal import Bytes
+
 /// C18: for how long nothing is acknowledged, and what was broken then.
 ///
 /// A gap goes from one acknowledgement of a partition to its next, or from when something was asked
 /// for. The part of it in which a majority of the nodes was well is the cluster's own time. A fault
 /// has a part in every gap that its time touches: an answer that was on its way when the fault
-/// began must not hide what came after.
+/// began must not hide what came after. Who leads which partition is known as far as it was told: a
+/// failover is what a partition needs whose leader was taken away, not what all others go on with.
 struct Availability {
   private struct Fault {
     var kind: String
     var nodes: [Int32]
+    /// What its nodes led when it began; nil if that is not known, or it takes no node away.
+    var led: Set<Int32>?
     var ended = UInt64.max
     /// The longest gap that it has a part in, by partition, in the cluster's own time.
     var gaps: [Int32: UInt64] = [:]
@@ -22,7 +27,8 @@ struct Availability {
     var count = 0
     /// The longest gap that such a fault has a part in, whether a majority was well or not.
     var longest: UInt64 = 0
-    /// For each such fault and each partition, the longest gap in the cluster's own time.
+    /// For each such fault and each partition that its nodes led, the longest gap in the cluster's
+    /// own time.
     var failovers: [UInt64] = []
   }
 
@@ -35,6 +41,8 @@ struct Availability {
   /// Of those that there were, in the order in which they ended.
   private var over: [Int] = []
   private var loads: [Int32: Load] = [:]
+  /// By partition: who was said last to lead it.
+  private var leaders: [Int32: (node: Int32, epoch: LeaderEpoch)] = [:]
   private var isWell = true
   private var wellSince: UInt64 = 0
   private var kinds: [String: Kind] = [:]
@@ -51,10 +59,19 @@ struct Availability {
     guard active[fault] == nil else { return false }
     lastFaultEvent = event
     active[fault] = faults.count
-    faults.append(Fault(kind: kind, nodes: nodes))
+    var led: Set<Int32>?
+    if !nodes.isEmpty, !leaders.isEmpty {
+      led = Set(leaders.filter { nodes.contains($0.value.node) }.keys)
+    }
+    faults.append(Fault(kind: kind, nodes: nodes, led: led))
     kinds[kind, default: Kind()].count += 1
     changed(time)
     return true
+  }
+
+  mutating func led(_ partition: Int32, _ epoch: LeaderEpoch, _ node: Int32) {
+    if let known = leaders[partition], known.epoch >= epoch { return }
+    leaders[partition] = (node, epoch)
   }
 
   mutating func ended(_ fault: Int32, _ time: UInt64) -> Bool {
@@ -121,6 +138,7 @@ struct Availability {
   private mutating func note(_ fault: Int, _ partition: Int32, _ whole: UInt64, _ own: UInt64) {
     let kind = faults[fault].kind
     if whole > kinds[kind]?.longest ?? 0 { kinds[kind]?.longest = whole }
+    guard faults[fault].led?.contains(partition) ?? true else { return }
     if own >= faults[fault].gaps[partition] ?? 0 { faults[fault].gaps[partition] = own }
   }
 

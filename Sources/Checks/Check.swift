@@ -48,8 +48,5 @@ package enum Check: Int, CaseIterable, Comparable, Sendable {
     }
   }
 
-  /// There are no transactions yet.
-  package var isJudged: Bool { self != .transactionsAreWhole && self != .processingIsExactlyOnce }
-
   package static func < (a: Check, b: Check) -> Bool { a.rawValue < b.rawValue }
 }

@@ -22,7 +22,8 @@ package struct HistoryReport: Sendable {
     package var count: Int
     /// Without an acknowledgement, whether a majority was well or not.
     package var longest: UInt64
-    /// Sorted: for each fault and partition the longest gap, counted while a majority was well.
+    /// Sorted: for each fault and each partition that was led where it struck (each partition, if
+    /// no leader was told) the longest gap, counted while a majority was well.
     package var failovers: [UInt64]
 
     init(kind: String, _ figures: Availability.Kind) {
@@ -36,6 +37,23 @@ package struct HistoryReport: Sendable {
       guard let last = failovers.last else { return 0 }
       let index = Int(Double(failovers.count) * fraction)
       return index < failovers.count ? failovers[index] : last
+    }
+
+    /// Of `buckets`, in milliseconds; what is longer is in the last.
+    private static let bounds: [UInt64] = [
+      10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000,
+    ]
+
+    /// How many failovers took less than so many milliseconds, and not less than the bound before;
+    /// the last has none. Only those that have any.
+    package var buckets: [(milliseconds: UInt64?, count: Int)] {
+      var counts = [Int](repeating: 0, count: Self.bounds.count + 1)
+      for time in failovers {
+        let index = Self.bounds.firstIndex { time < $0 * 1_000_000 } ?? Self.bounds.count
+        counts[index] += 1
+      }
+      let bounds: [UInt64?] = Self.bounds + [nil]
+      return zip(bounds, counts).filter { $0.1 > 0 }.map { ($0.0, $0.1) }
     }
   }
 
@@ -58,6 +76,8 @@ package struct HistoryReport: Sendable {
   /// The first of each check, in the order in which they were found.
   package internal(set) var violations: [Violation] = []
   package internal(set) var unjudged: [String] = []
+  /// Checks for which the history has nothing, or that nobody has asked for.
+  package internal(set) var neverLookedAt: [Check] = []
   package internal(set) var malformedCount = 0
   package internal(set) var malformed: [String] = []
   package internal(set) var names: [Name: String] = [:]
@@ -67,6 +87,9 @@ package struct HistoryReport: Sendable {
   package init() {}
 
   package var violationCount: Int { counts.values.reduce(0, +) }
+
+  /// Without an acknowledgement nothing was promised, and nothing can be broken.
+  package var hasSubstance: Bool { recordsAcknowledged > 0 }
 
   /// Nothing is wrong; what was not judged may still be.
   package var isClean: Bool { violationCount == 0 && malformedCount == 0 }

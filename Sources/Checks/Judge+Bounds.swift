@@ -47,6 +47,7 @@ extension Judge {
 
   func resourcesSeen(_ node: Int32, _ now: Resources) {
     guard let limits else { return }
+    looked(at: .resourcesAreBounded)
     let fields: [(String, Int64, Int64)] = [
       ("bytes of memory", now.memoryBytes, limits.memoryBytes),
       ("descriptors", now.descriptors, limits.descriptors),

@@ -36,6 +36,8 @@ extension Judge {
     let key = HeaderKey(reader: reader, id: producer.id.rawValue)
     let epoch = producer.epoch.rawValue
     let id = producer.id.rawValue
+    looked(at: .zombiesAreFenced)
+    looked(at: .producerOrder)
     if let before = partition.headers[key] {
       if epoch < before.epoch {
         violated(
@@ -64,6 +66,7 @@ extension Judge {
       partition.hashes[key] = (node, hash, eventNumber)
       return
     }
+    if known.node != node { looked(at: .replicasAreEqual) }
     guard known.hash != hash else { return }
     violated(.replicasAreEqual, partition.number, start, events: [known.event]) {
       "bytes of \(start)..<\(end) are not the same on nodes \(known.node) and \(node)"
@@ -85,6 +88,8 @@ extension Judge {
         missing.insert(partition.number)
         return
       }
+      if state.status == .acknowledged { looked(at: .acknowledgedIsThere) }
+      if state.seen != 0 { looked(at: .seenStays) }
       // One whose offset nobody has said may have been below the start, too.
       if state.offset < range.start, range.start > 0, partition.trims {
         report.trimmed += 1
@@ -124,6 +129,8 @@ extension Judge {
 
   func finishOffsets(_ partition: PartitionState) {
     guard let (range, _) = finalOracle(partition) else { return }
+    if partition.known >= 0 { looked(at: .watermarksGoForward) }
+    if partition.ranges.keys.count(where: { $0 != 0 }) > 1 { looked(at: .replicasAreEqual) }
     if range.end <= partition.known {
       violated(
         .watermarksGoForward, partition.number, range.end,
@@ -222,6 +229,7 @@ extension Judge {
 extension PartitionState {
   fileprivate func readFinally(_ offset: Int64, _ judge: Judge) {
     defer { finalNext = offset + 1 }
+    judge.looked(at: .fetchesAreContiguous)
     guard let finalNext else {
       finalFirst = offset
       return

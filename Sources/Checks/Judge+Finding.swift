@@ -28,6 +28,9 @@ struct Finding {
 extension Judge {
   func found(_ partition: PartitionState, _ finding: Finding) {
     let event = eventNumber
+    looked(at: .oneValuePerOffset)
+    if finding.epoch >= 0 { looked(at: .oneLeaderPerEpoch) }
+    if finding.source != .answer { looked(at: .nothingRefusedIsSeen) }
     var clash: OffsetState?
     var otherEpoch: Int32?
     let isFirst = partition.offsets.change(UInt64(bitPattern: finding.offset)) { state in
@@ -76,6 +79,8 @@ extension Judge {
       }
       return
     }
+    if before.stream >= 0 { looked(at: .oneOffsetPerValue) }
+    if before.floor >= 0 { looked(at: .realTimeOrder) }
     if finding.source != .answer { seen(partition, finding, before, clashes: clashes) }
     guard partition.number == before.partition else {
       violated(.oneOffsetPerValue, partition.number, finding.offset, events: [before.invoked]) {

@@ -93,6 +93,7 @@ extension Judge {
       malformed("an answer of another kind than what was asked")
       return
     }
+    looked(at: .groupOffsetsGoForward)
     switch outcome {
     case .unknown: break
     case .failed: groups[key, default: GroupState()].refuse(index)
@@ -146,6 +147,7 @@ extension Judge {
       malformed("an answer of another kind than what was asked")
       return
     }
+    if offset != nil { looked(at: .groupOffsetsGoForward) }
     let latest = groups[key]?.latest
     guard groups[key, default: GroupState()].endFetch(offset, begun: event) == false else { return }
     violated(

@@ -132,6 +132,7 @@ extension Judge {
   ) {
     let state = values[value]
     guard state.stream >= 0, state.sequence >= 0 else { return }
+    looked(at: .producerOrder)
     let index = Int(state.stream)
     let last = streams[index]
     if last.sequence >= 0, (state.sequence > last.sequence) != (offset > last.offset) {
@@ -152,6 +153,7 @@ extension Judge {
     _ partition: PartitionState, _ producer: HistoryProducer, _ base: Int64, _ count: Int,
     _ invoked: UInt32
   ) {
+    looked(at: .zombiesAreFenced)
     let epoch = producer.epoch.rawValue
     let last = base + Int64(count) - 1
     guard var fence = partition.fences[producer.id.rawValue] else {
@@ -185,6 +187,7 @@ extension Judge {
   // MARK: Producer ids
 
   func producerIDGiven(_ id: ProducerID, _ epoch: ProducerEpoch, _ isBump: Bool) {
+    looked(at: .producerIDsAreUnique)
     if let before = producerIDs.give(id, epoch, to: process, isBump: isBump, eventNumber) {
       violated(.producerIDsAreUnique, events: [before]) {
         "producer id \(id.rawValue) with epoch \(epoch.rawValue) is given a second time"
@@ -194,6 +197,7 @@ extension Judge {
 
   /// Somebody writes with it.
   func producerIDSeen(_ id: ProducerID, _ epoch: ProducerEpoch, _ process: Int32) {
+    looked(at: .producerIDsAreUnique)
     if let before = producerIDs.use(id, epoch, by: process, eventNumber) {
       violated(.producerIDsAreUnique, events: [before.event]) {
         "processes \(before.process) and \(process) write as producer \(id.rawValue)"
@@ -205,6 +209,8 @@ extension Judge {
   // MARK: Leaders
 
   func led(_ partition: PartitionState, _ epoch: LeaderEpoch, _ node: Int32) {
+    looked(at: .oneLeaderPerEpoch)
+    availability.led(partition.number, epoch, node)
     guard let known = partition.leaders[epoch.rawValue] else {
       partition.leaders[epoch.rawValue] = (node, eventNumber)
       return

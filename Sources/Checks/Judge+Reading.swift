@@ -14,6 +14,7 @@ extension Judge {
     let partition = partition(number)
     let key = ViewKey(process: process, partition: number)
     var reader = readers[key] ?? ReaderState(next: -1, event: 0)
+    if !records.isEmpty { looked(at: .fetchesAreContiguous) }
     for record in records {
       let offset = record.offset.rawValue
       if reader.next >= 0, offset != reader.next { jumped(partition, from: reader, to: offset) }
@@ -62,6 +63,7 @@ extension Judge {
       return
     }
     guard let offset else { return }
+    looked(at: .watermarksGoForward)
     let partition = partition(number)
     if offset <= floor {
       violated(.watermarksGoForward, number, offset, events: [partition.knownEvent]) {
@@ -72,6 +74,7 @@ extension Judge {
   }
 
   func watermarksSeen(_ number: Int32, _ now: Watermarks) {
+    looked(at: .watermarksGoForward)
     let partition = partition(number)
     let key = ViewKey(process: process, partition: number)
     if now.high.rawValue >= 0 { partition.know(now.high.rawValue - 1, eventNumber) }
@@ -111,6 +114,7 @@ extension Judge {
       malformed("\(quorum) of \(sorted.count) disks")
       return
     }
+    looked(at: .acknowledgedIsDurable)
     let durable = sorted[quorum - 1]
     guard partition.acknowledgedMax >= durable else { return }
     violated(

@@ -9,8 +9,8 @@ internal import Bytes
 ///
 /// (1) A history that a correct cluster can produce is never blamed: where an outcome is not known,
 ///     whatever may have happened is right.
-/// (2) What cannot be judged, for want of a final read, is said in the report: nothing is clean
-///     because nobody looked.
+/// (2) What cannot be judged, for want of a final read, is said in the report, and which checks had
+///     nothing to look at: nothing is clean because nobody looked.
 /// (3) Nothing traps, whatever the events say: they may come from a file.
 ///
 /// Not for several threads.
@@ -44,6 +44,7 @@ package final class Judge {
   var availability = Availability()
   var tables: [TableKey: TableState] = [:]
   var limits: Resources?
+  var looks = Looks()
   private var isFinished = false
 
   package init(options: Options = Options()) {
@@ -171,6 +172,7 @@ package final class Judge {
       finishOffsets(partition)
     }
     finishTables()
+    finishLooks()
     report.availability = availability.figures()
     return report
   }

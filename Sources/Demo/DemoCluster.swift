@@ -30,8 +30,6 @@ final class DemoCluster {
     var options = LocalCluster.Options(directory: directory, members: members)
     options.settings = ["num.partitions=6"]
     options.executable = executable
-    // They are gone with this process, however that ends.
-    options.prefix = ["setpriv", "--pdeathsig=KILL"]
     cluster = try LocalCluster(options)
   }
 

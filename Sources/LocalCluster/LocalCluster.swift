@@ -22,8 +22,6 @@ package final class LocalCluster {
     package var settings: [String] = []
     /// The `martlet` that is started.
     package var executable = Console.executable
-    /// Words before it.
-    package var prefix: [String] = []
 
     package init(directory: String, members: [ClusterMember]) {
       self.directory = directory
@@ -62,7 +60,8 @@ package final class LocalCluster {
   private var held: Set<Int32> = []
   package private(set) var watch: ClusterWatch
 
-  /// Starts the nodes. Call it and `turn` on the main thread: when that ends, they do.
+  /// Starts the nodes. Call it and `turn` on the main thread: when that ends, in whatever way, the
+  /// nodes are killed. Nobody would look after them, and their ports and files would be taken.
   package init(_ options: Options) throws(ProcessError) {
     self.options = options
     let news = Condition<[(at: Int64, News)]>([])
@@ -75,7 +74,12 @@ package final class LocalCluster {
       return Member(node, "\(options.directory)/\(node.id)", poll)
     }
     watch = ClusterWatch(options.members.map { ($0.id, "\($0.client)") })
-    for member in members { _ = try start(member) }
+    do throws(ProcessError) {
+      for member in members { _ = try start(member) }
+    } catch {
+      stop()
+      throw error
+    }
   }
 
   deinit { for member in members { member.poll.stop() } }
@@ -135,15 +139,14 @@ package final class LocalCluster {
   private func start(_ member: Member) throws(ProcessError) -> [ClusterEvent] {
     let node = member.node
     let page = try page(of: node)
-    var words =
-      options.prefix + [
-        options.executable, "serve", "--data", member.directory, "--node", "\(node.id)", "--listen",
-        "\(node.client)", "--http", "\(page)",
-      ]
+    var words = [
+      options.executable, "serve", "--data", member.directory, "--node", "\(node.id)", "--listen",
+      "\(node.client)", "--http", "\(page)",
+    ]
     if members.count > 1 { words += ["--cluster", ClusterMember.text(options.members)] }
     for setting in options.settings { words += ["--set", setting] }
     member.startedAt = MonotonicClock.milliseconds()
-    let process = try ChildProcess(words, output: log(of: node.id))
+    let process = try ChildProcess(words, output: log(of: node.id), endsWithThread: true)
     member.process = process
     member.poll.look(at: page)
     process.whenEnded { [news, id = process.id] in

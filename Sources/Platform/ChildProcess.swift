@@ -16,7 +16,30 @@ package final class ChildProcess {
   private var status: Int32?
 
   /// Starts `arguments[0]`, looked up in the PATH, with this process's environment.
-  package init(_ arguments: [String], output: String) throws(ProcessError) {
+  ///
+  /// `endsWithThread`: it is killed when the thread that calls this has ended, or its process in
+  /// whatever way. Only for a thread that lives as long as the program is to.
+  package init(
+    _ arguments: [String], output: String, endsWithThread: Bool = false
+  ) throws(ProcessError) {
+    var words: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) }
+    unsafe words.append(nil)
+    defer { unsafe words.forEach { word in unsafe free(word) } }
+    var started = pid_t()
+    let failure =
+      endsWithThread
+      ? unsafe martlet_spawn_bound(&started, words, output)
+      : unsafe Self.spawn(&started, arguments[0], words, output)
+    guard failure == 0 else {
+      throw ProcessError("'\(arguments[0])' cannot be started: \(errorText(failure)).")
+    }
+    process = started
+  }
+
+  private static func spawn(
+    _ started: inout pid_t, _ program: String, _ words: [UnsafeMutablePointer<CChar>?],
+    _ output: String
+  ) -> Int32 {
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -35,16 +58,8 @@ package final class ChildProcess {
     unsafe posix_spawnattr_setpgroup(&attributes, 0)
     unsafe posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETSIGMASK) | Int16(POSIX_SPAWN_SETPGROUP))
-    var words: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) }
-    unsafe words.append(nil)
-    defer { unsafe words.forEach { word in unsafe free(word) } }
-    var started = pid_t()
-    let failure = unsafe posix_spawnp(
-      &started, arguments[0], &actions, &attributes, words, martlet_environment())
-    guard failure == 0 else {
-      throw ProcessError("'\(arguments[0])' cannot be started: \(errorText(failure)).")
-    }
-    process = started
+    return unsafe posix_spawnp(
+      &started, program, &actions, &attributes, words, martlet_environment())
   }
 
   /// Waits for its end; the exit status, or 128 and the signal that ended it.

@@ -1,11 +1,13 @@
 import Checks
 import Glibc
 
-/// Judges histories of a cluster: exits with 0 if they are clean, 1 if not, 2 if they are none.
+/// Judges histories of a cluster: exits with 0 if they are clean, 1 if not, 2 if they are none, as
+/// one in which nothing was acknowledged.
 let usage = """
   usage: martlet-check [--json] [--partial] [--gap MILLISECONDS] FILE...
 
-  Judges the histories in these files, of one clock, as one.
+  Judges the histories in these files, of one clock, as one. Exits with 0 if they are clean, with 1
+  if not, and with 2 if they are no histories or nothing is acknowledged in them.
 
     --json              the report as one object of JSON
     --partial           a history that ends early: what cannot be judged is no violation
@@ -105,4 +107,6 @@ let tornLines = forEach(names) { event, _ in judge.observe(event) }
 var report = judge.finish()
 report.tornLines = tornLines
 print(isJSON ? report.json + "\n" : report.text + proofs(report, names), terminator: "")
-exit(report.isClean && (isPartial || report.unjudged.isEmpty) ? 0 : 1)
+if !report.isClean { exit(1) }
+if !report.hasSubstance { exit(2) }
+exit(isPartial || report.unjudged.isEmpty ? 0 : 1)

@@ -38,6 +38,16 @@ struct ClusterCommand {
     guard Int(http?.port ?? 0) + count <= 65_535, http?.port != 0 else {
       throw UsageError("--http takes the port of the first node's page, at most \(65_535 - count).")
     }
+    if let http {
+      let members = options.members.flatMap { [$0.client.port, $0.peer.port] }
+      let pages = http.port...(http.port + UInt16(count - 1))
+      if let both = members.first(where: pages.contains) {
+        throw UsageError(
+          "--http \(http) gives pages the ports \(pages.lowerBound) to \(pages.upperBound), and "
+            + "--listen \(first) gives \(both) to a node; the nodes listen for clients from "
+            + "\(first.port) on, and for each other \(step) above that.")
+      }
+    }
     options.pages = http.map { http in
       (0..<count).map { SocketAddress(host: http.host, port: http.port + UInt16($0)) }
     }
@@ -48,6 +58,8 @@ struct ClusterCommand {
   func run() throws {
     _ = try FileDisk(directory: options.directory) {}
     let live = Console.isTerminal ? LiveTerminal() : nil
+    // Also when something is thrown: the terminal is as it was, and no node goes on.
+    defer { live?.end() }
     let cluster = try LocalCluster(options)
     var events: [(time: String, text: String)] = []
     func tell(_ text: String) {
@@ -64,16 +76,17 @@ struct ClusterCommand {
     for place in cluster.places { tell(place) }
     let signals = [Signals.terminate, Signals.interrupt, Signals.hangUp]
     show()
+    defer {
+      tell("stopping")
+      show()
+      cluster.stop()
+      tell("stopped")
+      show()
+    }
     while !Signals.wait(for: signals, milliseconds: Self.refreshMilliseconds) {
       for event in try cluster.turn() { tell(sentence(event, cluster)) }
       show()
     }
-    tell("stopping")
-    show()
-    cluster.stop()
-    tell("stopped")
-    show()
-    live?.end()
   }
 
   private func sentence(_ event: ClusterEvent, _ cluster: LocalCluster) -> String {

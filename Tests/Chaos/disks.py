@@ -111,6 +111,10 @@ class PoweredDisk:
 
     def empty(self):
         (self.mount / "filler").unlink(missing_ok=True)
+        # Or a power cut would bring it back.
+        directory = os.open(self.mount, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(directory)
+        os.close(directory)
 
     def remove(self):
         subprocess.run(["umount", "--lazy", self.mount], capture_output=True)

@@ -46,7 +46,8 @@ class Restart(Fault):
     name = "restart"
 
     def begin(self):
-        self.node.stop()
+        if not self.node.stop():
+            self.cluster.wrong.append(f"node {self.node.number} did not end when it was asked to")
 
     def undo(self):
         self.node.start()
@@ -206,14 +207,23 @@ class PowerAndPartition(Power):
 
 
 class BitFlip(Fault):
-    """One bit of one file of a node that does not run."""
+    """One bit of one file of a node that does not run. It is the same node in the whole run: of damage nobody knows
+    before it is read, and so it is in sync; two of three copies must not have any."""
 
     name = "flip"
     nodes_min = 3
 
+    def __init__(self, cluster, dice):
+        super().__init__(cluster, dice)
+        self.node = cluster.flipped = cluster.flipped or self.node
+        self.nodes = [self.node]
+
     def begin(self):
         self.node.kill()
-        files = sorted(path for path in self.node.data.rglob("*") if path.is_file() and path.stat().st_size > 0)
+        # Whose directory it is only people can say: with that file damaged a node does not start.
+        files = sorted(
+            path for path in self.node.data.rglob("*")
+            if path.is_file() and path.stat().st_size > 0 and path.name != "node.id")
         logs = [path for path in files if path.suffix == ".log"]
         path = self.dice.choice(logs if logs and self.dice.random() < 0.7 else files)
         with open(path, "r+b") as file:

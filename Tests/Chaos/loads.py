@@ -129,7 +129,7 @@ class Writer(Load):
             if time.monotonic() - said > 0.5:
                 said = time.monotonic()
                 self.count(before + acknowledged)
-        producer.flush(60)
+        producer.flush(spec["patience"])
         for number in open_:
             self.end("produced", number, outcome="unknown")
         self.history.flush()

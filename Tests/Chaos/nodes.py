@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
+import urllib.request
 
 from disks import dies_with_parent
 
@@ -34,6 +36,10 @@ class Node:
         return f"{self.network.address(self.number)}:9092"
 
     @property
+    def http(self):
+        return f"{self.network.address(self.number)}:9099"
+
+    @property
     def is_running(self):
         return self.process is not None and self.process.poll() is None
 
@@ -41,7 +47,7 @@ class Node:
         if self.is_running:
             return
         command = [*self.network.inside(self.number), self.program, "serve", "--data", self.data]
-        command += ["--node", self.number, "--listen", self.address]
+        command += ["--node", self.number, "--listen", self.address, "--http", self.http]
         if self.cluster:
             command += ["--cluster", self.cluster]
         for setting in SETTINGS:
@@ -90,6 +96,21 @@ class Node:
         self.start()
         return f"node {self.number} ended by itself with {status}: {''.join(last)}"
 
+    def gauges(self):
+        """What its page says, by name and labels, with sums over peers; None if it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=2) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return None
+        found = {}
+        for line in lines:
+            if line.startswith("martlet_"):
+                name, value = line.rsplit(" ", 1)
+                name = re.sub(r'\{peer="\d+"\}', "", name)
+                found[name] = found.get(name, 0) + float(value)
+        return found
+
     def usage(self):
         """Bytes of memory, descriptors, threads and bytes of disk, as far as they can be told."""
         try:
@@ -103,12 +124,3 @@ class Node:
                 "threads": int(status["Threads"])}
         except (OSError, KeyError, AttributeError):
             return None
-
-
-def until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise TimeoutError(f"{what} did not happen in {seconds} s")

@@ -1,7 +1,13 @@
 """One request of Kafka's protocol, by hand: what stock clients do not show is how an answer came about."""
 
+import pathlib
 import socket
 import struct
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "Clients"))
+
+from frames import request, text
 
 
 class Refused(Exception):
@@ -10,10 +16,6 @@ class Refused(Exception):
     def __init__(self, code):
         super().__init__(f"error {code}")
         self.code = code
-
-
-def text(value):
-    return struct.pack(">h", len(value)) + value.encode()
 
 
 class Connection:
@@ -35,8 +37,7 @@ class Connection:
                 self.socket = socket.create_connection((host, int(port)), timeout=self.timeout)
                 self.socket.settimeout(self.timeout)
             self.correlation += 1
-            frame = struct.pack(">hhi", key, version, self.correlation) + text("chaos") + body
-            self.socket.sendall(struct.pack(">i", len(frame)) + frame)
+            self.socket.sendall(request(key, version, body, "chaos", self.correlation))
             answer = self.take(struct.unpack(">i", self.take(4))[0])
             if struct.unpack(">i", answer[:4])[0] != self.correlation:
                 raise OSError("an answer to another request")

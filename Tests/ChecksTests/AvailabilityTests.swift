@@ -41,6 +41,34 @@ import Testing
     #expect((all?.failovers.first ?? .max) < Self.second)
   }
 
+  @Test func `C18: only what was led where it struck has a failover`() {
+    var script = HistoryScript()
+    script.by(0, .cluster(nodes: 3))
+    for partition in [Int32(0), 1, 2] {
+      script.by(0, .led(partition: partition, LeaderEpoch(1), node: partition + 1))
+      script.write(1, UInt64(1 + partition), at: 0, in: partition, epoch: 1)
+    }
+    // An answer that comes late tells of an older leader.
+    script.by(0, .led(partition: 1, LeaderEpoch(0), node: 1))
+    let waiting = (Int32(0)..<3).map { ($0, script.begin(1, UInt64(10 + $0), in: $0)) }
+    script.by(0, .faultBegan(fault: 1, kind: "kill", nodes: [1]))
+    script.by(0, .faultBegan(fault: 2, kind: "clock", nodes: []))
+    script.wait(Self.second)
+    script.by(0, .led(partition: 0, LeaderEpoch(2), node: 2))
+    for (partition, operation) in waiting {
+      script.acknowledge(1, operation, at: 1, epoch: 2)
+      script.end([UInt64(1 + partition), UInt64(10 + partition)], in: partition)
+    }
+    let report = script.judged()
+    let kill = report.availability.first { $0.kind == "kill" }
+    #expect(kill?.failovers.count == 1)
+    #expect(report.availability.first { $0.kind == "clock" }?.failovers.count == 3)
+    #expect(kill?.buckets.map(\.milliseconds) == [2000])
+    #expect(kill?.buckets.map(\.count) == [1])
+    #expect(report.text.contains("\n  1 gaps, ms: < 2000: 1\n"))
+    #expect(report.json.contains("\"buckets\":[[2000000000,1]]"))
+  }
+
   @Test func `C18: nobody asks, nobody waits`() {
     var script = HistoryScript()
     script.by(0, .cluster(nodes: 3))

@@ -197,6 +197,34 @@ import Testing
     #expect(report.text.hasSuffix("NOT CLEAN\n"))
     #expect(report.json.contains("\"C4\":1"))
     #expect(report.json.contains("\"C11\":null"))
+    // Nobody looked, so nobody says that there is none.
+    #expect(report.json.contains("\"C16\":null"))
+    #expect(report.json.contains("\"C17 was never looked at: "))
+    #expect(report.text.contains("\n  C18 was never looked at: no bound was given\n"))
     #expect(report.json.hasPrefix("{\"clean\":false,"))
+  }
+
+  @Test func `a history without an acknowledgement is not said to be clean`() {
+    var script = HistoryScript()
+    _ = script.begin(1, 11)
+    script.end([])
+    for report in [script.judged(), HistoryScript().judged()] {
+      #expect(report.isClean)
+      #expect(!report.hasSubstance)
+      #expect(report.json.hasPrefix("{\"clean\":false,\"events\":"))
+      #expect(report.text.hasSuffix("NOTHING TO JUDGE: no record was acknowledged\n"))
+    }
+    #expect(HistoryScript().judged().neverLookedAt == Check.allCases)
+  }
+
+  @Test func `what was looked at is known`() {
+    var script = HistoryScript()
+    script.write(1, 11, at: 0, as: .raw(5, 0))
+    script.write(1, 12, at: 1, as: .raw(5, 1))
+    script.poll(2, HistoryScript.seen(0, 11), HistoryScript.seen(1, 12))
+    script.by(0, .durable(partition: 0, ends: [Offset(2), Offset(2)], quorum: 2))
+    script.end([11, 12], nodes: [1, 2])
+    let missing = script.judged(longestGapMax: 1 << 40).neverLookedAt.map(\.rawValue)
+    #expect(missing == [11, 12, 13, 19, 20])
   }
 }

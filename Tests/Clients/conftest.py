@@ -5,10 +5,10 @@ import pathlib
 import re
 import signal
 import subprocess
-import time
 import uuid
 
 import pytest
+from waiting import until as until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = ROOT / ".build" / "release" / "martlet"
@@ -75,16 +75,6 @@ def node(tmp_path_factory):
 @pytest.fixture
 def topic():
     return f"t-{uuid.uuid4().hex[:12]}"
-
-
-def until(condition, seconds=20.0):
-    """Waits for something that other processes bring about; returns it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in time")
 
 
 def records(count=200):

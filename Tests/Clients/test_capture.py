@@ -16,7 +16,7 @@ from confluent_kafka.admin import (
 
 from conftest import BINARY, Node
 from postgres import Postgres
-from test_capture_kills import wait_for
+from waiting import until as wait_for
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from conftest import BINARY, Node
 from postgres import Postgres
+from waiting import until as wait_for
 
 LONG = os.environ.get("MARTLET_LONG") == "1"
 KILLS = 50 if LONG else 8
@@ -235,15 +236,6 @@ class Capture:
     @property
     def address(self):
         return self.node.address if self.node else f"127.0.0.1:{self.port}"
-
-
-def wait_for(condition, seconds):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in time")
 
 
 def read(address, topics):

@@ -6,17 +6,13 @@ import struct
 import time
 
 from conftest import Node, until
+from frames import request, text
 
 PRODUCE, FETCH, METADATA, FIND_COORDINATOR, CREATE_TOPICS = 0, 1, 3, 10, 19
 
 
-def text(value):
-    return struct.pack(">h", len(value)) + value
-
-
 def frame(api, version, body):
-    header = struct.pack(">hhi", api, version, 1) + text(b"hostile")
-    return struct.pack(">i", len(header) + len(body)) + header + body
+    return request(api, version, body, "hostile")
 
 
 def create(topic, partitions):

@@ -39,7 +39,8 @@ package final class BenchNodes {
   package let addresses: [SocketAddress]
   private var processes: [ChildProcess?]
 
-  /// Starts `count` nodes, with settings as `--set` takes them.
+  /// Starts `count` nodes, with settings as `--set` takes them. Call it and `start` on the main
+  /// thread: they end with it.
   package init(_ count: Int, in directory: String, settings: [String] = []) throws {
     self.directory = directory
     self.settings = settings
@@ -66,7 +67,8 @@ package final class BenchNodes {
     ]
     if addresses.count > 1 { words += ["--cluster", cluster] }
     for setting in settings { words += ["--set", setting] }
-    processes[index] = try ChildProcess(words, output: "\(directory)/\(index + 1).log")
+    processes[index] = try ChildProcess(
+      words, output: "\(directory)/\(index + 1).log", endsWithThread: true)
   }
 
   /// kill -9; what it has left is for `start`.

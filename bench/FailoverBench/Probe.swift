@@ -22,6 +22,8 @@ final class Probe {
   /// The longest between an acknowledgement of one node and the next of another.
   private(set) var handover: UInt64 = 0
   private var acknowledgedBy: Int?
+  /// How often each was answered.
+  private(set) var refusals: [ErrorCode: Int] = [:]
 
   init(topic: String, partition: Int32, _ addresses: [SocketAddress]) throws {
     links = try addresses.map(Link.init)
@@ -76,6 +78,7 @@ final class Probe {
     let response = try ProduceResponse.decode(answer.body, version: Self.produceVersion)
     guard let partition = response.responses.first?.partitionResponses.first else { return }
     guard partition.errorCode == .none else {
+      refusals[partition.errorCode, default: 0] += 1
       if leader == index { leader = nil }
       return
     }

@@ -107,10 +107,13 @@ struct Gaps {
 
   func show(_ what: String) {
     print("\(what), \(rounds) times:")
-    print("  partitions that the node led:     \(quantiles(led))")
-    print("  partitions that others led:       \(quantiles(others))")
-    print("  partitions given back to it:      \(quantiles(returns))")
-    print("  all, while it starts and returns: \(quantiles(meanwhile))")
+    for (name, sketch) in [
+      ("partitions that the node led:     ", led), ("partitions that others led:       ", others),
+      ("partitions given back to it:      ", returns),
+      ("all, while it starts and returns: ", meanwhile),
+    ] {
+      print("  \(name)\(quantiles(sketch)); \(sketch.count) samples")
+    }
   }
 }
 
@@ -226,3 +229,9 @@ if stops.rounds > 0 { stops.show("SIGSTOP") }
 let (taken, failed) = load.stop()
 print("the load's records: \(taken) acknowledged, \(failed) given up by the client")
 client.close()
+var refusals: [ErrorCode: Int] = [:]
+for probe in prober.probes { refusals.merge(probe.refusals, uniquingKeysWith: +) }
+let told = refusals.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+  "\($0.key.name ?? "code \($0.key.rawValue)") \($0.value)"
+}
+print("the probes were refused: \(told.isEmpty ? "never" : told.joined(separator: ", "))")
