@@ -124,8 +124,8 @@ extension Node {
 
   func askedStart(_ group: GroupID, _ offset: Offset, by peer: Int32) {
     guard let replica = replicasByGroup[group], !replica.raft.isFenced, !replica.isStuck,
-      replica.startFrame <= store.frames.durable, (try? store.bounds(of: replica.log).start) ?? .zero
-        >= offset
+      replica.startFrame <= store.frames.durable,
+      let start = try? store.bounds(of: replica.log).start, start >= offset
     else { return }
     peers.send(.startIsKept(group, offset), to: peer)
   }
