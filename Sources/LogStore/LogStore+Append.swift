@@ -22,7 +22,7 @@ extension LogStore {
     let id = LogID(nextLogID)
     let floor = votesSetAside[name] ?? Vote()
     var log = Log(id: id, name: name)
-    log.options = options
+    log.options = bounded(options)
     log.vote = vote.epoch > floor.epoch ? vote : floor
     let group = try add(.create, id, log.vote.epoch, payload: log.encodedCreation())
     nextLogID += 1
@@ -55,12 +55,19 @@ extension LogStore {
   package func configure(_ log: LogID, _ options: LogOptions) throws(LogError) {
     try checkUsable()
     let slot = try slot(of: log)
+    let options = bounded(options)
     guard logs[slot].options != options else { return }
     _ = try add(.configure, log, .none, payload: options.encoded(name: logs[slot].name))
     withLog(slot) {
       $0.options = options
       $0.isDirty = true
     }
+  }
+
+  private func bounded(_ log: LogOptions) -> LogOptions {
+    var log = log
+    log.segmentBytes = min(log.segmentBytes, options.segmentBytesMax)
+    return log
   }
 
   /// Appends batches as their leader: they get the next offsets and `epoch`, whatever they had.

@@ -15,6 +15,8 @@ public struct LogStoreOptions: Sendable {
   public var freeSpaceMin: Int64 = 128 << 20
   /// Size of the file whose deletion makes room for a checkpoint on a full disk.
   public var reserveBytes: Int64 = 8 << 20
+  /// Segments are closed before they grow over this, whatever a log says: for simulations.
+  package var segmentBytesMax = Int64.max
   /// None but in tests of simulations.
   package var planted: PlantedStoreMistakes = []
 

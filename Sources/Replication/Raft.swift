@@ -78,7 +78,7 @@ package struct Raft: Sendable {
   /// Who gets the vote when it is durable: there is one of each epoch at most.
   var promisedVote: (to: NodeID, epoch: LeaderEpoch, version: Int64)?
   /// The vote that is on the disk.
-  var durableVote: Vote
+  package internal(set) var durableVote: Vote
   /// A pre-vote that was asked for while there was a leader.
   var held: HeldRequest?
   var ticks = 0
@@ -132,7 +132,7 @@ package struct Raft: Sendable {
   package var isReady: Bool { isLeader && leadership.isReady }
 
   /// A crash cannot make this replica forget the epoch it is in.
-  var isEpochDurable: Bool {
+  package var isEpochDurable: Bool {
     durableVote.epoch >= epoch || durable.epoch >= epoch || plants(.tellEpochEarly)
   }
 

@@ -60,6 +60,12 @@ extension Node {
     package var isReady: Bool
     package var isFenced: Bool
     package var isVoter: Bool
+    package var voters: Int
+    /// Voters and learners.
+    package var members: Int
+    /// What it has promised, and a crash cannot make it forget.
+    package var durableVote: Vote
+    package var isEpochDurable: Bool
     package var start: Offset
     package var committed: LogPosition
     package var durable: LogPosition
@@ -80,7 +86,10 @@ extension Node {
         ReplicaGlance(
           group: replica.group, log: replica.log, epoch: raft.epoch, isLeader: raft.isLeader,
           isReady: raft.isReady, isFenced: raft.isFenced,
-          isVoter: raft.membership.voters.contains(raft.id), start: raft.start,
+          isVoter: raft.membership.voters.contains(raft.id),
+          voters: raft.membership.voters.count,
+          members: raft.membership.voters.count + raft.membership.learners.count,
+          durableVote: raft.durableVote, isEpochDurable: raft.isEpochDurable, start: raft.start,
           committed: raft.committed, durable: raft.durable, end: raft.end))
     }
   }
