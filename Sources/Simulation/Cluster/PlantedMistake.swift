@@ -70,14 +70,16 @@ package struct PlantedMistake: Sendable {
     PlantedMistake(name: "forgetProducers", store: .forgetProducers),
   ]
 
-  /// A run of the seed with it.
-  package func options(_ seed: UInt64) -> SimulationOptions {
+  /// A run of the seed with it, or the same without.
+  package func options(_ seed: UInt64, isPlanted: Bool = true) -> SimulationOptions {
     var options = SimulationOptions(seed: seed)
     options.seconds = 10
-    options.raftMistakes = raft
-    options.mistakes = node
-    options.storeMistakes = store
-    options.forgetsSyncs = forgetsSyncs
+    if isPlanted {
+      options.raftMistakes = raft
+      options.mistakes = node
+      options.storeMistakes = store
+      options.forgetsSyncs = forgetsSyncs
+    }
     if isStorm {
       options.storm(faults)
     } else {
@@ -88,11 +90,14 @@ package struct PlantedMistake: Sendable {
     return options
   }
 
-  /// The first seed, from one, that finds it.
+  /// The first seed, from one, that finds it: with the mistake something is wrong, and without it
+  /// nothing.
   package func find(seeds: UInt64) -> (seed: UInt64, violation: String)? {
     for seed in 1...max(1, seeds) {
       let result = SimulatedCluster(options(seed)).run()
-      if let violation = result.violations.first { return (seed, violation) }
+      guard let violation = result.violations.first else { continue }
+      let clean = SimulatedCluster(options(seed, isPlanted: false)).run()
+      if clean.violations.isEmpty { return (seed, violation) }
     }
     return nil
   }
