@@ -12,6 +12,8 @@ struct PendingRequest {
   var node: Int32
   /// Nil: no answer will come, and what became of it is not known.
   var take: ([UInt8]?) -> Void
+  /// Looks at the answer when it is given, and at who gives it.
+  var inspect: (([UInt8], SimulatedNode) -> Void)?
 }
 
 /// A connection of a client: answers come in the order of the requests.
@@ -64,6 +66,7 @@ class SimulatedClient {
 
   func call<R: WireRequest>(
     _ node: Int32, _ request: R, version: Int16, timeout: Int = 3000,
+    inspect: ((R.Response, SimulatedNode) -> Void)? = nil,
     then: @escaping (R.Response?) -> Void
   ) {
     guard
@@ -71,14 +74,23 @@ class SimulatedClient {
         request, version: version, correlationId: 5, clientId: "sim")
     else { return cluster.violated("a \(R.api) request cannot be encoded") }
     let cluster = cluster
-    cluster.send(frame.bytes, self, to: node, timeout: timeout) { bytes in
-      guard let bytes else { return then(nil) }
+    func decode(_ bytes: [UInt8]) -> R.Response? {
       do {
         let response = try ResponseFrame(bytes[4...], api: R.api, version: version)
-        then(try R.Response.decode(response.body, version: version))
+        return try R.Response.decode(response.body, version: version)
       } catch {
         cluster.violated("an answer to \(R.api) cannot be read: \(error)")
+        return nil
       }
+    }
+    let look = inspect.map { inspect in
+      { (bytes: [UInt8], member: SimulatedNode) in
+        if let response = decode(bytes) { inspect(response, member) }
+      }
+    }
+    cluster.send(frame.bytes, self, to: node, timeout: timeout, look) { bytes in
+      guard let bytes else { return then(nil) }
+      if let response = decode(bytes) { then(response) }
     }
   }
 
@@ -119,7 +131,7 @@ extension SimulatedCluster {
 
   func send(
     _ bytes: [UInt8], _ client: SimulatedClient, to node: Int32, timeout: Int,
-    _ take: @escaping ([UInt8]?) -> Void
+    _ inspect: (([UInt8], SimulatedNode) -> Void)?, _ take: @escaping ([UInt8]?) -> Void
   ) {
     nextRequest += 1
     let number = nextRequest
@@ -131,7 +143,8 @@ extension SimulatedCluster {
       channel = SimulatedChannel(ConnectionID(nextConnection), self[node].life, now)
       client.connections[node] = channel
     }
-    pending[number] = PendingRequest(client: client, channel: channel, node: node, take: take)
+    pending[number] = PendingRequest(
+      client: client, channel: channel, node: node, take: take, inspect: inspect)
     channel.asked.append(number)
     let arrival = max(channel.arrival, now + clientDelay(node))
     channel.arrival = arrival
@@ -199,7 +212,9 @@ extension SimulatedCluster {
         return
       }
       mix(UInt64(CRC32C.of(bytes[...])) << 8 | UInt64(member.id))
-      guard let channel = pending[number]?.channel else { return }
+      guard let request = pending[number] else { return }
+      let channel = request.channel
+      request.inspect?(bytes, member)
       channel.answers[number] = bytes
       pass(channel, member.id)
     case .nothing: break

@@ -7,7 +7,7 @@ internal import Replication
 /// The end of a run: everything is mended, everything is acknowledged, all have the same.
 extension SimulatedCluster {
   /// Simulated seconds after which a cluster that is well does what it is asked.
-  private static var patience: Int64 { 60 }
+  private static var patience: Int64 { 15 }
 
   func makeClients() {
     var process: Int32 = 1
@@ -20,6 +20,7 @@ extension SimulatedCluster {
     for _ in 0..<options.plainProducers { add { PlainProducer($0, process: $1) } }
     for _ in 0..<options.consumers { add { SimulatedConsumer($0, process: $1) } }
     for _ in 0..<options.groups { add { GroupClient($0, process: $1) } }
+    for _ in 0..<options.deleters { add { SimulatedDeleter($0, process: $1) } }
     for client in clients {
       after(around(milliseconds(500))) { client.begin() }
     }
@@ -93,10 +94,11 @@ extension SimulatedCluster {
 
   private func observeReplica(_ member: SimulatedNode, _ partition: Int32) {
     switch replica(member, partition) {
-    case nil: break
+    case nil: break  // Not all nodes have one; how many do was counted.
     case .failure(let why):
       violated("node \(member.id) cannot read partition \(partition): \(why)\n\(state)")
-    case .success(let (batches, range)):
+    case .success(let (batches, range, bytes)):
+      checkStart(range.lowerBound, of: partition, bytes: bytes, "node \(member.id)")
       for batch in batches {
         observe(
           0,
@@ -107,30 +109,33 @@ extension SimulatedCluster {
       observe(
         0,
         .finalRange(
-          reader: member.id, partition: partition, start: range.lowerBound, end: range.upperBound))
+          reader: member.id, partition: partition, start: Offset(range.lowerBound),
+          end: Offset(range.upperBound)))
     }
   }
 
   /// What is in it; nil if there is none.
   private func replica(
     _ member: SimulatedNode, _ partition: Int32
-  ) -> Result<([SeenBatch], Range<Offset>), LogError>? {
+  ) -> Result<([SeenBatch], Range<Int64>, bytes: Int), LogError>? {
     guard let node = member.node, let store = member.store,
       let log = node.log(of: Self.topic, partition)
     else { return nil }
     do throws(LogError) {
       var found: [SeenBatch] = []
       var next = try store.bounds(of: log).start
-      let start = next
+      let start = next.rawValue
+      var byteCount = 0
       while let slice = try store.slice(of: log, from: next, bytesMax: 1 << 20) {
         let bytes = try store.bytes(of: slice)
         guard !bytes.isEmpty, let (batches, end) = seen(bytes[...], from: next.rawValue),
           end > next.rawValue
         else { break }
         found += batches
+        byteCount += bytes.count
         next = Offset(end)
       }
-      return .success((found, start..<next))
+      return .success((found, start..<next.rawValue, byteCount))
     } catch {
       return .failure(error)
     }

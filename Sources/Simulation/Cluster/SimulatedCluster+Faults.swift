@@ -23,15 +23,10 @@ extension SimulatedCluster {
     let fault = options.faults[random.below(options.faults.count)]
     let time = milliseconds(5) + around(milliseconds(options.faultTime))
     guard let member = anyRunning() else { return }
-    faultCount += 1
-    nextFault += 1
-    mix(UInt64(faultCount))
+    mix(UInt64(member.id))
     switch fault {
-    case .kill:
-      end(member, .kill)
-      startLater(member, time)
-    case .powerCut:
-      end(member, .powerCut)
+    case .kill, .powerCut:
+      end(member, fault == .kill ? .kill : .powerCut)
       startLater(member, time)
     case .powerCutOfAll:
       say("the power is cut")
@@ -39,8 +34,8 @@ extension SimulatedCluster {
         end(member, .powerCut)
         startLater(member, milliseconds(5) + around(milliseconds(options.faultTime)))
       }
-    case .pause: pause(member, time)
-    case .partition: cutOff(member, time)
+    case .pause: guard pause(member, time) else { return }
+    case .partition: guard cutOff(member, time) else { return }
     case .clog:
       say("node \(member.id) is reached slowly")
       slowness[Int(member.id) - 1] = 1 + Int64(random.below(100))
@@ -66,36 +61,47 @@ extension SimulatedCluster {
       }
     case .lostDisk, .bitRot:
       // One at most: what one node has lost the others are to have.
-      guard !hasLostDisk, isWhole else { return }
+      guard !hasLostDisk else { return }
       hasLostDisk = true
-      if fault == .lostDisk {
-        end(member, .lostDisk)
-      } else {
-        end(member, .kill)
-        // Most bytes are the journal's, which nobody looks at twice.
-        let places = ["logs/", "logs/", "journal/", "checkpoint"]
-        let place = places[random.below(places.count)]
-        let rot = member.disk.rot(&random) { $0.hasPrefix(place) }
-        say("a bit of node \(member.id) flips: \(rot.map { "\($0.path) at \($0.byte)" } ?? "none")")
-      }
-      startLater(member, time)
+      return breakDisk(fault, time)
     case .clockJump:
       member.wallOffset += Int64(random.below(200_000) - 100_000)
     case .transfer:
       say("node \(member.id) gives leaderships away")
       deliver(to: member, member.life) { node, time in node.giveLeadershipsAway(now: time) }
     }
+    count(fault)
   }
 
-  /// All nodes run, and have what any has.
-  var isWhole: Bool {
-    guard nodes.allSatisfy({ $0.node != nil && $0.node?.failure == nil }) else { return false }
-    return unequal() == nil
+  private func count(_ fault: SimulatedFault) { faults[fault, default: 0] += 1 }
+
+  /// At the next moment at which nobody needs what is lost.
+  private func breakDisk(_ fault: SimulatedFault, _ time: Int64) {
+    guard !isMending else { return }
+    guard let member = anyRunning(), canLose(member) else {
+      return after(milliseconds(10)) { [unowned self] in breakDisk(fault, time) }
+    }
+    diskFaultTime = now
+    startLater(member, time)
+    guard fault == .bitRot else {
+      end(member, .lostDisk)
+      return count(fault)
+    }
+    end(member, .kill)
+    // Most bytes are the journal's, which nobody looks at twice.
+    let places = ["logs/", "logs/", "journal/", "checkpoint"]
+    let place = places[random.below(places.count)]
+    let rot = member.disk.rot(&random) { $0.hasPrefix(place) }
+    say("a bit of node \(member.id) flips: \(rot.map { "\($0.path) at \($0.byte)" } ?? "none")")
+    guard rot != nil else { return }
+    member.isRotten = true
+    count(fault)
   }
 
   /// Why the replicas are not equal yet; nil if they are.
   func unequal() -> String? {
-    var ends: [GroupID: (LogPosition, Int32)] = [:]
+    var ends: [GroupID: (end: LogPosition, start: Offset, node: Int32)] = [:]
+    var (holders, members): ([GroupID: Int], [GroupID: Int]) = ([:], [:])
     var leaders: Set<GroupID> = []
     var why: String?
     for member in nodes {
@@ -108,11 +114,22 @@ extension SimulatedCluster {
         if replica.committed != replica.end || replica.durable != replica.end {
           why = "a replica of node \(member.id) has more than is committed"
         }
-        if let (end, other) = ends[replica.group], end != replica.end {
-          why = "nodes \(member.id) and \(other) do not have the same"
+        if let other = ends[replica.group] {
+          if other.end != replica.end || other.start != replica.start {
+            why = "nodes \(member.id) and \(other.node) do not have the same"
+          }
         }
-        ends[replica.group] = (replica.end, member.id)
+        ends[replica.group] = (replica.end, replica.start, member.id)
+        holders[replica.group, default: 0] += 1
+        members[replica.group] = max(members[replica.group] ?? 0, replica.members)
       }
+    }
+    for (group, count) in members where holders[group] != count {
+      why = "a group of \(count) is on \(holders[group] ?? 0) nodes"
+    }
+    for partition in 0..<options.partitions {
+      let count = nodes.count { $0.node?.log(of: Self.topic, partition) != nil }
+      if count != options.replicas { why = "partition \(partition) is on \(count) nodes" }
     }
     if leaders.count < ends.count { return "\(ends.count - leaders.count) groups have no leader" }
     return why
@@ -126,9 +143,10 @@ extension SimulatedCluster {
     after(time) { [unowned self] in start(member) }
   }
 
-  private func cutOff(_ member: SimulatedNode, _ time: Int64) {
+  /// False if there is nobody else.
+  private func cutOff(_ member: SimulatedNode, _ time: Int64) -> Bool {
     let others = nodes.filter { $0.id != member.id }
-    guard !others.isEmpty else { return }
+    guard !others.isEmpty else { return false }
     var pairs: [(Int32, Int32)] = []
     let isOnlyOne = random.oneIn(3)
     let chosen = isOnlyOne ? [others[random.below(others.count)]] : others
@@ -141,6 +159,7 @@ extension SimulatedCluster {
     mendLater(time) { [unowned self] in
       for (from, to) in pairs { unblock(from, to) }
     }
+    return true
   }
 
   /// Everything is well from now on.

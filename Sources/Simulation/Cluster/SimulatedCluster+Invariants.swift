@@ -15,34 +15,46 @@ struct GroupSeen {
 extension SimulatedCluster {
   /// What holds at every moment, of the node that has just done something.
   func checkInvariants(_ member: SimulatedNode, _ node: Node) {
-    var moved: [(group: GroupID, log: LogID, committed: LogPosition)] = []
+    var moved: [Node.ReplicaGlance] = []
     var leaders: [Node.ReplicaGlance] = []
     node.glance(onlyNew: true) { replica in
       if replica.isLeader, !hasLed(replica, member) { leaders.append(replica) }
-      if let before = member.committed[replica.log] {
-        guard before != replica.committed else { return }
-        if replica.committed < before {
+      member.logs[replica.group] = replica.log
+      keepsPromises(replica, member)
+      let before = member.seen[replica.log]
+      member.seen[replica.log] = (replica.committed, replica.start, replica.voters)
+      if let before, replica.start < before.start {
+        violated(
+          "the log of group \(replica.group) on node \(member.id) begins at"
+            + " \(replica.start.rawValue), and began at \(before.start.rawValue)")
+      }
+      if let before {
+        guard before.committed != replica.committed else { return }
+        if replica.committed < before.committed {
           violated(
-            "what is committed falls from \(text(before)) to \(text(replica.committed)) in group"
-              + " \(replica.group) of node \(member.id)")
+            "what is committed falls from \(text(before.committed)) to"
+              + " \(text(replica.committed)) in group \(replica.group) of node \(member.id)")
         }
       }
-      member.committed[replica.log] = replica.committed
+      // It may have been committed by those who were voters before.
+      let voters = min(replica.voters, before?.voters ?? 1)
+      if replica.isLeader { leaderCommitted(replica, voters, member) }
       if replica.end < replica.committed {
         violated("node \(member.id) has committed more of \(replica.group) than it has")
       }
-      moved.append((replica.group, replica.log, replica.committed))
+      moved.append(replica)
     }
     // Replicas are seen in any order.
     leaders.sort { $0.log < $1.log }
     for replica in leaders { led(replica, member) }
     guard !moved.isEmpty else { return }
     moved.sort { $0.log < $1.log }
-    for (group, log, committed) in moved {
+    for replica in moved {
+      let (group, committed) = (replica.group, replica.committed)
       mix(
         UInt64(bitPattern: committed.offset.rawValue) << 20 | UInt64(
           UInt32(bitPattern: committed.epoch.rawValue)) << 4 | UInt64(member.id))
-      agree(group, committed, node.epochs(of: log), member)
+      agree(group, committed, node.epochs(of: replica.log), member)
     }
   }
 

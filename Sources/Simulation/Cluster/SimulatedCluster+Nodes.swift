@@ -8,20 +8,22 @@ internal import Replication
 extension SimulatedCluster {
   func start(_ member: SimulatedNode) {
     guard member.node == nil else { return }
-    member.starts += 1
+    member.boots += 1
     member.life += 1
     member.pausedUntil = 0
     member.missed = []
     member.startedAt = now
     member.turnAt = .max
     member.diskAt = .max
-    member.committed = [:]
+    member.seen = [:]
+    member.logs = [:]
     member.isToStart = false
     var node = NodeOptions()
     node.id = member.id
     node.port = 9000 + UInt16(member.id)
     node.host = "here"
-    node.cluster.boot = member.starts
+    node.cluster.boot = member.boots
+    node.snapshotBytesMin = options.snapshotBytesMin
     node.cluster.planted = options.mistakes
     node.cluster.plantedInReplicas = options.raftMistakes
     node.cluster.members = nodes.map {
@@ -33,12 +35,14 @@ extension SimulatedCluster {
     let settings = [
       ("offsets.topic.num.partitions", "2"), ("group.initial.rebalance.delay.ms", "0"),
       ("default.replication.factor", factor), ("offsets.topic.replication.factor", factor),
+      ("log.retention.check.interval.ms", "\(options.retentionPause)"),
     ]
     node.apply(settings)
     _ = member.disk.advance(to: now)
     do {
       if options.nodes > 1, let path = try LogStore.setAsideDamagedStore(on: member.disk) {
         say("node \(member.id) sets its store aside: \(path)")
+        member.promises = [:]
       }
       let store = try LogStore.open(
         member.disk, options: options.storeOptions, newID: random.next() | 1,
@@ -52,7 +56,7 @@ extension SimulatedCluster {
       return
     }
     member.hello = member.node?.peerHello
-    say("node \(member.id) starts, start \(member.starts)")
+    say("node \(member.id) starts, start \(member.boots)")
     connectSoon(member.id)
     turnSoon(member)
   }
@@ -67,6 +71,7 @@ extension SimulatedCluster {
     guard let node = member.node else { return }
     elections += node.metrics.elections
     say("node \(member.id) ends: \(end)")
+    rememberDisk(of: member)
     member.node = nil
     member.store = nil
     member.life += 1
@@ -75,6 +80,7 @@ extension SimulatedCluster {
     case .kill: member.disk = member.disk.after(.kill, &random)
     case .powerCut: member.disk = member.disk.after(.powerCut, &random)
     case .lostDisk:
+      member.promises = [:]
       member.disk = VirtualDisk(seed: random.next())
       _ = member.disk.advance(to: now)
     }
@@ -98,8 +104,9 @@ extension SimulatedCluster {
     turnSoon(member)
   }
 
-  func pause(_ member: SimulatedNode, _ time: Int64) {
-    guard member.node != nil, member.pausedUntil <= now else { return }
+  /// False if it does already.
+  func pause(_ member: SimulatedNode, _ time: Int64) -> Bool {
+    guard member.node != nil, member.pausedUntil <= now else { return false }
     member.pausedUntil = now + time
     let life = member.life
     say("node \(member.id) stands still for \(time / Self.millisecond) ms")
@@ -113,6 +120,7 @@ extension SimulatedCluster {
       connectSoon(member.id)
       turnSoon(member)
     }
+    return true
   }
 
   // MARK: Turns

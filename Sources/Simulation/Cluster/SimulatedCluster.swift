@@ -31,7 +31,8 @@ package struct SimulationResult: Sendable {
   package var events: Int
   package var acknowledged: Int
   package var elections: UInt64
-  package var faults: Int
+  /// Of each kind, those that were injected.
+  package var faults: [SimulatedFault: Int]
   /// The last part of it, if it was asked for.
   package var trace: [String]
 }
@@ -55,8 +56,7 @@ package final class SimulatedCluster {
   var violations: [String] = []
   var hash: UInt64 = 0xcbf2_9ce4_8422_2325
   var eventCount = 0
-  var faultCount = 0
-  var nextFault: Int32 = 0
+  var faults: [SimulatedFault: Int] = [:]
   var isTracing: Bool
   var trace: [String] = []
   /// All that was traced, at once.
@@ -70,9 +70,14 @@ package final class SimulatedCluster {
   var isMending = false
   /// Clients begin nothing new.
   var isEnding = false
+  /// A disk has lost something or is to.
   var hasLostDisk = false
+  var diskFaultTime: Int64?
   var groupsSeen: [GroupID: GroupSeen] = [:]
-  var topics: [String] = []
+  // Of the topic's partitions.
+  /// What clients have asked to be deleted.
+  var deletedBelow: [Int32: Int64] = [:]
+  var startsSeen: [Int32: Int64] = [:]
   var elections: UInt64 = 0
 
   static let millisecond: Int64 = 1_000_000
@@ -158,6 +163,9 @@ package final class SimulatedCluster {
   package func run() -> SimulationResult {
     say(options.text)
     observe(0, .cluster(nodes: options.nodes))
+    for partition in 0..<options.partitions where options.trims {
+      observe(0, .partition(partition, isCompacted: false, trims: true))
+    }
     for node in nodes { start(node) }
     makeClients()
     if !options.faults.isEmpty { scheduleFault() }
@@ -170,7 +178,7 @@ package final class SimulatedCluster {
     let result = SimulationResult(
       options: options, violations: violations, hash: hash,
       simulatedSeconds: Double(now) / Double(Self.second), events: eventCount,
-      acknowledged: report.recordsAcknowledged, elections: elections, faults: faultCount,
+      acknowledged: report.recordsAcknowledged, elections: elections, faults: faults,
       trace: trace)
     tearDown()
     return result

@@ -49,10 +49,13 @@ extension SimulatedCluster {
               crc: CRC32C.of(value), epoch: batch.header.partitionLeaderEpoch))
         }
         let header = batch.header
+        // A log may begin in the middle of it.
+        let left = records.first.map { $0.offset.rawValue - header.baseOffset.rawValue } ?? 0
+        let sequence = header.baseSequence < 0 ? -1 : header.baseSequence + Int32(left)
         found.append(
           SeenBatch(
             producer: HistoryProducer(
-              id: header.producerID, epoch: header.producerEpoch, sequence: header.baseSequence),
+              id: header.producerID, epoch: header.producerEpoch, sequence: sequence),
             records: records))
       }
     } catch {
@@ -71,6 +74,8 @@ struct SeenBatch {
 /// Reads to the end, and what comes.
 final class SimulatedConsumer: SimulatedClient {
   private var positions: [Int64] = []
+  /// Where logs began in the epochs that were seen last.
+  private var starts: [Int32: (epoch: Int32, start: Int64)] = [:]
 
   override func begin() {
     positions = Array(repeating: 0, count: Int(cluster.options.partitions))
@@ -96,10 +101,7 @@ final class SimulatedConsumer: SimulatedClient {
     call(leader.node, request, version: 11) { [unowned self] response in
       guard let part = response?.responses.first?.partitions.first, part.errorCode == .none else {
         let part = response?.responses.first?.partitions.first
-        if part?.errorCode == .offsetOutOfRange {
-          cluster.violated(
-            "consumer \(process) is out of range at \(position) of partition \(partition)")
-        }
+        if part?.errorCode == .offsetOutOfRange { return reset(partition, leader.node) }
         return findLeaders { [unowned self] in pollLater(partition) }
       }
       take(part, partition, epoch: leader.epoch)
@@ -107,7 +109,35 @@ final class SimulatedConsumer: SimulatedClient {
     }
   }
 
+  /// What it wanted is not there any more: it goes on where the log begins.
+  private func reset(_ partition: Int32, _ leader: Int32) {
+    let position = positions[Int(partition)]
+    guard position < cluster.highestStart(of: partition) else {
+      return cluster.violated(
+        "consumer \(process) is out of range at \(position) of partition \(partition)")
+    }
+    askForOffset(-2, of: partition, at: leader) { [unowned self] start in
+      if let start, start > positions[Int(partition)] {
+        positions[Int(partition)] = start
+        cluster.observe(process, .positioned(partition: partition, Offset(start)))
+      }
+      findLeaders { [unowned self] in pollLater(partition) }
+    }
+  }
+
   private func take(_ part: FetchResponse.Partition, _ partition: Int32, epoch: Int32) {
+    let start = part.logStartOffset
+    if let known = starts[partition], known.epoch == epoch, start < known.start {
+      cluster.violated(
+        "consumer \(process) is told that partition \(partition) begins at \(start), and began at"
+          + " \(known.start) in the same epoch \(epoch)")
+    }
+    starts[partition] = (epoch, start)
+    if start > part.highWatermark {
+      cluster.violated(
+        "partition \(partition) begins at \(start), above its high watermark"
+          + " \(part.highWatermark)")
+    }
     if case .bytes(let bytes)? = part.records, !bytes.isEmpty {
       let position = positions[Int(partition)]
       guard let (batches, next) = cluster.seen(bytes, from: position) else { return }
@@ -124,7 +154,8 @@ final class SimulatedConsumer: SimulatedClient {
         partition: partition,
         Watermarks(
           epoch: LeaderEpoch(epoch), high: Offset(part.highWatermark),
-          start: Offset(part.logStartOffset))))
+          // Another leader may not know yet what was deleted.
+          start: Offset(cluster.options.trims ? -1 : start))))
   }
 }
 
@@ -135,38 +166,54 @@ final class FinalReader: SimulatedClient {
 
   override func begin() {
     open = Set(0..<cluster.options.partitions)
-    for partition in 0..<cluster.options.partitions { read(partition, from: 0) }
+    for partition in 0..<cluster.options.partitions { read(partition) }
   }
 
-  private func read(_ partition: Int32, from offset: Int64) {
-    guard let leader = leaders[partition] else {
-      return findLeaders { [unowned self] in
-        cluster.after(cluster.milliseconds(10)) { [unowned self] in read(partition, from: offset) }
-      }
+  private func again(_ partition: Int32) {
+    findLeaders { [unowned self] in
+      cluster.after(cluster.milliseconds(10)) { [unowned self] in read(partition) }
     }
+  }
+
+  private func read(_ partition: Int32) {
+    guard let leader = leaders[partition]?.node else { return again(partition) }
+    askForOffset(-2, of: partition, at: leader) { [unowned self] start in
+      guard let start else { return again(partition) }
+      read(partition, leader, start: start, from: start, [])
+    }
+  }
+
+  private func read(
+    _ partition: Int32, _ leader: Int32, start: Int64, from offset: Int64, _ before: [SeenBatch]
+  ) {
     let request = cluster.fetchRequest(partition, from: offset, epoch: -1, wait: 0)
-    call(leader.node, request, version: 11) { [unowned self] response in
+    call(leader, request, version: 11) { [unowned self] response in
+      // Also if the log begins elsewhere by now.
       guard let part = response?.responses.first?.partitions.first, part.errorCode == .none else {
-        leaders[partition] = nil
-        return read(partition, from: offset)
+        return again(partition)
       }
       guard case .bytes(let bytes)? = part.records, !bytes.isEmpty else {
-        if offset < part.highWatermark { return read(partition, from: offset) }
-        cluster.observe(
-          process,
-          .finalRange(reader: 0, partition: partition, start: .zero, end: Offset(offset)))
-        open.remove(partition)
-        return
+        guard offset >= part.highWatermark else { return again(partition) }
+        return end(partition, start..<offset, before)
       }
       guard let (batches, next) = cluster.seen(bytes, from: offset) else { return }
-      for batch in batches {
-        cluster.observe(
-          process,
-          .finalRead(
-            reader: 0, partition: partition, producer: batch.producer, records: batch.records))
-      }
-      read(partition, from: next)
+      read(partition, leader, start: start, from: next, before + batches)
     }
+  }
+
+  private func end(_ partition: Int32, _ range: Range<Int64>, _ batches: [SeenBatch]) {
+    for batch in batches {
+      cluster.observe(
+        process,
+        .finalRead(
+          reader: 0, partition: partition, producer: batch.producer, records: batch.records))
+    }
+    cluster.observe(
+      process,
+      .finalRange(
+        reader: 0, partition: partition, start: Offset(range.lowerBound),
+        end: Offset(range.upperBound)))
+    open.remove(partition)
   }
 }
 
@@ -290,8 +337,16 @@ final class TopicClient: SimulatedClient {
           topic.configs = [
             .with {
               $0.name = "segment.bytes"
-              $0.value = "\(cluster.options.segmentBytes)"
-            }
+              $0.value = "\(1 << 20)"
+            },
+            .with {
+              $0.name = "retention.ms"
+              $0.value = "-1"
+            },
+            .with {
+              $0.name = "retention.bytes"
+              $0.value = "\(cluster.options.retentionBytes ?? -1)"
+            },
           ]
         }
       ]

@@ -5,13 +5,15 @@ internal import Replication
 
 /// A machine of a simulated cluster: its disk, its clocks, and its process, if that runs.
 final class SimulatedNode {
+  static let wallBegins: Int64 = 1_700_000_000_000
+
   let id: Int32
   var disk: VirtualDisk
   var store: LogStore?
   var node: Node?
   /// Counts starts and ends of the process: what was meant for an earlier one is not for this.
   var life = 0
-  var starts: UInt64 = 0
+  var boots: UInt64 = 0
   /// Until then the process stands still.
   var pausedUntil: Int64 = 0
   /// What came while it did, in order.
@@ -20,12 +22,20 @@ final class SimulatedNode {
   var startedAt: Int64 = 0
   /// Parts in a million that its clocks are fast.
   var drift: Int64 = 0
-  var wallOffset: Int64 = 1_700_000_000_000
+  var wallOffset = SimulatedNode.wallBegins
   var turnAt: Int64 = .max
   var diskAt: Int64 = .max
   var hello: PeerHello?
-  var isLost = false
-  var committed: [LogID: LogPosition] = [:]
+  // Of this life's replicas.
+  var seen: [LogID: (committed: LogPosition, start: Offset, voters: Int)] = [:]
+  var logs: [GroupID: LogID] = [:]
+  // Of all lives.
+  /// What was durable when the process ended.
+  var durableBefore: [GroupID: LogPosition] = [:]
+  /// A bit of its disk has flipped.
+  var isRotten = false
+  /// The latest epoch and vote that it cannot have forgotten.
+  var promises: [GroupID: Vote] = [:]
   /// When it comes back, if somebody has seen to that.
   var isToStart = false
 

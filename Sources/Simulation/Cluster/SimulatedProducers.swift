@@ -35,7 +35,8 @@ extension SimulatedCluster {
           repeating: UInt8(truncatingIfNeeded: nextValue), count: random.below(options.paddingMax))
       }
       records.append(HistoryRecord(value: nextValue, crc: CRC32C.of(value[...])))
-      try? builder.append(key: nil, value: value[...], timestamp: Timestamp(now / 1_000_000))
+      let time = SimulatedNode.wallBegins + now / 1_000_000
+      try? builder.append(key: nil, value: value[...], timestamp: Timestamp(time))
     }
     nextRequest += 1
     return SimulatedBatch(
@@ -57,6 +58,19 @@ extension SimulatedCluster {
           ]
         }
       ]
+    }
+  }
+}
+
+extension SimulatedClient {
+  /// Of who acknowledges a batch, at that moment.
+  func inspection(_ batch: SimulatedBatch) -> (ProduceResponse, SimulatedNode) -> Void {
+    { [cluster] response, member in
+      guard let part = response.responses.first?.partitionResponses.first,
+        part.errorCode == .none, part.baseOffset >= 0
+      else { return }
+      cluster.acknowledges(
+        part.index, below: part.baseOffset + Int64(batch.records.count), member)
     }
   }
 }
@@ -158,8 +172,10 @@ final class IdempotentProducer: SimulatedClient {
       cluster.say(
         "producer \(process) sends \(batch.sequence) of partition \(stream.partition) to node"
           + " \(leader)")
-      call(leader, cluster.produceRequest(batch, stream.partition), version: 9) {
-        [unowned self] response in
+      call(
+        leader, cluster.produceRequest(batch, stream.partition), version: 9,
+        inspect: inspection(batch)
+      ) { [unowned self] response in
         stream.outstanding -= 1
         answered(response?.responses.first?.partitionResponses.first, batch, stream)
         proceed(stream)
@@ -179,6 +195,10 @@ final class IdempotentProducer: SimulatedClient {
     }
     guard let place = stream.batches.firstIndex(where: { $0 === batch }) else { return }
     switch part.errorCode {
+    case .none where part.baseOffset < 0:
+      cluster.violated(
+        "producer \(process) is not told where \(batch.sequence) of partition"
+          + " \(stream.partition) is")
     case .none:
       stream.batches.remove(at: place)
       cluster.observe(
@@ -227,7 +247,9 @@ final class PlainProducer: SimulatedClient {
       process,
       .produceInvoked(
         operation: batch.operation, partition: partition, producer: nil, records: batch.records))
-    call(leader, cluster.produceRequest(batch, partition), version: 9) { [unowned self] response in
+    call(
+      leader, cluster.produceRequest(batch, partition), version: 9, inspect: inspection(batch)
+    ) { [unowned self] response in
       isBusy = false
       let part = response?.responses.first?.partitionResponses.first
       guard let part, part.errorCode == .none else {
@@ -246,31 +268,13 @@ final class PlainProducer: SimulatedClient {
   private func askForEnd(_ partition: Int32) {
     guard cluster.random.oneIn(3) else { return produce() }
     let node = cluster.random.oneIn(2) ? anyNode() : leaders[partition]?.node ?? anyNode()
-    let request = ListOffsetsRequest.with { request in
-      request.replicaId = -1
-      request.topics = [
-        .with { topic in
-          topic.name = SimulatedCluster.topic
-          topic.partitions = [
-            .with {
-              $0.partitionIndex = partition
-              $0.timestamp = -1
-            }
-          ]
-        }
-      ]
-    }
     cluster.nextRequest += 1
     let operation = cluster.nextRequest
     cluster.observe(process, .endInvoked(operation: operation, partition: partition))
-    call(node, request, version: 5) { [unowned self] response in
-      let part = response?.topics.first?.partitions.first
-      let offset = part.flatMap { $0.errorCode == .none ? Offset($0.offset) : nil }
+    askForOffset(-1, of: partition, at: node) { [unowned self] offset in
       cluster.say(
-        "node \(node) says partition \(partition) ends at \(part?.offset ?? -9),"
-          + " \(part?.errorCode ?? .none)"
-      )
-      cluster.observe(process, .endAnswered(operation: operation, offset))
+        "node \(node) says partition \(partition) ends at \(offset.map { "\($0)" } ?? "nothing")")
+      cluster.observe(process, .endAnswered(operation: operation, offset.map { Offset($0) }))
       produce()
     }
   }

@@ -81,7 +81,8 @@ package enum SimulationCommand {
     let began = MonotonicClock.milliseconds()
     let end = words.number("--seconds").map { began + Int64($0) * 1000 } ?? .max
     var simulated = 0.0
-    var (done, failed, acknowledged, faults): (UInt64, [UInt64], Int, Int) = (0, [], 0, 0)
+    var (done, failed, acknowledged): (UInt64, [UInt64], Int) = (0, [], 0)
+    var faults: [SimulatedFault: Int] = [:]
     var elections: UInt64 = 0
     while done < seeds, MonotonicClock.milliseconds() < end, failed.count < 10 {
       let seed = from + done
@@ -98,7 +99,7 @@ package enum SimulationCommand {
       done += 1
       simulated += result.simulatedSeconds
       acknowledged += result.acknowledged
-      faults += result.faults
+      faults.merge(result.faults, uniquingKeysWith: +)
       elections += result.elections
       guard !result.violations.isEmpty else { continue }
       failed.append(seed)
@@ -110,9 +111,14 @@ package enum SimulationCommand {
     print(
       "\(done) seeds, \(rounded(simulated / 3600)) simulated hours in \(rounded(took)) s:"
         + " \(rounded(simulated / 3600 / took)) hours per second, \(Int(simulated / took)) times as"
-        + " fast as real; \(acknowledged) records acknowledged, \(faults) faults, \(elections)"
-        + " elections; failed \(failed)")
+        + " fast as real; \(acknowledged) records acknowledged,"
+        + " \(faults.values.reduce(0, +)) faults, \(elections) elections; failed \(failed)")
+    print(text(faults))
     return failed.isEmpty ? 0 : 1
+  }
+
+  private static func text(_ faults: [SimulatedFault: Int]) -> String {
+    "faults: " + SimulatedFault.allCases.map { "\($0) \(faults[$0] ?? 0)" }.joined(separator: ", ")
   }
 
   private static func rounded(_ value: Double) -> Double { (value * 1000).rounded() / 1000 }

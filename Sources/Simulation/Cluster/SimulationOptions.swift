@@ -67,7 +67,15 @@ package struct SimulationOptions: Sendable {
   package var diskSlowness: Int64 = 1
   package var journalBytes: Int64 = 256 << 10
   package var groupBytes = 32 << 10
-  package var segmentBytes = 1 << 20
+  package var segmentBytes: Int64 = 1 << 20
+  /// Of the clients' topics; nil keeps everything.
+  package var retentionBytes: Int?
+  /// Milliseconds between two looks at what may be deleted.
+  package var retentionPause = 1000
+  /// Logs of metadata and of groups that have grown over this are shortened.
+  package var snapshotBytesMin = 4 << 20
+  /// Clients that delete records.
+  package var deleters = 0
   package var raftMistakes: PlantedMistakes = []
   package var mistakes: PlantedNodeMistakes = []
   package var storeMistakes: PlantedStoreMistakes = []
@@ -106,8 +114,16 @@ package struct SimulationOptions: Sendable {
     diskSlowness = pick([1, 1, 10, 50])
     journalBytes = pick([128 << 10, 256 << 10, 1 << 20])
     groupBytes = pick([16 << 10, 32 << 10, 64 << 10])
-    segmentBytes = 1 << 20
+    segmentBytes = pick([16 << 10, 64 << 10, 1 << 20])
+    retentionBytes = pick([nil, nil, 20_000, 100_000])
+    retentionPause = pick([500, 1000, 2000])
+    snapshotBytesMin = pick([2 << 10, 16 << 10, 4 << 20])
+    deleters = pick([0, 0, 1])
   }
+
+  /// Logs lose their beginnings.
+  var trims: Bool { retentionBytes != nil || deleters > 0 }
+  var replicas: Int { min(3, nodes) }
 
   /// Faults come so fast that hardly anything is done between two of them, on slow disks.
   package mutating func storm(_ faults: [SimulatedFault]) {
@@ -136,9 +152,16 @@ package struct SimulationOptions: Sendable {
       "  one frame in \(losesOneIn) lost, \(repeatsOneIn) repeated, \(reordersOneIn) overtaken;"
         + " drift \(drift)/1000; disk \(diskSlowness) times as slow",
       "  journal files of \(journalBytes), groups of \(groupBytes), segments of \(segmentBytes)",
+      "  retention of \(retentionBytes.map { "\($0) bytes" } ?? "everything") every"
+        + " \(retentionPause) ms, \(deleters) clients delete records, snapshots over"
+        + " \(snapshotBytesMin) bytes",
     ]
-    if raftMistakes.rawValue != 0 || mistakes.rawValue != 0 {
-      lines.append("  planted: raft \(raftMistakes.rawValue), node \(mistakes.rawValue)")
+    if raftMistakes.rawValue != 0 || mistakes.rawValue != 0 || storeMistakes.rawValue != 0
+      || forgetsSyncs
+    {
+      lines.append(
+        "  planted: raft \(raftMistakes.rawValue), node \(mistakes.rawValue), store"
+          + " \(storeMistakes.rawValue)" + (forgetsSyncs ? ", disks forget syncs" : ""))
     }
     return lines.joined(separator: "\n")
   }
@@ -150,6 +173,7 @@ package struct SimulationOptions: Sendable {
     options.tails.bytesMax = 2 << 20
     options.reads.bytesMax = 1 << 20
     options.reads.blockBytes = 64 << 10
+    options.segmentBytesMax = segmentBytes
     options.planted = storeMistakes
     options.freeSpaceMin = 0
     options.reserveBytes = 4096
