@@ -96,7 +96,7 @@ let package = Package(
     tests("ChecksTests", ["Bytes", "Checks"]),
     tests("RecordsTests", ["Bytes", "Records"], resources: [.copy("Data")]),
     tests("LogStoreTests", ["Bytes", "Records", "Platform", "LogStore", "Simulation"]),
-    tests("SimulationTests", ["Simulation"]),
+    tests("SimulationTests", ["Simulation", "martlet-sim"]),
     tests("ReplicationTests", ["Bytes", "Replication"], resources: [.copy("Data")]),
     tests("KafkaWireTests", ["Bytes", "KafkaWire"], resources: [.copy("Data")]),
 

@@ -24,12 +24,24 @@ import Testing
     }
   }
 
+  @Test func `have all that befalls them, sooner or later`() {
+    var faults: [SimulatedFault: Int] = [:]
+    for seed in 1...40 as ClosedRange<UInt64> {
+      faults.merge(run(seed, seconds: 3).faults, uniquingKeysWith: +)
+    }
+    for fault in SimulatedFault.allCases { #expect(faults[fault] ?? 0 > 0, "\(fault)") }
+  }
+
   @Test func `try different things`() {
     let all = (1...100 as ClosedRange<UInt64>).map { SimulationOptions(seed: $0) }
     for fault in SimulatedFault.allCases {
       #expect(all.contains { $0.faults.contains(fault) }, "\(fault)")
     }
     #expect(Set(all.map(\.nodes)) == [1, 3, 5])
+    #expect(Set(all.map(\.segmentBytes)) == [16 << 10, 64 << 10, 1 << 20])
+    #expect(Set(all.map(\.retentionBytes)) == [nil, 20_000, 100_000])
+    #expect(Set(all.map(\.snapshotBytesMin)) == [2 << 10, 16 << 10, 4 << 20])
+    #expect(Set(all.map(\.deleters)) == [0, 1])
   }
 }
 
