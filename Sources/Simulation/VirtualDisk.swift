@@ -16,7 +16,8 @@ package import Platform
 /// (4) A sync that fails leaves the file looking written, and clean: the next sync succeeds and
 ///     makes nothing durable.
 ///
-/// (5) A direct read or write that is not aligned to sectors, in the file or in memory, stops the
+/// (5) A direct read does not see what only looks written, after a failed sync.
+/// (6) A direct read or write that is not aligned to sectors, in the file or in memory, stops the
 ///     program.
 ///
 /// Operations are done when the owner says so: in any order (`step`), or as simulated time goes by
@@ -183,12 +184,12 @@ extension VirtualDisk {
       self[file].write(position, bytes)
       if durable, !faults.forgetsSyncs { self[file].sync() }
     case .read(let file, let position, let count):
-      let bytes = self[file].current
+      let bytes = seen(file)
       let first = min(Int(position), bytes.count)
       return .bytes(Array(bytes[first..<min(first + count, bytes.count)]))
     case .load(let file, let position, let part):
       if direct.contains(file) { Self.checkAlignment(position, [part]) }
-      let bytes = self[file].current.dropFirst(Int(position)).prefix(part.range.count)
+      let bytes = seen(file).dropFirst(Int(position)).prefix(part.range.count)
       unsafe part.memory.bytes[part.range.lowerBound...].copyBytes(from: bytes)
       return .count(Int64(bytes.count))
     case .sync(let file): if !faults.forgetsSyncs { self[file].sync() }
@@ -207,6 +208,11 @@ extension VirtualDisk {
     case .write, .allocate, .truncate, .delete, .rename, .removeTree: true
     default: false
     }
+  }
+
+  /// What a read of the file finds.
+  private func seen(_ file: FileID) -> [UInt8] {
+    direct.contains(file) ? self[file].onDevice : self[file].current
   }
 
   private subscript(_ file: FileID) -> File {

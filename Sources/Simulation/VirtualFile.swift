@@ -8,6 +8,8 @@ final class File {
   private(set) var current: [UInt8] = []
   private var durable: [UInt8] = []
   private var changes: [Change] = []
+  /// It looks written, in part, and is not.
+  private var hasLost = false
 
   var durableCount: Int { durable.count }
 
@@ -29,7 +31,18 @@ final class File {
   }
 
   /// The kernel reports the error and forgets what it should have written.
-  func syncFailed() { changes = [] }
+  func syncFailed() {
+    hasLost = hasLost || !changes.isEmpty
+    changes = []
+  }
+
+  /// What is read past the page cache.
+  var onDevice: [UInt8] {
+    guard hasLost else { return current }
+    var bytes = durable
+    for change in changes { Self.apply(change, to: &bytes) }
+    return bytes
+  }
 
   func flip(_ byte: Int, _ mask: UInt8) {
     if byte < current.count { current[byte] ^= mask }
@@ -46,6 +59,7 @@ final class File {
     copy.current = current
     copy.durable = durable
     copy.changes = changes
+    copy.hasLost = hasLost
     return copy
   }
 

@@ -11,6 +11,8 @@ package struct PlantedMistake: Sendable {
   package var forgetsSyncs = false
   /// What it takes to see it.
   package var faults: [SimulatedFault] = []
+  /// And what else.
+  package var change: @Sendable (inout SimulationOptions) -> Void = { _ in }
   /// They come as in a storm.
   package var isStorm = false
   package var seeds = 150
@@ -36,7 +38,11 @@ package struct PlantedMistake: Sendable {
       faults: [.transfer], isStorm: true, isOpen: true),
     PlantedMistake(
       name: "quietTooEarly", raft: .quietTooEarly,
-      faults: [.partition, .transfer, .kill], isStorm: true, isOpen: true),
+      faults: [.partition, .transfer, .kill],
+      change: {
+        $0.idlePartitions = 6
+        $0.losesOneIn = 5
+      }, isStorm: true, isOpen: true),
     PlantedMistake(name: "quietForTheDead", raft: .quietForTheDead),
     PlantedMistake(name: "acknowledgeAppended", node: .acknowledgeAppended),
     PlantedMistake(name: "acknowledgeDurableHere", node: .acknowledgeDurableHere),
@@ -56,7 +62,13 @@ package struct PlantedMistake: Sendable {
     PlantedMistake(name: "ignoreIncarnations", node: .ignoreIncarnations),
     PlantedMistake(
       name: "endWithoutQuorum", node: .endWithoutQuorum,
-      faults: [.pause, .partition], isStorm: true, isOpen: true),
+      faults: [.pause],
+      change: {
+        // Long enough for another to be elected.
+        $0.faultPause = 700
+        $0.faultTime = 1500
+        $0.plainProducers = 3
+      }, isStorm: true, isOpen: true),
     PlantedMistake(name: "acknowledgeOffsetsEarly", node: .acknowledgeOffsetsEarly),
     PlantedMistake(name: "forgetsSyncs", forgetsSyncs: true),
     PlantedMistake(
@@ -87,6 +99,7 @@ package struct PlantedMistake: Sendable {
       // Alone, what is lost is lost.
       if !faults.isEmpty { options.nodes = max(3, options.nodes) }
     }
+    change(&options)
     return options
   }
 

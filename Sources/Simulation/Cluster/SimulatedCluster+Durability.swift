@@ -28,6 +28,7 @@ extension SimulatedCluster {
     for group in member.logs.keys.sorted() {
       member.durableBefore[group] = durable(group, member)
     }
+    member.logsBefore.merge(member.logs) { $1 }
   }
 
   private var isForgiving: Bool {
@@ -46,8 +47,10 @@ extension SimulatedCluster {
         + " \(count) disks have, of \(voters) voters\n\(state)")
   }
 
-  /// A node acknowledges what is below an offset: a majority of disks has it.
-  func acknowledges(_ partition: Int32, below end: Int64, _ member: SimulatedNode) {
+  /// A node acknowledges a batch: a majority of disks has it.
+  func acknowledges(_ partition: Int32, _ batch: Range<Int64>, _ member: SimulatedNode) {
+    if options.deleters > 0 { batchStarts[partition, default: []].append(batch.lowerBound) }
+    let end = batch.upperBound
     guard !isForgiving, let log = member.node?.log(of: Self.topic, partition),
       let group = member.logs.first(where: { $0.value == log })?.key
     else { return }
@@ -61,8 +64,7 @@ extension SimulatedCluster {
   /// A node's epoch and vote are at least what they were when it could not forget them.
   func keepsPromises(_ replica: Node.ReplicaGlance, _ member: SimulatedNode) {
     // What is damaged is made anew, once the others do not count on this node's votes.
-    guard !member.isRotten else { return }
-    if let before = member.promises[replica.group] {
+    if let before = member.promises[replica.group], !member.isRotten {
       if replica.epoch < before.epoch {
         violated(
           "node \(member.id) is in epoch \(replica.epoch.rawValue) of group \(replica.group), and"
@@ -80,6 +82,51 @@ extension SimulatedCluster {
     member.promises[replica.group] =
       replica.isEpochDurable && replica.epoch > vote.epoch
       ? Vote(epoch: replica.epoch, candidate: -1) : vote
+  }
+
+  /// What was durable when the last process ended is there, or the log says that something is not.
+  func comesBack(_ replica: Node.ReplicaGlance, _ member: SimulatedNode) {
+    guard let had = member.durableBefore[replica.group], had != .last, replica.durable < had,
+      !replica.isFenced, (try? member.store?.bounds(of: replica.log).isCutShort) != true
+    else { return }
+    // Another log has taken the place of one that is damaged.
+    if member.isRotten, member.logsBefore[replica.group] != replica.log { return }
+    violated(
+      "node \(member.id) comes back with \(text(replica.durable)) of group \(replica.group), and"
+        + " had \(text(had))\n\(state)")
+  }
+
+  /// What a message promises is so: a vote is on the disk of who gives it, and who is to lead has
+  /// all that its leader has.
+  func leaves(_ frame: NodeFrame, _ member: SimulatedNode) {
+    let (kindAt, voteResponse, takeOver): (Int, UInt8, UInt8) = (45, 1, 8)
+    // By its first message: to decode all of them would take long.
+    guard frame.bytes.count > kindAt, frame.bytes[0] == 1,
+      [voteResponse, takeOver].contains(frame.bytes[kindAt]),
+      let messages = try? ReplicationFrame.decode(frame.bytes[...])
+    else { return }
+    for (group, message) in messages {
+      switch message.body {
+      case .voteResponse(let vote) where vote.isGranted && !vote.isPreVote:
+        let promise = member.promises[group] ?? Vote()
+        let given = Vote(epoch: vote.proposed, candidate: message.to.rawValue)
+        guard promise != given, promise.epoch <= given.epoch else { continue }
+        violated(
+          "node \(member.id) votes for \(given.candidate) in epoch \(given.epoch.rawValue) of group"
+            + " \(group), and has \(promise.candidate) in \(promise.epoch.rawValue) on its disk")
+      case .takeOver:
+        guard !isForgiving, let log = member.logs[group],
+          let bounds = try? member.store?.bounds(of: log)
+        else { continue }
+        let end = LogPosition(epoch: bounds.epoch, offset: bounds.end)
+        let target = self[message.to.rawValue]
+        guard durable(group, target).map({ $0 < end }) ?? true else { continue }
+        violated(
+          "node \(member.id), which has \(text(end)) of group \(group), makes node \(target.id)"
+            + " lead it\n\(state)")
+      default: continue
+      }
+    }
   }
 
   /// All that is committed would be there without this node's disk: each other that is to have it

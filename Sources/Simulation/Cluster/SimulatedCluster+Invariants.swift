@@ -22,6 +22,12 @@ extension SimulatedCluster {
       member.logs[replica.group] = replica.log
       keepsPromises(replica, member)
       let before = member.seen[replica.log]
+      if before == nil { comesBack(replica, member) }
+      if replica.end.offset < replica.durable.offset {
+        violated(
+          "node \(member.id) takes \(text(replica.durable)) of group \(replica.group) for durable,"
+            + " and has \(text(replica.end))")
+      }
       member.seen[replica.log] = (replica.committed, replica.start, replica.voters)
       if let before, replica.start < before.start {
         violated(

@@ -43,6 +43,7 @@ extension SimulatedCluster {
       if options.nodes > 1, let path = try LogStore.setAsideDamagedStore(on: member.disk) {
         say("node \(member.id) sets its store aside: \(path)")
         member.promises = [:]
+        member.durableBefore = [:]
       }
       let store = try LogStore.open(
         member.disk, options: options.storeOptions, newID: random.next() | 1,
@@ -81,6 +82,7 @@ extension SimulatedCluster {
     case .powerCut: member.disk = member.disk.after(.powerCut, &random)
     case .lostDisk:
       member.promises = [:]
+      member.durableBefore = [:]
       member.disk = VirtualDisk(seed: random.next())
       _ = member.disk.advance(to: now)
     }
@@ -145,7 +147,11 @@ extension SimulatedCluster {
     guard let node = member.node else { return }
     guard member.pausedUntil <= now else { return turn(member, at: member.pausedUntil) }
     let wait = node.turn(now: member.time(now))
-    for frame in node.takePeerFrames() { send(frame, from: member) }
+    checkInvariants(member, node)
+    for frame in node.takePeerFrames() {
+      leaves(frame, member)
+      send(frame, from: member)
+    }
     let hello = node.peerHello
     if hello != member.hello {
       member.hello = hello
@@ -154,7 +160,6 @@ extension SimulatedCluster {
     for answer in node.takeAnswers() { answered(answer, member) }
     for notice in node.takeNotices() { say("node \(member.id) says: \(notice)") }
     watchDisk(member)
-    checkInvariants(member, node)
     guard member.node != nil else { return }
     turn(member, at: now + max(1, wait) * Self.millisecond)
   }

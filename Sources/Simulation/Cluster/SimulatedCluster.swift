@@ -78,6 +78,8 @@ package final class SimulatedCluster {
   /// What clients have asked to be deleted.
   var deletedBelow: [Int32: Int64] = [:]
   var startsSeen: [Int32: Int64] = [:]
+  /// Where batches begin that were acknowledged.
+  var batchStarts: [Int32: [Int64]] = [:]
   var elections: UInt64 = 0
 
   static let millisecond: Int64 = 1_000_000

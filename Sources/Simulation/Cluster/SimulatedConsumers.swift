@@ -320,6 +320,7 @@ final class GroupClient: SimulatedClient {
 
 /// Makes the topic; then others, which it deletes again.
 final class TopicClient: SimulatedClient {
+  private static let idle = "idle"
   private var count = 0
   private(set) var hasMade = false
   override var isDone: Bool { hasMade }
@@ -384,8 +385,11 @@ final class TopicClient: SimulatedClient {
   }
 
   private func deleted(_ name: String) {
+    if name == SimulatedCluster.topic, cluster.options.idlePartitions > 0 {
+      return create(Self.idle, cluster.options.idlePartitions)
+    }
     guard cluster.options.changesTopics, !cluster.isEnding else { return }
-    guard name != SimulatedCluster.topic else { return another() }
+    guard name != SimulatedCluster.topic, name != Self.idle else { return another() }
     let request = DeleteTopicsRequest.with {
       $0.topicNames = [name]
       $0.timeoutMs = 2000

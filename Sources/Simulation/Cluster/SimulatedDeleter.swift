@@ -85,12 +85,18 @@ final class SimulatedDeleter: SimulatedClient {
     }
     askForOffset(-1, of: partition, at: leader) { [unowned self] end in
       guard let end, end > 0 else { return findLeaders { [unowned self] in later() } }
+      guard !cluster.random.oneIn(10) else { return delete(partition, below: end, at: leader) }
       let below = cluster.deletedBelow[partition] ?? 0
-      // A little, or any part of it, or all.
+      // A little, or any part of it.
       let left = max(1, end - below)
       let most = cluster.random.oneIn(2) ? min(left, 20) : left
       let offset = min(end, below + 1 + Int64(cluster.random.below(Int(most))))
-      delete(partition, below: cluster.random.oneIn(10) ? end : offset, at: leader)
+      let starts = cluster.batchStarts[partition] ?? []
+      guard !cluster.options.deletesWithinBatches else {
+        return delete(partition, below: offset, at: leader)
+      }
+      guard let start = starts.last(where: { $0 <= offset }) else { return later() }
+      delete(partition, below: start, at: leader)
     }
   }
 

@@ -32,6 +32,7 @@ final class SimulatedNode {
   // Of all lives.
   /// What was durable when the process ended.
   var durableBefore: [GroupID: LogPosition] = [:]
+  var logsBefore: [GroupID: LogID] = [:]
   /// A bit of its disk has flipped.
   var isRotten = false
   /// The latest epoch and vote that it cannot have forgotten.

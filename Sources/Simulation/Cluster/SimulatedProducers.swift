@@ -69,8 +69,8 @@ extension SimulatedClient {
       guard let part = response.responses.first?.partitionResponses.first,
         part.errorCode == .none, part.baseOffset >= 0
       else { return }
-      cluster.acknowledges(
-        part.index, below: part.baseOffset + Int64(batch.records.count), member)
+      let end = part.baseOffset + Int64(batch.records.count)
+      cluster.acknowledges(part.index, part.baseOffset..<end, member)
     }
   }
 }

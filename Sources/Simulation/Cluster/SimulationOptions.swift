@@ -44,6 +44,8 @@ package struct SimulationOptions: Sendable {
   package var groups = 0
   /// Topics come and go.
   package var changesTopics = false
+  /// Of a topic to which nothing is written.
+  package var idlePartitions: Int32 = 0
   package var batchesInFlight = 1
   package var recordsMax = 4
   package var paddingMax = 100
@@ -76,6 +78,8 @@ package struct SimulationOptions: Sendable {
   package var snapshotBytesMin = 4 << 20
   /// Clients that delete records.
   package var deleters = 0
+  /// Also those before the middle of a batch.
+  package var deletesWithinBatches = false
   package var raftMistakes: PlantedMistakes = []
   package var mistakes: PlantedNodeMistakes = []
   package var storeMistakes: PlantedStoreMistakes = []
@@ -119,6 +123,8 @@ package struct SimulationOptions: Sendable {
     retentionPause = pick([500, 1000, 2000])
     snapshotBytesMin = pick([2 << 10, 16 << 10, 4 << 20])
     deleters = pick([0, 0, 1])
+    deletesWithinBatches = random.oneIn(2)
+    idlePartitions = pick([0, 0, 3])
   }
 
   /// Logs lose their beginnings.
@@ -144,7 +150,7 @@ package struct SimulationOptions: Sendable {
       "seed \(seed): \(nodes) nodes, \(seconds) s, \(partitions) partitions, \(producers)"
         + " idempotent"
         + " and \(plainProducers) plain producers, \(consumers) consumers, \(groups) groups"
-        + (changesTopics ? ", topics come and go" : ""),
+        + (changesTopics ? ", topics come and go" : "") + ", \(idlePartitions) idle partitions",
       "  \(batchesInFlight) batches in flight, up to \(recordsMax) records of up to \(paddingMax)"
         + " bytes, one batch in \(producePause) ms",
       "  faults \(faults.map(\.rawValue)) one in \(faultPause) ms for \(faultTime) ms; delay"
@@ -153,7 +159,8 @@ package struct SimulationOptions: Sendable {
         + " drift \(drift)/1000; disk \(diskSlowness) times as slow",
       "  journal files of \(journalBytes), groups of \(groupBytes), segments of \(segmentBytes)",
       "  retention of \(retentionBytes.map { "\($0) bytes" } ?? "everything") every"
-        + " \(retentionPause) ms, \(deleters) clients delete records, snapshots over"
+        + " \(retentionPause) ms, \(deleters) clients delete records"
+        + (deletesWithinBatches ? ", within batches too" : "") + ", snapshots over"
         + " \(snapshotBytesMin) bytes",
     ]
     if raftMistakes.rawValue != 0 || mistakes.rawValue != 0 || storeMistakes.rawValue != 0
