@@ -28,7 +28,6 @@ extension SimulatedCluster {
     for group in member.logs.keys.sorted() {
       member.durableBefore[group] = durable(group, member)
     }
-    member.logsBefore.merge(member.logs) { $1 }
   }
 
   private var isForgiving: Bool {
@@ -85,15 +84,20 @@ extension SimulatedCluster {
   }
 
   /// What was durable when the last process ended is there, or the log says that something is not.
-  func comesBack(_ replica: Node.ReplicaGlance, _ member: SimulatedNode) {
-    guard let had = member.durableBefore[replica.group], had != .last, replica.durable < had,
-      !replica.isFenced, (try? member.store?.bounds(of: replica.log).isCutShort) != true
-    else { return }
-    // Another log has taken the place of one that is damaged.
-    if member.isRotten, member.logsBefore[replica.group] != replica.log { return }
-    violated(
-      "node \(member.id) comes back with \(text(replica.durable)) of group \(replica.group), and"
-        + " had \(text(had))\n\(state)")
+  func comesBack(_ store: LogStore, _ member: SimulatedNode) {
+    for group in member.durableBefore.keys.sorted() {
+      // A log that has nothing need not have been made for good.
+      guard let had = member.durableBefore[group], had != .last, had.epoch >= LeaderEpoch(0),
+        let log = member.logs[group]
+      else { continue }
+      let bounds = try? store.bounds(of: log)
+      if let bounds, bounds.durable >= had || bounds.isCutShort { continue }
+      // Another log has taken the place of one that is damaged, or will.
+      if member.isRotten, (try? store.failure(of: log)) != .some(nil) { continue }
+      violated(
+        "node \(member.id) comes back with \(bounds.map { text($0.durable) } ?? "nothing") of group"
+          + " \(group), and had \(text(had))\n\(state)")
+    }
   }
 
   /// What a message promises is so: a vote is on the disk of who gives it, and who is to lead has

@@ -22,7 +22,6 @@ extension SimulatedCluster {
       member.logs[replica.group] = replica.log
       keepsPromises(replica, member)
       let before = member.seen[replica.log]
-      if before == nil { comesBack(replica, member) }
       if replica.end.offset < replica.durable.offset {
         violated(
           "node \(member.id) takes \(text(replica.durable)) of group \(replica.group) for durable,"

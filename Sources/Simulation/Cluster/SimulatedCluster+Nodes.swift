@@ -16,7 +16,6 @@ extension SimulatedCluster {
     member.turnAt = .max
     member.diskAt = .max
     member.seen = [:]
-    member.logs = [:]
     member.isToStart = false
     var node = NodeOptions()
     node.id = member.id
@@ -42,12 +41,12 @@ extension SimulatedCluster {
     do {
       if options.nodes > 1, let path = try LogStore.setAsideDamagedStore(on: member.disk) {
         say("node \(member.id) sets its store aside: \(path)")
-        member.promises = [:]
-        member.durableBefore = [:]
+        member.forgetLogs()
       }
       let store = try LogStore.open(
         member.disk, options: options.storeOptions, newID: random.next() | 1,
         now: member.time(now).wall)
+      comesBack(store, member)
       member.store = store
       member.node = try Node(
         store: store, options: node, file: settings,
@@ -81,8 +80,7 @@ extension SimulatedCluster {
     case .kill: member.disk = member.disk.after(.kill, &random)
     case .powerCut: member.disk = member.disk.after(.powerCut, &random)
     case .lostDisk:
-      member.promises = [:]
-      member.durableBefore = [:]
+      member.forgetLogs()
       member.disk = VirtualDisk(seed: random.next())
       _ = member.disk.advance(to: now)
     }

@@ -28,11 +28,11 @@ final class SimulatedNode {
   var hello: PeerHello?
   // Of this life's replicas.
   var seen: [LogID: (committed: LogPosition, start: Offset, voters: Int)] = [:]
-  var logs: [GroupID: LogID] = [:]
   // Of all lives.
+  /// Those of the last replicas that were seen.
+  var logs: [GroupID: LogID] = [:]
   /// What was durable when the process ended.
   var durableBefore: [GroupID: LogPosition] = [:]
-  var logsBefore: [GroupID: LogID] = [:]
   /// A bit of its disk has flipped.
   var isRotten = false
   /// The latest epoch and vote that it cannot have forgotten.
@@ -43,6 +43,13 @@ final class SimulatedNode {
   init(id: Int32, seed: UInt64) {
     self.id = id
     disk = VirtualDisk(seed: seed)
+  }
+
+  /// The disk is another one.
+  func forgetLogs() {
+    logs = [:]
+    durableBefore = [:]
+    promises = [:]
   }
 
   func time(_ now: Int64) -> NodeTime {
