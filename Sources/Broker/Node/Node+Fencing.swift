@@ -101,12 +101,12 @@ extension Node {
 
   /// Other nodes' fences are in force here where the metadata is applied so far.
   func answerFenceQuestions() {
-    guard fenceQuestions.contains(where: { $0.applied <= metadataApplied }) else { return }
+    guard fenceQuestions.contains(where: { $0.applied <= metadataInForce }) else { return }
     let mayLead = mayLead
-    for question in fenceQuestions where question.applied <= metadataApplied {
+    for question in fenceQuestions where question.applied <= metadataInForce {
       peers.send(.fenced(token: question.token, mayLead: mayLead), to: question.peer)
     }
-    fenceQuestions.removeAll { $0.applied <= metadataApplied }
+    fenceQuestions.removeAll { $0.applied <= metadataInForce }
   }
 
   /// Who may lead one of the partitions that this node has, as far as it knows, ascending.
@@ -155,7 +155,7 @@ extension Node {
 
   /// The metadata is applied further.
   func settleFences() {
-    for log in fenceKnowledge.advance(applied: metadataApplied) {
+    for log in fenceKnowledge.advance(applied: metadataInForce) {
       guard let replica = replicas[log], replica.leads else { continue }
       replica.knowsFences = true
     }

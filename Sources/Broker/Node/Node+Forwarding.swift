@@ -143,7 +143,7 @@ extension Node {
   func answerForwards() {
     for token in forwards.keys.sorted() {
       guard let forward = forwards[token], let answer = forward.answer,
-        answer.applied <= metadataApplied || plants(.answerForwardsEarly)
+        answer.applied <= metadataInForce || plants(.answerForwardsEarly)
       else { continue }
       forwards[token] = nil
       let frame = EncodedFrame(whole: answer.frame)

@@ -90,6 +90,11 @@ extension Node {
     step(Controller.Input.committed(records))
   }
 
+  /// Everything below is in force here. What is below the log's start is that with the snapshot
+  /// there, which may be above what was asked for: who took the start for it would delete the logs
+  /// whose topics are in the snapshot.
+  var metadataInForce: Offset { metadataNeedsSnapshot ? .zero : metadataApplied }
+
   /// What is to be known of the metadata begins there anew: with a snapshot.
   func metadataWasReset(to start: Offset) {
     // What is committed is the same in every copy of the log.
@@ -104,7 +109,7 @@ extension Node {
   /// This node leads the metadata, or has applied more of it: whoever has all decides.
   func metadataIsReady() {
     guard controllerEpoch == nil, let replica = replicas[metadataLog], replica.isReady,
-      metadataApplied >= replica.raft.committed.offset
+      metadataInForce >= replica.raft.committed.offset
     else { return }
     controllerEpoch = replica.raft.epoch
     step(Controller.Input.lead)
@@ -159,7 +164,7 @@ extension Node {
 
   func passBarrier() {
     guard !hasStarted else { return }
-    guard isController || barrier.map({ $0 <= metadataApplied }) ?? plants(.skipBarrier)
+    guard isController || barrier.map({ $0 <= metadataInForce }) ?? plants(.skipBarrier)
     else { return }
     // A cluster that is being made: what is made in it is to be on all its nodes.
     guard

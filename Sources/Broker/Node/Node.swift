@@ -188,7 +188,7 @@ package final class Node {
   var lastReplicaTick: Int64
   /// The version with which this node came into the group of the metadata, if it came later.
   var metadataJoined: Int64 = 0
-  /// Everything of the metadata below is in force here.
+  /// Of the metadata's log everything below was taken in; see `metadataInForce`.
   var metadataApplied = Offset.zero
   var isApplyingMetadata = false
   var metadataParts = MetadataSnapshotParts()
