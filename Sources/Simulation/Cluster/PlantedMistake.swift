@@ -67,6 +67,7 @@ package struct PlantedMistake: Sendable {
         // Long enough for another to be elected.
         $0.faultPause = 700
         $0.faultTime = 1500
+        $0.clientTimeout = 500
         $0.plainProducers = 3
       }, isStorm: true, isOpen: true),
     PlantedMistake(name: "acknowledgeOffsetsEarly", node: .acknowledgeOffsetsEarly),

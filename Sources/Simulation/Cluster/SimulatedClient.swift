@@ -65,7 +65,7 @@ class SimulatedClient {
   func anyNode() -> Int32 { Int32(1 + cluster.random.below(cluster.nodes.count)) }
 
   func call<R: WireRequest>(
-    _ node: Int32, _ request: R, version: Int16, timeout: Int = 3000,
+    _ node: Int32, _ request: R, version: Int16, timeout: Int? = nil,
     inspect: ((R.Response, SimulatedNode) -> Void)? = nil,
     then: @escaping (R.Response?) -> Void
   ) {
@@ -88,7 +88,8 @@ class SimulatedClient {
         if let response = decode(bytes) { inspect(response, member) }
       }
     }
-    cluster.send(frame.bytes, self, to: node, timeout: timeout, look) { bytes in
+    let time = timeout ?? cluster.options.clientTimeout
+    cluster.send(frame.bytes, self, to: node, timeout: time, look) { bytes in
       guard let bytes else { return then(nil) }
       if let response = decode(bytes) { then(response) }
     }

@@ -103,11 +103,11 @@ extension SimulatedCluster {
   /// What a message promises is so: a vote is on the disk of who gives it, and who is to lead has
   /// all that its leader has.
   func leaves(_ frame: NodeFrame, _ member: SimulatedNode) {
-    let (kindAt, voteResponse, takeOver): (Int, UInt8, UInt8) = (45, 1, 8)
+    let (kindAt, voteResponse, takeOver): (Int, UInt8, UInt8) = (46, 1, 8)
     // By its first message: to decode all of them would take long.
     guard frame.bytes.count > kindAt, frame.bytes[0] == 1,
       [voteResponse, takeOver].contains(frame.bytes[kindAt]),
-      let messages = try? ReplicationFrame.decode(frame.bytes[...])
+      let messages = try? ReplicationFrame.decode(frame.bytes[1...])
     else { return }
     for (group, message) in messages {
       switch message.body {

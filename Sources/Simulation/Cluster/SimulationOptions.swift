@@ -51,6 +51,8 @@ package struct SimulationOptions: Sendable {
   package var paddingMax = 100
   /// Between two batches of a producer, milliseconds, on average.
   package var producePause = 50
+  /// Milliseconds after which clients wait for an answer no more.
+  package var clientTimeout = 3000
   package var faults: [SimulatedFault] = []
   /// Milliseconds, on average.
   package var faultPause = 2000
@@ -125,6 +127,7 @@ package struct SimulationOptions: Sendable {
     deleters = pick([0, 0, 1])
     deletesWithinBatches = random.oneIn(2)
     idlePartitions = pick([0, 0, 3])
+    clientTimeout = pick([500, 3000])
   }
 
   /// Logs lose their beginnings.
@@ -152,7 +155,7 @@ package struct SimulationOptions: Sendable {
         + " and \(plainProducers) plain producers, \(consumers) consumers, \(groups) groups"
         + (changesTopics ? ", topics come and go" : "") + ", \(idlePartitions) idle partitions",
       "  \(batchesInFlight) batches in flight, up to \(recordsMax) records of up to \(paddingMax)"
-        + " bytes, one batch in \(producePause) ms",
+        + " bytes, one batch in \(producePause) ms, no answer after \(clientTimeout) ms",
       "  faults \(faults.map(\.rawValue)) one in \(faultPause) ms for \(faultTime) ms; delay"
         + " \(delayLeast) + \(delayMean) us, silence \(silence) ms",
       "  one frame in \(losesOneIn) lost, \(repeatsOneIn) repeated, \(reordersOneIn) overtaken;"
