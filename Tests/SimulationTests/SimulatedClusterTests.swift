@@ -71,6 +71,7 @@ import Testing
     Case(seed: 3382, what: "what the last reads find damaged is mended"),
     Case(seed: 10508, what: "what is reported to a leader before it has read all counts"),
     Case(seed: 281, what: "a node that is behind the metadata's start deletes no logs"),
+    Case(seed: 622, what: "who made the cluster does not take itself for alone after a reset"),
     Case(seed: 10617, what: "who came in with one version hears another who came in with it"),
   ]
 

@@ -70,9 +70,12 @@ extension Node {
   }
 
   /// This node has voted for itself: so it was in the group when there was nobody else. Who was
-  /// taken in later, and does not know of that after a start, waits to be told.
+  /// taken in later, and does not know of that after a start, waits to be told. So does a node
+  /// whose log another has reset: it may have voted for itself then too, and the snapshot which
+  /// says who is in the group may not have come.
   private var hasBegunAlone: Bool {
     (try? store.vote(of: metadataLog))?.candidate == options.id
+      && (try? store.bounds(of: metadataLog).start) == .zero
   }
 
   private func beginAlone() throws(LogError) {
