@@ -84,7 +84,10 @@ import Testing
 
 @Suite struct `Mistakes planted in nodes` {
   /// All of them are in `martlet-sim --planted`.
-  @Test(arguments: ["forgetDuplicates", "acknowledgeAppended", "forgetsSyncs", "readyWhenElected"])
+  @Test(arguments: [
+    "forgetDuplicates", "acknowledgeAppended", "forgetsSyncs", "readyWhenElected",
+    "voteBeforeDurable", "transferBehind", "truncateAtDamage",
+  ])
   func `are found`(name: String) throws {
     let mistake = try #require(PlantedMistake.all.first { $0.name == name })
     #expect(mistake.find(seeds: UInt64(mistake.seeds)) != nil)

@@ -103,12 +103,15 @@ extension SimulatedCluster {
   /// What a message promises is so: a vote is on the disk of who gives it, and who is to lead has
   /// all that its leader has.
   func leaves(_ frame: NodeFrame, _ member: SimulatedNode) {
-    let (kindAt, voteResponse, takeOver): (Int, UInt8, UInt8) = (46, 1, 8)
+    let (kindAt, voteResponse, takeOver): (Int, UInt8, UInt8) = (54, 1, 8)
     // By its first message: to decode all of them would take long.
     guard frame.bytes.count > kindAt, frame.bytes[0] == 1,
-      [voteResponse, takeOver].contains(frame.bytes[kindAt]),
-      let messages = try? ReplicationFrame.decode(frame.bytes[1...])
+      [voteResponse, takeOver].contains(frame.bytes[kindAt])
     else { return }
+    // Behind the kind of the frame and the group of the journal.
+    guard let messages = try? ReplicationFrame.decode(frame.bytes[9...]) else {
+      return violated("a frame of node \(member.id) cannot be read")
+    }
     for (group, message) in messages {
       switch message.body {
       case .voteResponse(let vote) where vote.isGranted && !vote.isPreVote:
