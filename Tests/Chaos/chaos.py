@@ -70,8 +70,8 @@ class Cluster:
                 n, options.binaries / "martlet", self.disk(n), self.network, members if options.nodes > 1 else None,
                 place / f"node-{n}.log", environment)
             for n in numbers]
-        # Whose files have a flipped bit, if there is one.
-        self.flipped = None
+        # Whose files have a flipped bit, or are older than they were, if there is one.
+        self.harmed = None
         self.servers = ",".join(node.address for node in self.nodes)
 
     def disk(self, number):
@@ -330,7 +330,7 @@ print(topic_id({self.cluster.servers!r}, {self.options.partitions}, {self.option
                 done = subprocess.run([str(word) for word in command], stdout=file, stderr=subprocess.PIPE, text=True)
             if done.returncode == 0:
                 continue
-            if node is self.cluster.flipped and "is damaged near byte" in done.stderr:
+            if node is self.cluster.harmed and "is damaged near byte" in done.stderr:
                 print(f"of node {node.number} not all is compared: a flip that nobody has found yet", flush=True)
             else:
                 self.wrong.append(f"node {node.number}: {done.stderr.strip()}")

@@ -1,5 +1,6 @@
 """What is done to the nodes. A fault begins, lasts, and is undone; then all is as it was, but for what was lost."""
 
+import os
 import random
 import shutil
 
@@ -215,7 +216,7 @@ class BitFlip(Fault):
 
     def __init__(self, cluster, dice):
         super().__init__(cluster, dice)
-        self.node = cluster.flipped = cluster.flipped or self.node
+        self.node = cluster.harmed = cluster.harmed or self.node
         self.nodes = [self.node]
 
     def begin(self):
@@ -238,10 +239,16 @@ class BitFlip(Fault):
 
 
 class Rollback(Fault):
-    """A node's files are those of a while ago. Its votes are gone with them: more than a crash may do."""
+    """A node's files are those of a while ago. Its votes are gone with them: more than a crash may do. It is the
+    same node in the whole run: two of three that have forgotten what they had are more than a majority can mend."""
 
     name = "rollback"
     nodes_min = 3
+
+    def __init__(self, cluster, dice):
+        super().__init__(cluster, dice)
+        self.node = cluster.harmed = cluster.harmed or self.node
+        self.nodes = [self.node]
 
     def begin(self):
         self.node.kill()
@@ -252,6 +259,8 @@ class Rollback(Fault):
         else:
             shutil.rmtree(kept, ignore_errors=True)
             shutil.copytree(self.node.data, kept)
+        # A copy that a power cut takes half of is no copy.
+        os.sync()
 
     def undo(self):
         self.node.start()
