@@ -48,7 +48,10 @@ extension LogStore {
   /// checkpoint.
   package func failAsCutShort(_ log: LogID, _ why: String) throws(LogError) {
     let slot = try slot(of: log)
-    withLog(slot) { $0.isCutShort = true }
+    withLog(slot) {
+      $0.isDirty = $0.isDirty || !$0.isCutShort
+      $0.isCutShort = true
+    }
     failLog(slot, why)
   }
 

@@ -121,6 +121,9 @@ package final class LogStore {
     (checkpointsStarted, checkpointsDone)
   }
 
+  /// There is something of a log that the last whole checkpoint does not say.
+  package var isAheadOfCheckpoint: Bool { checkpoint != nil || logs.contains(where: \.isDirty) }
+
   /// Frames added to the journal since the store was opened, and how many of them are durable.
   package var frames: (added: UInt64, durable: UInt64) {
     (journal.framesAdded, journal.framesDurable)

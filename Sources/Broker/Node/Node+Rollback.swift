@@ -53,10 +53,11 @@ extension Node {
     return false
   }
 
-  /// Says what it knows once a checkpoint has it: a crash before that finds out anew.
+  /// Says what it knows once a checkpoint has it: a crash before that finds out anew. The last one
+  /// may have it: that of a copy that was made when it was known.
   func advanceRollback() {
     guard let known = rollback, !known.isKept else { return }
-    if store.checkpoints.done > known.checkpoint {
+    if store.checkpoints.done > known.checkpoint || !store.isAheadOfCheckpoint {
       rollback?.isKept = true
     } else {
       store.startCheckpoint()
