@@ -79,8 +79,12 @@ struct Peers {
   }
 
   /// Messages that together are no more than a frame may be.
-  private static func parts(_ messages: [(GroupID, Message)]) -> [ArraySlice<(GroupID, Message)>] {
-    var parts: [ArraySlice<(GroupID, Message)>] = []
+  private static func parts(_ messages: [(GroupID, Message)]) -> [[(GroupID, Message)]] {
+    guard !messages.isEmpty else { return [] }
+    if messages.count <= messagesMax, messages.reduce(0, { $0 + $1.1.bytes }) < partBytesMax {
+      return [messages]
+    }
+    var parts: [[(GroupID, Message)]] = []
     var rest = messages[...]
     while !rest.isEmpty {
       var bytes = 0
@@ -88,7 +92,7 @@ struct Peers {
         defer { bytes += message.bytes }
         return bytes < partBytesMax
       }
-      parts.append(part)
+      parts.append(Array(part))
       rest = rest.dropFirst(part.count)
     }
     return parts
@@ -103,13 +107,11 @@ struct Peers {
     for peer in nodes {
       guard let outbox = outboxes.removeValue(forKey: peer) else { continue }
       for part in Self.parts(outbox.urgent) {
-        let bytes = PeerMessage.replication(Array(part), journalGroup: journalGroup)
-          .encoded()
+        let bytes = PeerMessage.replication(part, journalGroup: journalGroup).encoded()
         frames.append(NodeFrame(to: peer, isUrgent: true, bytes: bytes))
       }
       for part in Self.parts(outbox.bulk) {
-        let bytes = PeerMessage.replication(Array(part), journalGroup: journalGroup)
-          .encoded()
+        let bytes = PeerMessage.replication(part, journalGroup: journalGroup).encoded()
         frames.append(NodeFrame(to: peer, isUrgent: false, bytes: bytes))
       }
     }
@@ -121,7 +123,7 @@ struct Peers {
 extension PeerHello {
   /// That it has come back with less than it had, and knows it; 0 if not.
   var forgottenGroup: UInt64 {
-    guard state.count >= 9 else { return 0 }
-    return state[1..<9].reduce(0) { $0 << 8 | UInt64($1) }
+    var fields = MetadataFieldReader(state.dropFirst())
+    return (try? fields.uint64()) ?? 0
   }
 }

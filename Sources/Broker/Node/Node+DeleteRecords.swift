@@ -65,14 +65,16 @@ extension Node {
       let offset = asked.offset == -1 ? bounds.highWatermark : Offset(asked.offset)
       guard offset.rawValue >= 0, offset <= bounds.highWatermark else { return .offsetOutOfRange }
       part.lowWatermark = max(offset, bounds.start).rawValue
-      guard offset > bounds.start else { return .none }
-      try store.advanceStart(partition.log, to: offset)
-      step(replica, .startAdvanced(offset))
+      if offset > bounds.start {
+        try store.advanceStart(partition.log, to: offset)
+        startAdvanced(replica, to: offset)
+      }
+      // Also if it is so here already: others may not have it, and somebody may wait for that.
       operation.outstanding += 1
       startsInFlight.append(
         StartInFlight(
           operation: operation, topic: topicNumber, partition: index, log: partition.log,
-          epoch: replica.raft.epoch, start: offset, frame: store.frames.added))
+          epoch: replica.raft.epoch, start: offset, frame: replica.startFrame))
       // The others are to hear of it now.
       step(replica, .announce)
       askForStarts(of: replica)
@@ -81,6 +83,12 @@ extension Node {
       part.lowWatermark = -1
       return errorCode(for: error)
     }
+  }
+
+  /// This node's log of the replica begins there from now on.
+  func startAdvanced(_ replica: Replica, to offset: Offset) {
+    replica.startFrame = store.frames.added
+    step(replica, .startAdvanced(offset))
   }
 
   // MARK: What is kept

@@ -112,15 +112,17 @@ extension Node {
   /// What this node says of itself to the others.
   package var peerHello: PeerHello {
     let cluster = controller.state.clusterId ?? .zero
+    var state = [metadataStanding.rawValue]
+    if let forgottenGroup {
+      var fields = MetadataFields()
+      fields.put(fixed: forgottenGroup)
+      state += fields.bytes
+    }
     return PeerHello(
       clusterHigh: cluster.high, clusterLow: cluster.low, node: options.id,
       incarnation: incarnation, boot: options.cluster.boot, journalGroup: startGroup,
       clientHost: options.host, clientPort: options.port,
-      state: [metadataStanding.rawValue] + withBytes(of: forgottenGroup))
-  }
-
-  private func withBytes(of number: UInt64) -> [UInt8] {
-    (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * UInt64($0))) }
+      state: state)
   }
 
   /// Who is in the group of the metadata is in force as it is applied, also before the partitions

@@ -17,7 +17,7 @@ extension Node {
   }
 
   /// As it says in its hello, behind its standing.
-  var forgottenGroup: UInt64 { rollback.flatMap { $0.isKept ? $0.through : nil } ?? 0 }
+  var forgottenGroup: UInt64? { rollback.flatMap { $0.isKept ? $0.through : nil } }
 
   func rolledBack(from group: UInt64, saidBy peer: Int32) {
     guard !options.cluster.isAlone, failure == nil else { return }
@@ -29,7 +29,8 @@ extension Node {
       "this node's files are older than what node \(peer) has heard it had (journal group "
         + "\(startGroup), it had \(group)): they were replaced or restored from a copy; everything "
         + "that other nodes have is copied from them")
-    for log in store.logIDs where !isOnlyHere(log) {
+    let onlyHere = logsOnlyHere
+    for log in store.logIDs where (try? store.name(of: log)).map(onlyHere.contains) != true {
       try? store.failAsCutShort(log, "this node's files are older than what it acknowledged")
     }
     for log in replicaLogs {
@@ -39,18 +40,16 @@ extension Node {
     advanceRollback()
   }
 
-  /// Nobody else has the log, as far as this node knows.
-  private func isOnlyHere(_ log: LogID) -> Bool {
-    if let replica = replicas[log] { return isSole(replica) }
-    guard let name = try? store.name(of: log), !name.hasPrefix(Self.metadataLogName) else {
-      return false
-    }
+  /// The names of the logs that nobody else has, as far as this node knows. Membership only.
+  private var logsOnlyHere: Set<String> {
+    var names: Set<String> = []
     for topic in controller.state.names.compactMap({ controller.state.topic(named: $0) }) {
-      for index in 0..<topic.partitionsCount where Self.logName(topic.id, index) == name {
-        return controller.state.membership(of: topic.id, index)?.voters.map(\.node) == [options.id]
+      for index in 0..<topic.partitionsCount
+      where controller.state.membership(of: topic.id, index)?.voters.map(\.node) == [options.id] {
+        names.insert(Self.logName(topic.id, index))
       }
     }
-    return false
+    return names
   }
 
   /// Says what it knows once a checkpoint has it: a crash before that finds out anew. The last one

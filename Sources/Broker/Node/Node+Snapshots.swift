@@ -162,7 +162,7 @@ extension Node {
   private func advance(_ log: LogID, to start: Offset) {
     do throws(LogError) {
       try store.advanceStart(log, to: start)
-      if let replica = replicas[log] { step(replica, .startAdvanced(start)) }
+      if let replica = replicas[log] { startAdvanced(replica, to: start) }
       machineLogs[log]?.state = .growing
     } catch .busy {
       // The snapshot stays; its turn comes with the next tick.

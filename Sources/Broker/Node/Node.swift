@@ -452,7 +452,7 @@ package final class Node {
         let bounds = try? store.bounds(of: log), start > bounds.start,
         (try? store.advanceStart(log, to: start)) != nil
       else { continue }
-      step(replica, .startAdvanced(start))
+      startAdvanced(replica, to: start)
     }
     store.evictProducers(idleSince: wallNow - options.producerExpirationMilliseconds)
   }

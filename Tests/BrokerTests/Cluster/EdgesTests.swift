@@ -79,8 +79,15 @@ import Testing
     cluster.wait(100)
     #expect(
       try cluster.response(to: origin, of: leader, DeleteRecordsRequest.self, version: 2) == nil)
+    // Nor is who asks for the same, because it is so on the leader's disk.
+    let second = try cluster.send(request, version: 2, to: leader)
+    cluster.wait(100)
+    #expect(
+      try cluster.response(to: second, of: leader, DeleteRecordsRequest.self, version: 2) == nil)
     cluster.stalled.remove(followers[0])
     cluster.wait(100)
+    #expect(
+      try cluster.response(to: second, of: leader, DeleteRecordsRequest.self, version: 2) != nil)
     let deleted = try #require(
       try cluster.response(to: origin, of: leader, DeleteRecordsRequest.self, version: 2))
     #expect(deleted.topics[0].partitions[0].errorCode == .none)
