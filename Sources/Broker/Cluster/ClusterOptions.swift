@@ -32,6 +32,8 @@ package struct ClusterOptions: Sendable {
   package var forwardsMax = 1000
   /// After so long without an answer, the client is told to try again.
   package var forwardMilliseconds: Int64 = 10_000
+  /// Clients are still told of a node that was lost less than this ago.
+  package var listedMilliseconds: Int64 = 30_000
 
   /// None but in tests of simulations.
   package var planted: PlantedNodeMistakes = []

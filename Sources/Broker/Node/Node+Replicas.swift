@@ -396,6 +396,7 @@ extension Node {
     advanceHeld()
     advanceForwards()
     answerCoordinators()
+    haveLeadersChanged = true
   }
 
   /// This node is slow, or about to end: others are to lead.
@@ -426,6 +427,7 @@ extension Node {
       if replica.eagerUntil > now, replica.raft.leader == nil { step(replica, .campaign) }
     }
     timeOutForwards()
+    advanceAwaitingLeaders()
     advanceFences()
     askForFences()
     advanceHeld()

@@ -61,6 +61,7 @@ extension Node {
     guard isController || !controller.needsController(body, version: request.version) else {
       return forward(request)
     }
+    if case .metadata(let wanted) = body, mustAwaitLeaders(wanted, request) { return }
     ask(body, request)
   }
 

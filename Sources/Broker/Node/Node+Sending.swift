@@ -207,6 +207,7 @@ extension Node {
     }
     let isNew = !peers.connected.contains(peer)
     peers.found(hello)
+    peersLostAt[peer] = nil
     if isNew {
       let known = replicas.values.filter(\.isReady).map {
         KnownLeader(group: $0.group, leader: options.id, epoch: $0.raft.epoch)
@@ -233,6 +234,7 @@ extension Node {
     time = now
     guard peers.connected.contains(peer) else { return }
     peers.lost(peer)
+    peersLostAt[peer] = time.steady
     for log in replicaLogs {
       if let replica = replicas[log] { step(replica, .peerLost(NodeID(peer))) }
     }

@@ -324,7 +324,7 @@ extension Node {
     let alive = peers.connected.union([options.id])
     let leaders = leaders
     var brokers = controller.state.nodes.filter { $0.id != options.id }.map {
-      ClusterView.Broker($0, isAlive: alive.contains($0.id))
+      ClusterView.Broker($0, isAlive: alive.contains($0.id), isListed: isListed($0.id))
     }
     brokers.append(
       ClusterView.Broker(id: options.id, host: options.host, port: Int32(options.port)))
@@ -336,6 +336,14 @@ extension Node {
       let leader = known.flatMap { alive.contains($0.leader) ? $0.leader : nil }
       return .init(leader: leader, epoch: known?.epoch.rawValue ?? -1, inSync: nil)
     }
+  }
+
+  /// A client that is told of a broker no more throws away what it has for it, in librdkafka also
+  /// who leads now what that one led: it asks again half a second later. Who has just died is back
+  /// soon or asked in vain.
+  private func isListed(_ node: Int32) -> Bool {
+    peers.connected.contains(node)
+      || (peersLostAt[node].map { now - $0 < options.cluster.listedMilliseconds } ?? false)
   }
 
   func freshUUID() -> UUID16 {

@@ -141,6 +141,10 @@ package final class Node {
   var partialDeletions: [ReplyToken: [OffsetDeleteRequest.Topic]] = [:]
   /// FindCoordinator requests that wait for the topic of the offsets to be made and to be led.
   var waitingForCoordinators: [WaitingForCoordinator] = []
+  /// Metadata requests that wait for elections.
+  var awaitingLeaders: [AwaitingLeaders] = []
+  /// One was decided since they were looked at.
+  var haveLeadersChanged = false
   /// ListOffsets requests whose search would miss what is on its way to the files.
   var waitingForFiles: [OffsetSearch] = []
   /// Those that wait for bytes to be read into memory.
@@ -171,6 +175,8 @@ package final class Node {
   /// Replicas that wait for room.
   var stuckReplicas: Set<LogID> = []
   var peers: Peers
+  /// When those that are away were lost, in milliseconds of the steady clock.
+  var peersLostAt: [Int32: Int64] = [:]
   /// Who leads which group, as far as this node has heard.
   var leaders: [GroupID: KnownLeader] = [:]
   var forwards: [UInt64: Forward] = [:]
@@ -387,6 +393,10 @@ package final class Node {
       timeOutCoordinators()
     }
     let tickPause = tickReplicas()
+    if haveLeadersChanged {
+      haveLeadersChanged = false
+      advanceAwaitingLeaders()
+    }
     if fetchIsOver { timeOutFetches() }
     repeat {
       store.flush(now: wallNow)
@@ -404,6 +414,7 @@ package final class Node {
     giveLeadershipsAway(now: time)
     expireFetches()
     expireSearches()
+    advanceAwaitingLeaders(all: true)
     store.startCheckpoint()
   }
 

@@ -8,20 +8,27 @@ package struct ClusterView: Sendable {
     package var host: String
     package var port: Int32
     package var rack: String?
-    /// Heard of lately: clients are told of it.
+    /// The node that answers reaches it.
     package var isAlive: Bool
+    /// Clients are told of it in Metadata.
+    package var isListed: Bool
 
-    package init(id: Int32, host: String, port: Int32, rack: String? = nil, isAlive: Bool = true) {
+    package init(
+      id: Int32, host: String, port: Int32, rack: String? = nil, isAlive: Bool = true,
+      isListed: Bool? = nil
+    ) {
       self.id = id
       self.host = host
       self.port = port
       self.rack = rack
       self.isAlive = isAlive
+      self.isListed = isListed ?? isAlive
     }
 
-    package init(_ node: RegisteredNode, isAlive: Bool) {
+    package init(_ node: RegisteredNode, isAlive: Bool, isListed: Bool? = nil) {
       self.init(
-        id: node.id, host: node.host, port: node.port, rack: node.rack, isAlive: isAlive)
+        id: node.id, host: node.host, port: node.port, rack: node.rack, isAlive: isAlive,
+        isListed: isListed)
     }
   }
 

@@ -7,7 +7,7 @@ extension Controller {
     _ request: MetadataRequest, version: Int16, on cluster: ClusterView
   ) -> MetadataResponse {
     var response = MetadataResponse()
-    response.brokers = cluster.brokers.filter(\.isAlive).map { broker in
+    response.brokers = cluster.brokers.filter(\.isListed).map { broker in
       var entry = MetadataResponse.Broker()
       entry.nodeId = broker.id
       entry.host = broker.host

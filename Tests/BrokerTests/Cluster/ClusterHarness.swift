@@ -109,9 +109,14 @@ final class ClusterHarness {
   /// The process dies, the machine does not.
   func kill(_ id: Int32) { end(id) { $0.afterKill { _ in true } } }
 
+  /// The others have noticed, and not yet said anything to each other.
+  func killUnsettled(_ id: Int32) { end(id, settles: false) { $0.afterKill { _ in true } } }
+
   func powerCut(_ id: Int32) { end(id) { $0.afterPowerCut { _ in false } } }
 
-  private func end(_ id: Int32, _ disk: (VirtualDisk) -> VirtualDisk) {
+  private func end(
+    _ id: Int32, settles: Bool = true, _ disk: (VirtualDisk) -> VirtualDisk
+  ) {
     let member = self[id]
     member.node = nil
     member.store = nil
@@ -120,7 +125,7 @@ final class ClusterHarness {
     for other in members where other.connected.remove(id) != nil {
       other.node?.lost(id, now: time)
     }
-    settle()
+    if settles { settle() }
   }
 
   func cut(_ a: Int32, _ b: Int32) {

@@ -60,6 +60,42 @@ import Testing
     #expect(try cluster.values("orders", at: last) == ["a", "b", "c"])
   }
 
+  @Test func `who asks for the leader during an election is told who won it`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    let leader = try #require(try cluster.leader("orders"))
+    let others: [Int32] = (1...3).filter { $0 != leader }
+    var request = MetadataRequest()
+    request.topics = nil
+    cluster.killUnsettled(leader)
+    let before = cluster.steady
+    let told = try cluster.call(request, version: 9, to: others[0]).topics.first?.partitions.first
+    #expect(told.map { others.contains($0.leaderId) } == true)
+    #expect(cluster.steady == before)
+    // And of who has died, for a while.
+    func brokers() throws -> [Int32] {
+      try cluster.call(request, version: 9, to: others[0]).brokers.map(\.nodeId).sorted()
+    }
+    #expect(try brokers() == [1, 2, 3])
+    cluster.wait(31_000)
+    #expect(try brokers() == others)
+
+    // Whoever cannot win is not waited for long: what they say to each other is lost.
+    try cluster.start(leader)
+    cluster.wait(1000)
+    let current = try #require(try cluster.leader("orders"))
+    let left: [Int32] = (1...3).filter { $0 != current }
+    cluster.hold(left[0], left[1])
+    cluster.kill(current)
+    let origin = try cluster.send(request, version: 9, to: left[0])
+    func answer() throws -> MetadataResponse? {
+      try cluster.response(to: origin, of: left[0], MetadataRequest.self, version: 9)
+    }
+    #expect(try answer() == nil)
+    cluster.wait(80)
+    #expect(try answer()?.topics.first?.partitions.first?.errorCode == .leaderNotAvailable)
+  }
+
   @Test func `what comes while a partition is handed over waits to be told who leads it`() throws {
     let cluster = try ClusterHarness()
     #expect(try cluster.createTopic("orders") == .none)
