@@ -67,8 +67,9 @@ struct LogReset {
     self.position = position
     self.history = history
     let bytesLeft = bytesMax - 20 - 12 * history.entries.count
-    guard bytesLeft >= 4 else {
-      throw .tooLarge(bytes: bytesMax + 4 - bytesLeft, bytesMax: bytesMax)
+    let least = ProducerStates.emptyBytesMax
+    guard bytesLeft >= least else {
+      throw .tooLarge(bytes: bytesMax + least - bytesLeft, bytesMax: bytesMax)
     }
     do throws(ByteError) {
       var reader = ByteReader(producers)

@@ -5,6 +5,8 @@ internal import Bytes
 //   i64 producer   i16 epoch   i64 last appended   u32 batches   and for each of those
 //   i32 first sequence   i32 last sequence   i64 first offset   i64 last offset   i64 timestamp
 //
+// The last of them may be none, but have no batches: it is the highest that was forgotten.
+//
 // In a checkpoint, behind it, what is not committed: u32 count, and in order of offset
 //
 //   i64 producer   i16 epoch   i64 appended   and a batch as above
@@ -13,25 +15,34 @@ internal import Bytes
 // what was in them is committed.
 
 extension ProducerStates {
+  /// Of a table with nothing but one who was forgotten.
+  static let emptyBytesMax = 26
+
   private static func encodedBytes(_ entry: Entry) -> Int { 22 + 32 * entry.batches.count }
 
-  /// The committed state. Of one that is larger than `bytesMax`, the producers that wrote last.
+  /// The committed state. Of one that is larger than `bytesMax`, which is at least `emptyBytesMax`,
+  /// the producers that wrote last.
   func encoded(bytesMax: Int = .max) -> (bytes: [UInt8], leftOut: Int) {
     var entries = sorted
     let count = entries.count
+    var forgotten = forgottenThrough
     var bytes: [UInt8] = []
-    let all = entries.reduce(4) { $0 + Self.encodedBytes($1.1) }
+    let all = entries.reduce(Self.emptyBytesMax) { $0 + Self.encodedBytes($1.1) }
     if all > bytesMax {
       entries.sort { ($1.1.lastAppended, $0.0) < ($0.1.lastAppended, $1.0) }
-      var left = bytesMax - 4
-      entries = Array(
-        entries.prefix { _, entry in
-          left -= Self.encodedBytes(entry)
-          return left >= 0
-        })
-      entries.sort { $0.0 < $1.0 }
+      var left = bytesMax - Self.emptyBytesMax
+      let kept = entries.prefix { _, entry in
+        left -= Self.encodedBytes(entry)
+        return left >= 0
+      }
+      for (producer, _) in entries[kept.count...] { forgotten = max(forgotten, producer) }
+      entries = kept.sorted { $0.0 < $1.0 }
     }
-    bytes.reserveCapacity(min(all, max(4, bytesMax)))
+    let leftOut = count - entries.count
+    if forgotten >= ProducerID(0) {
+      entries.append((forgotten, Entry(epoch: ProducerEpoch(-1), batches: [], lastAppended: 0)))
+    }
+    bytes.reserveCapacity(min(all, max(Self.emptyBytesMax, bytesMax)))
     bytes.put(UInt32(entries.count))
     for (producer, entry) in entries {
       bytes.put(producer.rawValue)
@@ -40,7 +51,7 @@ extension ProducerStates {
       bytes.put(UInt32(entry.batches.count))
       for batch in entry.batches { bytes.put(batch) }
     }
-    return (bytes, count - entries.count)
+    return (bytes, leftOut)
   }
 
   func encodedUncommitted() -> [UInt8] {
@@ -75,7 +86,7 @@ extension ProducerStates {
       for _ in 0..<(try reader.uint32()) {
         entry.batches.append(try reader.producerBatch())
       }
-      restore(producer, entry)
+      if entry.batches.isEmpty { forget(producer) } else { restore(producer, entry) }
     }
   }
 }

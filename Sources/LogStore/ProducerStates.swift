@@ -9,6 +9,10 @@ package import Bytes
 /// (1) A batch with the same producer, epoch and sequences as one of the last five is a duplicate
 ///     and has the offset of the first.
 /// (2) Eviction is local: nothing may depend on two replicas forgetting a producer together.
+/// (3) A producer that has never written begins with sequence 0. Of several of its first batches
+///     that are under way while a leader is elected, the first may be refused and the second not:
+///     taken as the first, it would keep that out for ever (KAFKA-15591). Who may have been
+///     forgotten goes on with any sequence.
 package struct ProducerStates: Equatable, Sendable {
   /// A batch of a producer: sequence numbers of its first and last record.
   package struct Batch: Equatable, Sendable {
@@ -68,6 +72,10 @@ package struct ProducerStates: Equatable, Sendable {
   /// What committed and uncommitted batches amount to, for producers with uncommitted ones.
   private var latest: [ProducerID: (entry: Entry, uncommitted: Int)] = [:]
 
+  /// The highest of the producers that were forgotten, here or by who gave this state; -1 for none.
+  /// Identities ascend: who is not known and has a higher one has never written here.
+  private(set) var forgottenThrough = ProducerID(-1)
+
   /// What ends at or below was folded in by who gave this state, and is not a second time.
   var foldedThrough = Offset.zero
 
@@ -85,7 +93,9 @@ package struct ProducerStates: Equatable, Sendable {
     _ producer: ProducerID, _ epoch: ProducerEpoch, first: Int32, last: Int32
   ) -> Verdict {
     let overlay = latest[producer]
-    guard let known = overlay?.entry ?? committed[producer] else { return .new }
+    guard let known = overlay?.entry ?? committed[producer] else {
+      return first == 0 || producer <= forgottenThrough ? .new : .outOfOrder(expected: 0)
+    }
     if epoch < known.epoch { return .fenced(by: known.epoch) }
     if epoch > known.epoch {
       return first == 0 ? .new : .outOfOrder(expected: 0)
@@ -162,7 +172,16 @@ package struct ProducerStates: Equatable, Sendable {
 
   /// Forgets producers whose last batch was appended before `time`.
   package mutating func evict(before time: Int64) {
-    committed = committed.filter { $0.value.lastAppended >= time }
+    committed = committed.filter { producer, entry in
+      if entry.lastAppended >= time { return true }
+      forget(producer)
+      return false
+    }
+  }
+
+  /// It may have written, and nothing is known of it.
+  mutating func forget(_ producer: ProducerID) {
+    forgottenThrough = max(forgottenThrough, producer)
   }
 
   /// The committed state, by producer id, for a checkpoint.

@@ -53,7 +53,8 @@ struct ModelProducer: Equatable {
             firstOffset: try reader.int64(), lastOffset: try reader.int64()))
         _ = try reader.int64()
       }
-      producers[id] = producer
+      // One without is the highest that was forgotten.
+      if !producer.batches.isEmpty { producers[id] = producer }
     }
     return producers
   }

@@ -168,6 +168,23 @@ import Testing
     leader.settle()
     let left = try ModelProducer.decoded(leader.store.producerSnapshot(of: log).bytes)
     #expect(left.count > 10)
+
+    // Whoever was left out has written, nobody knows what; others have not.
+    _ = try leader.store.reset(
+      log, to: position(1, 4), history: history((1, 0)), producers: snapshot.bytes[...],
+      producersThrough: Offset(4))
+    leader.settle()
+    for disk in [nil, leader.disk.afterKill { _ in true }] {
+      let store = try disk.map { try StoreHarness.open($0) } ?? leader.store
+      let judge = { (id: Int64, sequence: Int32) in
+        let batch = try StoreHarness.batch(["v"], producer: self.producer(id, sequence))
+        return try store.judge(log, RecordBatchHeader(batch[...]))
+      }
+      #expect(known[ProducerID(99)] == nil)
+      #expect(try judge(99, 5) == .new)
+      #expect(try judge(100, 5) == .outOfOrder(expected: 0))
+      #expect(try judge(100, 0) == .new)
+    }
   }
 
   @Test

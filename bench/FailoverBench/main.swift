@@ -204,7 +204,11 @@ let partitions: Int32 = 12
 let directory = try TemporaryDirectory("martlet-failover")
 defer { directory.remove() }
 let nodes = try BenchNodes(
-  3, in: directory.path, settings: ["log.retention.bytes=100000000", "log.segment.bytes=50000000"])
+  3, in: directory.path,
+  settings: [
+    "log.retention.bytes=100000000", "log.segment.bytes=50000000",
+    "leader.imbalance.check.interval.seconds=1",
+  ])
 defer { nodes.stop() }
 let client = try Client(bootstrap: nodes.bootstrap)
 _ = try client.wait { client.createTopics([NewTopic(topic, partitions: partitions)], $0) }
@@ -217,6 +221,7 @@ for turn in 0..<option("rounds", 200) {
   try round(
     &prober, &kills, victim: turn % 3, end: { nodes.kill(turn % 3) },
     restore: { try nodes.start(turn % 3) })
+  if kills.rounds.isMultiple(of: 20) { kills.show("kill -9") }
 }
 for turn in 0..<option("stops", 50) {
   let process = nodes.process(turn % 3)
@@ -224,7 +229,7 @@ for turn in 0..<option("stops", 50) {
     &prober, &stops, victim: turn % 3, end: { kill(process, SIGSTOP) },
     restore: { kill(process, SIGCONT) })
 }
-if kills.rounds > 0 { kills.show("kill -9") }
+if !kills.rounds.isMultiple(of: 20) { kills.show("kill -9") }
 if stops.rounds > 0 { stops.show("SIGSTOP") }
 let (taken, failed) = load.stop()
 print("the load's records: \(taken) acknowledged, \(failed) given up by the client")

@@ -29,7 +29,6 @@ public class Gaps {
       settings.put(parts[0], parts[1]);
     }
     var acknowledged = new AtomicLongArray(partitions);
-    for (int index = 0; index < partitions; index++) acknowledged.set(index, System.nanoTime());
     var reader = new Thread(() -> {
       try {
         while (System.in.read() >= 0) {}
@@ -56,7 +55,9 @@ public class Gaps {
               return;
             }
             long last = acknowledged.getAndSet(metadata.partition(), now);
-            if (now - last > NOTABLE) say("gap " + metadata.partition() + " " + last + " " + now);
+            if (last != 0 && now - last > NOTABLE) {
+              say("gap " + metadata.partition() + " " + last + " " + now);
+            }
           });
         }
         if (due - told >= 100_000_000) {

@@ -84,8 +84,10 @@ package struct PeerOptions: Sendable {
   /// How long a peer may say nothing. If nil: 200 where the liveness threads of both have
   /// SCHED_FIFO, 500 where one has not and may be late by as much.
   package var silenceMilliseconds: Int64?
-  /// How long a peer's loop or journal may stand still while it has work.
-  package var stallMilliseconds: Int64 = 100
+  /// How long a peer's loop or journal may stand still while it has work. Not less than what
+  /// threads wait for a core on a machine that has too few: a node that is taken for stalled then
+  /// leaves its work to others, which have no core either.
+  package var stallMilliseconds: Int64 = 400
   /// How long a connection may take to come about, before another is tried.
   package var connectMilliseconds: Int64 = 200
   /// How long a connection may be there before both sides have said who they are.
