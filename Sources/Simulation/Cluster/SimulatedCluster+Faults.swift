@@ -82,12 +82,13 @@ extension SimulatedCluster {
       return after(milliseconds(10)) { [unowned self] in breakDisk(fault, time) }
     }
     diskFaultTime = now
-    startLater(member, time)
     guard fault == .bitRot else {
       end(member, .lostDisk)
+      startLater(member, time)
       return count(fault)
     }
     end(member, .kill)
+    startLater(member, time)
     // Most bytes are the journal's, which nobody looks at twice.
     let places = ["logs/", "logs/", "journal/", "checkpoint"]
     let place = places[random.below(places.count)]
