@@ -16,6 +16,9 @@ extension Node {
     var isKept = false
   }
 
+  /// The latest group of the other node's journal that this node has heard of; for tests.
+  package func journalGroupHeard(of peer: Int32) -> UInt64? { rollbackWatch.group(of: peer) }
+
   /// As it says in its hello, behind its standing.
   var forgottenGroup: UInt64? { rollback.flatMap { $0.isKept ? $0.through : nil } }
 

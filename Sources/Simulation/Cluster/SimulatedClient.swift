@@ -152,7 +152,7 @@ extension SimulatedCluster {
     let origin = RequestOrigin(connection: channel.id, sequence: number, clientHost: "sim")
     queue.add(at: arrival) { [unowned self] in
       let member = self[node]
-      guard let running = member.node, running.hasStarted else {
+      guard let running = member.node, running.hasStarted, member.stop == nil else {
         return after(clientDelay(node)) { [unowned self] in fail(number) }
       }
       guard member.life == channel.life else {

@@ -34,7 +34,8 @@ extension SimulatedCluster {
 
   private func connect(_ a: Int32, _ b: Int32) {
     guard link(a, b) == nil, self[a].node != nil, self[b].node != nil, !isBlocked(a, b),
-      !isBlocked(b, a), self[a].pausedUntil <= now, self[b].pausedUntil <= now
+      !isBlocked(b, a), self[a].pausedUntil <= now, self[b].pausedUntil <= now,
+      !self[a].hasLeft, !self[b].hasLeft
     else { return }
     let made = SimulatedLink(a, b, after: broken[index(a, b)])
     broken[index(a, b)] = nil
@@ -148,6 +149,21 @@ extension SimulatedCluster {
         : around(milliseconds(2))
       breakLink(link, [heard, heard])
     }
+  }
+
+  /// The node closes its connections, and looks at none of them any more.
+  func leave(_ member: SimulatedNode) {
+    for other in nodes where other.id != member.id {
+      guard let link = link(member.id, other.id) else { continue }
+      link.isTold[member.id == link.nodes.0 ? 0 : 1] = true
+    }
+    broke(member.id, isSilent: false)
+  }
+
+  /// Both can say what they want to each other.
+  func areConnected(_ a: Int32, _ b: Int32) -> Bool {
+    guard let link = link(a, b), link.isKnown == [true, true] else { return false }
+    return !isBlocked(a, b) && !isBlocked(b, a)
   }
 
   /// Nothing passes from one to the other any more.
