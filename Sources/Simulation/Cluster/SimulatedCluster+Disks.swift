@@ -1,6 +1,7 @@
 internal import Broker
 internal import Bytes
 internal import LogStore
+internal import Replication
 
 /// A node's files as they were, and what of its journal may be in them.
 struct DiskCopy {
@@ -26,6 +27,22 @@ extension SimulatedCluster {
         member.disk.capacity = nil
       }
     }
+  }
+
+  /// Nil where a copy is none that a start would ask others about: while the node has the metadata
+  /// for itself, it begins alone.
+  func copyFiles(of member: SimulatedNode) -> DiskCopy? {
+    guard let node = member.node, node.hasStarted, let store = member.store,
+      store.checkpoints.started == store.checkpoints.done
+    else { return nil }
+    var isAlone = true
+    node.glance { if $0.group == .metadata, $0.voters > 1 { isAlone = false } }
+    guard !isAlone else { return nil }
+    say("the files of node \(member.id) are copied")
+    // What was under way may be in it.
+    return DiskCopy(
+      member: member, disk: member.disk.image(), storeID: store.id,
+      journalGroup: store.journalGroup + 1)
   }
 
   /// At the next moment at which nobody needs what the node has got since, and all others know that

@@ -65,13 +65,8 @@ extension SimulatedCluster {
       hasLostDisk = true
       return breakDisk(fault, time)
     case .rollback:
-      guard !hasLostDisk, let store = member.store else { return }
+      guard !hasLostDisk, let copy = copyFiles(of: member) else { return }
       hasLostDisk = true
-      // What was under way may be in it.
-      let copy = DiskCopy(
-        member: member, disk: member.disk.image(), storeID: store.id,
-        journalGroup: store.journalGroup + 1)
-      say("the files of node \(member.id) are copied")
       return after(milliseconds(200) + around(milliseconds(1000))) { [unowned self] in
         putBack(copy, time)
       }

@@ -87,7 +87,7 @@ final class SimulatedLink {
   /// When the last frame arrives, by direction and urgency.
   var arrivals: [Int64] = [0, 0, 0, 0]
   /// What cannot pass, by direction.
-  var held: [[(isUrgent: Bool, action: () -> Void)]] = [[], []]
+  var held: [[(isUrgent: Bool, isFirst: Bool, action: () -> Void)]] = [[], []]
 
   /// That it is broken was heard, at either side.
   var isTold = [false, false]
