@@ -36,8 +36,8 @@ package enum SimulatedFault: String, CaseIterable, Sendable {
   /// One node comes back with its files as they were a while ago.
   case rollback
 
-  /// Those that came after seeds had found something: they are drawn behind everything else, so that
-  /// the seeds still do without them what they did.
+  /// Those that came after seeds had found something: they are drawn behind everything else, so
+  /// that the seeds still do without them what they did.
   package static let later: [SimulatedFault] = [.fullDisk, .plannedEnd, .rollback]
 }
 
