@@ -76,7 +76,15 @@ package struct PlantedMistake: Sendable {
     PlantedMistake(name: "followersForgetProducers", store: .followersForgetProducers),
     PlantedMistake(
       name: "ignoreTruncations", store: .ignoreTruncations,
-      faults: [.partition, .transfer, .slowDisk], isStorm: true),
+      faults: [.partition, .transfer],
+      change: {
+        // What a leader took that was cut off is on its way to its disk still when it hears of
+        // another.
+        $0.diskSlowness = 1000
+        $0.silence = 50
+        $0.faultTime = 200
+        $0.plainProducers = 3
+      }, isStorm: true),
     PlantedMistake(name: "storeForgetsVotes", store: .forgetVotes),
     PlantedMistake(name: "forgetEpochStarts", store: .forgetEpochStarts),
     PlantedMistake(name: "forgetProducers", store: .forgetProducers),
