@@ -93,7 +93,7 @@ import Testing
   /// All of them are in `martlet-sim --planted`.
   @Test(arguments: [
     "forgetDuplicates", "acknowledgeAppended", "forgetsSyncs", "readyWhenElected",
-    "voteBeforeDurable", "transferBehind", "truncateAtDamage", "ignoreTruncations",
+    "voteBeforeDurable", "transferBehind", "ignoreTruncations",
   ])
   func `are found`(name: String) throws {
     let mistake = try #require(PlantedMistake.all.first { $0.name == name })
