@@ -8,6 +8,7 @@ internal import Records
 //   32 u64 through         40 u64 next log id        48 u32 journal files
 //   52 records, each with a u32 length before it
 //      u32 votes of logs that were set aside: for each a name, i32 epoch, i32 candidate
+//      u8 1 if logs may be missing; nothing otherwise
 //
 // A log's record is everything that is known of the log after the frames of group `through`. One
 // that was cut short has a byte of 1 behind it.
@@ -29,6 +30,7 @@ struct Checkpoint {
   var records: [[UInt8]]
   /// Of logs that were set aside and not made again, by name.
   var votesSetAside: [String: Vote] = [:]
+  var mayMissLogs = false
 
   func encoded() -> [UInt8] {
     var bytes: [UInt8] = []
@@ -52,6 +54,7 @@ struct Checkpoint {
       bytes.put(vote.epoch.rawValue)
       bytes.put(vote.candidate)
     }
+    if mayMissLogs { bytes.put(UInt8(1)) }
     let crc = CRC32C.of(bytes[8...])
     for (index, byte) in crc.bigEndianBytes.enumerated() { bytes[4 + index] = byte }
     return bytes
@@ -82,12 +85,15 @@ struct Checkpoint {
       votesSetAside[name] = Vote(
         epoch: LeaderEpoch(try reader.int32()), candidate: try reader.int32())
     }
+    mayMissLogs = reader.remaining > 0
   }
 
   init(
     store: UInt64, firstGeneration: UInt64, through: UInt64, nextLogID: UInt64,
-    journalFiles: Int, records: [[UInt8]], votesSetAside: [String: Vote] = [:]
+    journalFiles: Int, records: [[UInt8]], votesSetAside: [String: Vote] = [:],
+    mayMissLogs: Bool = false
   ) {
+    self.mayMissLogs = mayMissLogs
     self.store = store
     self.firstGeneration = firstGeneration
     self.through = through

@@ -174,6 +174,13 @@ struct Log {
     return low < places.count && places[low].end == offset ? places[low] : nil
   }
 
+  func endOfBatch(around offset: Offset) -> Offset {
+    guard offset > highWatermark, offset < end, place(endingAt: offset) == nil else {
+      return offset
+    }
+    return places[firstPlace...].first { $0.end > offset }?.end ?? offset
+  }
+
   /// The place from which the log goes on if it is truncated to `offset`.
   func truncationPlace(_ offset: Offset) -> Place? {
     if segments.contains(where: { $0.base == offset }) {

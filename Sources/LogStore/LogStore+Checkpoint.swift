@@ -32,6 +32,7 @@ struct CheckpointRun {
 
   let number: UInt64
   let through: UInt64
+  let mayMissLogs: Bool
   let bytes: [UInt8]
   /// By slot, ascending.
   var fresh: [Fresh]
@@ -75,7 +76,9 @@ extension LogStore {
     guard !logs.contains(where: { $0.pinsJournal }) else { return }
     // Not the open group: frames that it takes later are not in the records.
     let through = journal.closeGroups()
-    guard through > checkpointThrough || logs.contains(where: { $0.isDirty || $0.hasNewMark })
+    guard
+      through > checkpointThrough || mayMissLogs != checkpointMissesLogs
+        || logs.contains(where: { $0.isDirty || $0.hasNewMark })
     else { return }
     checkpointsStarted += 1
     var fresh: [CheckpointRun.Fresh] = []
@@ -114,13 +117,14 @@ extension LogStore {
     let contents = Checkpoint(
       store: id, firstGeneration: journal.firstGeneration(after: through), through: through,
       nextLogID: nextLogID, journalFiles: journal.filesMade, records: records,
-      votesSetAside: votesSetAside)
+      votesSetAside: votesSetAside, mayMissLogs: mayMissLogs)
     // Logs that were deleted, and whose files are there: the checkpoint does not know them.
     let leaving = logs.indices.filter {
       logs[$0].id != LogID(0) && slots[logs[$0].id] != $0
     }
     checkpoint = CheckpointRun(
-      number: checkpointsStarted, through: through, bytes: contents.encoded(), fresh: fresh,
+      number: checkpointsStarted, through: through, mayMissLogs: mayMissLogs,
+      bytes: contents.encoded(), fresh: fresh,
       barriers: Set(fresh.map { $0.slot } + leaving), directories: directories.sorted())
     for item in fresh { run(item.slot) }
     continueCheckpoint()
@@ -236,6 +240,7 @@ extension LogStore {
     checkpoint = nil
     checkpointsDone = run.number
     checkpointThrough = run.through
+    checkpointMissesLogs = run.mayMissLogs
     for item in run.fresh where logs[item.slot].id == item.log {
       withLog(item.slot) { log in
         log.record = item.record

@@ -42,6 +42,12 @@ extension LogStore {
     logs[try slot(of: log)].options
   }
 
+  /// The end of the batch that the offset is inside of, if that is above the high watermark; the
+  /// offset otherwise.
+  package func endOfBatch(of log: LogID, around offset: Offset) throws(LogError) -> Offset {
+    logs[try slot(of: log)].endOfBatch(around: offset)
+  }
+
   package func vote(of log: LogID) throws(LogError) -> Vote { logs[try slot(of: log)].vote }
 
   /// Why the log takes no more records, if it does not.

@@ -34,9 +34,12 @@ package final class LogStore {
   /// forget it.
   var votesSetAside: [String: Vote] = [:]
   var failure: String?
-  /// When this store was opened, its journal was damaged where it may have said that logs were
-  /// made: one that is missing may have had records.
-  package internal(set) var mayMissLogs = false
+  /// Logs may be missing that had records and votes: the journal was damaged where it may have said
+  /// that they were made, or all files are older than they were. Checkpoints say so until who knows
+  /// which they are has made them anew, and failed them.
+  package var mayMissLogs = false
+  /// The last checkpoint says so.
+  var checkpointMissesLogs = false
   var isFull = false
   var hasReserve = false
   var reserveUnderWay = false
@@ -122,7 +125,9 @@ package final class LogStore {
   }
 
   /// There is something of a log that the last whole checkpoint does not say.
-  package var isAheadOfCheckpoint: Bool { checkpoint != nil || logs.contains(where: \.isDirty) }
+  package var isAheadOfCheckpoint: Bool {
+    checkpoint != nil || mayMissLogs != checkpointMissesLogs || logs.contains(where: \.isDirty)
+  }
 
   /// Frames added to the journal since the store was opened, and how many of them are durable.
   package var frames: (added: UInt64, durable: UInt64) {

@@ -65,6 +65,7 @@ struct Recovery {
     do throws(ByteError) {
       checkpoint = try Checkpoint(decoding: bytes)
       for record in checkpoint.records { try restore(record) }
+      mayMissLogs = checkpoint.mayMissLogs
     } catch {
       throw .failed(
         "reading the checkpoint, which is damaged; restore this node's directory from a backup or "
@@ -128,6 +129,7 @@ struct Recovery {
     let gone = Set(deleted + setAside)
     let kept = logs.filter { !gone.contains($0.id) }
     checkpoint.records = kept.map { $0.encodedRecord() }
+    checkpoint.mayMissLogs = mayMissLogs
     try Self.write(checkpoint, disk)
     try removeStrays(kept)
     return try store(kept, reader, journalFiles)
@@ -156,6 +158,7 @@ struct Recovery {
       through: reader.lastGroup)
     store.now = now
     store.mayMissLogs = mayMissLogs
+    store.checkpointMissesLogs = mayMissLogs
     store.nextLogID = checkpoint.nextLogID
     store.votesSetAside = checkpoint.votesSetAside
     for var log in logs {

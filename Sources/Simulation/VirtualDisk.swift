@@ -180,7 +180,15 @@ extension VirtualDisk {
     case .write(let file, let position, let parts, let durable):
       if direct.contains(file) { Self.checkAlignment(position, parts) }
       let bytes = Self.joined(parts)
-      try reserve(max(0, Int(position) + bytes.count - self[file].current.count), "a write")
+      let added = Int(position) + bytes.count - self[file].current.count
+      do throws(DiskError) {
+        try reserve(max(0, added), "a write")
+      } catch {
+        // As far as there is room.
+        let fits = bytes.count - added + Int(max(0, (capacity ?? 0) - Int64(usedBytes)))
+        if fits > 0 { self[file].write(position, Array(bytes.prefix(fits))) }
+        throw error
+      }
       self[file].write(position, bytes)
       if durable, !faults.forgetsSyncs { self[file].sync() }
     case .read(let file, let position, let count):

@@ -35,6 +35,15 @@ import Testing
     #expect(try afterStart(harness.disk.afterPowerCut { _ in false }, log) == Offset(4))
   }
 
+  @Test func `is below batches whose ends are known by what is inside of them`() throws {
+    let harness = try StoreHarness(seed: 2)
+    let log = try harness.create("a")
+    for values in [["0"], ["1", "2", "3"], ["4", "5"]] { try harness.append(log, values) }
+    try harness.store.commit(log, through: Offset(1))
+    let ends = try (0...8).map { try harness.store.endOfBatch(of: log, around: Offset($0)) }
+    #expect(ends == [0, 1, 4, 4, 4, 6, 6, 7, 8].map { Offset($0) })
+  }
+
   @Test
   func `is not behind a start whose segment a later start has taken away`() throws {
     let harness = try StoreHarness(seed: 3)

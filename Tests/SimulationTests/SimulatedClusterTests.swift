@@ -50,6 +50,8 @@ import Testing
   struct Case: Sendable, CustomTestStringConvertible {
     var seed: UInt64
     var what: String
+    /// It was found when there were not all faults yet.
+    var isEarly = true
     var testDescription: String { "\(what), seed \(seed)" }
   }
 
@@ -73,12 +75,17 @@ import Testing
     Case(seed: 281, what: "a node that is behind the metadata's start deletes no logs"),
     Case(seed: 622, what: "who made the cluster does not take itself for alone after a reset"),
     Case(seed: 10617, what: "who came in with one version hears another who came in with it"),
+    Case(seed: 121, what: "older files miss what was made since", isEarly: false),
+    Case(seed: 229, what: "the same, of five nodes", isEarly: false),
+    Case(seed: 134, what: "a log that is handed over is not shortened", isEarly: false),
+    Case(seed: 673, what: "a reset to the middle of a batch is no damage", isEarly: false),
   ]
 
   @Test(arguments: all)
   func `do not fail any more`(found: Case) {
-    let result = SimulatedCluster(SimulationOptions(seed: found.seed)).run()
-    #expect(result.violations.isEmpty)
+    var options = SimulationOptions(seed: found.seed)
+    if found.isEarly { options.removeLaterFaults() }
+    #expect(SimulatedCluster(options).run().violations.isEmpty)
   }
 }
 
@@ -86,7 +93,7 @@ import Testing
   /// All of them are in `martlet-sim --planted`.
   @Test(arguments: [
     "forgetDuplicates", "acknowledgeAppended", "forgetsSyncs", "readyWhenElected",
-    "voteBeforeDurable", "transferBehind", "truncateAtDamage",
+    "voteBeforeDurable", "transferBehind", "ignoreTruncations",
   ])
   func `are found`(name: String) throws {
     let mistake = try #require(PlantedMistake.all.first { $0.name == name })

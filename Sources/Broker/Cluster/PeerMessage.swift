@@ -1,6 +1,6 @@
 internal import Bytes
 internal import KafkaWire
-internal import Replication
+package import Replication
 
 // What nodes say to each other besides hello and heartbeats.
 //
@@ -69,7 +69,7 @@ extension PeerMessage {
     var fields = MetadataFields()
     switch self {
     case .replication(let messages, let journalGroup):
-      fields.put(kind: 1)
+      fields.put(kind: Self.replicationKind)
       fields.put(fixed: journalGroup)
       return fields.bytes + ReplicationFrame.encode(messages)
     case .forward(let token, let host, let frame):
@@ -142,11 +142,13 @@ extension PeerMessage {
     return fields.bytes
   }
 
+  fileprivate static let replicationKind: UInt8 = 1
+
   init(decoding bytes: ArraySlice<UInt8>) throws(MetadataError) {
     guard let kind = bytes.first else { throw .malformed(.truncated(at: 0, needed: 1)) }
     var fields = MetadataFieldReader(bytes.dropFirst())
     switch kind {
-    case 1:
+    case Self.replicationKind:
       let journalGroup = try fields.uint64()
       do throws(ByteError) {
         self = .replication(
@@ -208,6 +210,19 @@ extension PeerMessage {
       self = .startIsKept(group, Offset(try fields.varlong()))
     default: throw .unknownRecord(type: kind, version: 0)
     }
+  }
+}
+
+extension NodeFrame {
+  /// Messages of groups are in it, and nothing else.
+  package var isReplication: Bool { bytes.first == PeerMessage.replicationKind }
+
+  /// Those messages; nil if it has something else. Throws if it cannot be read.
+  package func groupMessages() throws -> [(GroupID, Message)]? {
+    guard isReplication,
+      case .replication(let messages, _) = try PeerMessage(decoding: bytes[...])
+    else { return nil }
+    return messages
   }
 }
 

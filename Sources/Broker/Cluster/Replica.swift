@@ -47,6 +47,8 @@ final class Replica {
   /// `min.insync.replicas` of its topic. Internal logs have none: nobody could commit an offset
   /// while a node is away, and what a majority has is taken into snapshots.
   var minInsyncReplicas = 1
+  /// Where a leader has last said that its log begins, to replace this one: perhaps inside a batch.
+  var leadersStart: Offset?
   var waitingSends: [WaitingSend] = []
   /// Clients' batches on their way to this node's disk.
   var undurable = UndurableAppends()

@@ -18,6 +18,9 @@ struct RollbackWatch {
 
   private var heard: [Int32: Heard] = [:]
 
+  /// The latest that is known of the node.
+  func group(of node: Int32) -> UInt64? { heard[node]?.group }
+
   /// A frame came from the node. False if it is not to be heard.
   mutating func hears(_ node: Int32, group: UInt64) -> Bool {
     guard let known = heard[node], !known.isBehind else { return false }

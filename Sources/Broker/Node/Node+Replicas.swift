@@ -249,7 +249,12 @@ extension Node {
   }
 
   private func committed(_ position: LogPosition, _ replica: Replica) throws(LogError) {
-    try store.commit(replica.log, through: position.offset)
+    var through = position.offset
+    if through == replica.leadersStart {
+      // It is nowhere above what is committed: so is the batch that it is inside of.
+      through = try store.endOfBatch(of: replica.log, around: through)
+    }
+    try store.commit(replica.log, through: through)
     settle(appendsOf: replica)
     guard replica.kind == .metadata, replica.raft.isLeader else { return }
     // The others are to act on it now and not with the next heartbeat.

@@ -7,6 +7,8 @@ internal import Replication
 /// (1) What it has of groups with other members is failed, for good, before it says that it knows:
 ///     then it is repaired as any damage is.
 /// (2) What nobody else has is kept.
+/// (3) Logs that were made since are missing: which they are the metadata says when it is copied,
+///     and until then that is kept in mind, also over starts.
 extension Node {
   /// What was forgotten, and which checkpoint keeps that in mind.
   struct Rollback {
@@ -15,6 +17,9 @@ extension Node {
     /// That checkpoint is written.
     var isKept = false
   }
+
+  /// The latest group of the other node's journal that this node has heard of; for tests.
+  package func journalGroupHeard(of peer: Int32) -> UInt64? { rollbackWatch.group(of: peer) }
 
   /// As it says in its hello, behind its standing.
   var forgottenGroup: UInt64? { rollback.flatMap { $0.isKept ? $0.through : nil } }
@@ -36,6 +41,7 @@ extension Node {
     for log in replicaLogs {
       if let replica = replicas[log] { damaged(replica, "it is older than what it acknowledged") }
     }
+    store.mayMissLogs = true
     rollback = Rollback(through: group, checkpoint: store.checkpoints.started)
     advanceRollback()
   }

@@ -154,8 +154,9 @@ extension Node {
             + "are sent again")
         return
       }
-    case .reset:
+    case .reset(let request):
       guard !replica.isStuck else { return }
+      replica.leadersStart = request.start.offset
     default: break
     }
     step(replica, .received(message))

@@ -87,7 +87,7 @@ extension Node {
     case .growing:
       // What waits for room is decided already, but not in the log: a snapshot could miss it.
       guard machine.isTooLong(over: options.snapshotBytesMin), now >= machine.retryAt,
-        stuckRecords.isEmpty, failure == nil
+        stuckRecords.isEmpty, failure == nil, !replica.raft.isTransferring
       else { return }
       writeSnapshot(log, machine.kind)
     }

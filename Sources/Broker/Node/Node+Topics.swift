@@ -22,8 +22,10 @@ extension Node {
     setLogsAside()
     deleteOrphans()
     tellFailures()
-    // Or the next start would find whole and empty what was made in place of a missing log.
-    if store.mayMissLogs { store.startCheckpoint() }
+    guard store.mayMissLogs else { return }
+    // One that there is no room for yet may be missing still.
+    if stuckPartitions.isEmpty { store.mayMissLogs = false }
+    store.startCheckpoint()
   }
 
   /// A group's partition is computed from their number, which the topic has for ever, whoever made
@@ -185,14 +187,16 @@ extension Node {
     do throws(LogError) {
       let name = Self.logName(wanted.id, wanted.index)
       let log: LogID
+      let wasThere: Bool
       if let found = store.log(named: name) {
-        log = found
+        (log, wasThere) = (found, true)
       } else {
-        log = try store.createLog(named: name, options: wanted.options)
-        if wanted.isOld, store.mayMissLogs {
-          try store.failAsCutShort(
-            log, "its log is missing; the damaged part of the journal may have had it")
-        }
+        (log, wasThere) = (
+          try store.createLog(named: name, options: wanted.options), false
+        )
+      }
+      if wanted.isOld, store.mayMissLogs, try isBlank(log), !wasThere || !isOnlyHere(wanted) {
+        try store.failAsCutShort(log, "it is missing, and may have had records")
       }
       topics[wanted.topic]?.set(
         Partition(log: log, epoch: try store.bounds(of: log).epoch), at: Int(wanted.index))
@@ -220,6 +224,16 @@ extension Node {
     } catch {
       return true
     }
+  }
+
+  /// As when it was made: perhaps by a start that ended before it was known why.
+  private func isBlank(_ log: LogID) throws(LogError) -> Bool {
+    let (bounds, vote) = (try store.bounds(of: log), try store.vote(of: log))
+    return bounds.end == .zero && bounds.epoch == .none && vote == Vote()
+  }
+
+  private func isOnlyHere(_ wanted: PartitionToMake) -> Bool {
+    wanted.membership.voters.map(\.node) == [options.id]
   }
 
   /// How long a new replica that is to lead asks for votes without waiting.

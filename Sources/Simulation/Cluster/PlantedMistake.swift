@@ -17,8 +17,6 @@ package struct PlantedMistake: Sendable {
   package var isStorm = false
   /// Three times as many as it took when that was measured, and at least these.
   package var seeds = 20
-  /// No seed has found it so far: what would show it is not simulated yet.
-  package var isOpen = false
 
   package static let all: [PlantedMistake] = [
     PlantedMistake(name: "countSelfEarly", raft: .countSelfEarly),
@@ -78,7 +76,15 @@ package struct PlantedMistake: Sendable {
     PlantedMistake(name: "followersForgetProducers", store: .followersForgetProducers),
     PlantedMistake(
       name: "ignoreTruncations", store: .ignoreTruncations,
-      faults: [.partition, .transfer, .slowDisk], isStorm: true, seeds: 100, isOpen: true),
+      faults: [.partition, .transfer],
+      change: {
+        // What a leader took that was cut off is on its way to its disk still when it hears of
+        // another.
+        $0.diskSlowness = 1000
+        $0.silence = 50
+        $0.faultTime = 200
+        $0.plainProducers = 3
+      }, isStorm: true),
     PlantedMistake(name: "storeForgetsVotes", store: .forgetVotes),
     PlantedMistake(name: "forgetEpochStarts", store: .forgetEpochStarts),
     PlantedMistake(name: "forgetProducers", store: .forgetProducers),

@@ -122,6 +122,29 @@ class SimulatedClient {
   }
 }
 
+/// A client that does one thing after another, with a pause after each.
+class UnhurriedClient: SimulatedClient {
+  private var isBusy = false
+  override var isDone: Bool { !isBusy }
+  /// Milliseconds, on average.
+  var pause: Int { 100 }
+
+  override func begin() { later() }
+
+  /// Nothing is under way any more.
+  func later() {
+    isBusy = false
+    cluster.after(1000 + cluster.around(cluster.milliseconds(pause))) { [unowned self] in
+      guard !cluster.isEnding else { return }
+      isBusy = true
+      act()
+    }
+  }
+
+  /// Begins something that ends with `later`.
+  func act() {}
+}
+
 extension SimulatedCluster {
   static let topic = "events"
 
@@ -152,7 +175,7 @@ extension SimulatedCluster {
     let origin = RequestOrigin(connection: channel.id, sequence: number, clientHost: "sim")
     queue.add(at: arrival) { [unowned self] in
       let member = self[node]
-      guard let running = member.node, running.hasStarted else {
+      guard let running = member.node, running.hasStarted, member.stop == nil else {
         return after(clientDelay(node)) { [unowned self] in fail(number) }
       }
       guard member.life == channel.life else {

@@ -103,13 +103,9 @@ extension SimulatedCluster {
   /// What a message promises is so: a vote is on the disk of who gives it, and who is to lead has
   /// all that its leader has.
   func leaves(_ frame: NodeFrame, _ member: SimulatedNode) {
-    let (kindAt, voteResponse, takeOver): (Int, UInt8, UInt8) = (54, 1, 8)
-    // By its first message: to decode all of them would take long.
-    guard frame.bytes.count > kindAt, frame.bytes[0] == 1,
-      [voteResponse, takeOver].contains(frame.bytes[kindAt])
-    else { return }
-    // Behind the kind of the frame and the group of the journal.
-    guard let messages = try? ReplicationFrame.decode(frame.bytes[9...]) else {
+    // What promises is not among what carries records.
+    guard frame.isUrgent, frame.isReplication else { return }
+    guard let messages = try? frame.groupMessages() else {
       return violated("a frame of node \(member.id) cannot be read")
     }
     for (group, message) in messages {
@@ -117,7 +113,7 @@ extension SimulatedCluster {
       case .voteResponse(let vote) where vote.isGranted && !vote.isPreVote:
         let promise = member.promises[group] ?? Vote()
         let given = Vote(epoch: vote.proposed, candidate: message.to.rawValue)
-        guard promise != given, promise.epoch <= given.epoch else { continue }
+        guard promise != given, promise.epoch <= given.epoch, has(member, group) else { continue }
         violated(
           "node \(member.id) votes for \(given.candidate) in epoch \(given.epoch.rawValue) of group"
             + " \(group), and has \(promise.candidate) in \(promise.epoch.rawValue) on its disk")
@@ -134,6 +130,13 @@ extension SimulatedCluster {
       default: continue
       }
     }
+  }
+
+  /// It may have been deleted since the message was written.
+  private func has(_ member: SimulatedNode, _ group: GroupID) -> Bool {
+    var isThere = false
+    member.node?.glance { if $0.group == group { isThere = true } }
+    return isThere
   }
 
   /// All that is committed would be there without this node's disk: each other that is to have it

@@ -22,7 +22,7 @@ extension SimulatedCluster {
   private func breakSomething() {
     let fault = options.faults[random.below(options.faults.count)]
     let time = milliseconds(5) + around(milliseconds(options.faultTime))
-    guard let member = anyRunning() else { return }
+    guard let member = anyRunning(), maySuffer(member, fault) else { return }
     mix(UInt64(member.id))
     switch fault {
     case .kill, .powerCut:
@@ -64,6 +64,14 @@ extension SimulatedCluster {
       guard !hasLostDisk else { return }
       hasLostDisk = true
       return breakDisk(fault, time)
+    case .rollback:
+      guard !hasLostDisk, let copy = copyFiles(of: member) else { return }
+      hasLostDisk = true
+      return after(milliseconds(200) + around(milliseconds(1000))) { [unowned self] in
+        putBack(copy, time)
+      }
+    case .fullDisk: fillDisks(member, time)
+    case .plannedEnd: stop(member, time)
     case .clockJump:
       member.wallOffset += Int64(random.below(200_000) - 100_000)
     case .transfer:
@@ -73,7 +81,7 @@ extension SimulatedCluster {
     count(fault)
   }
 
-  private func count(_ fault: SimulatedFault) { faults[fault, default: 0] += 1 }
+  func count(_ fault: SimulatedFault) { faults[fault, default: 0] += 1 }
 
   /// At the next moment at which nobody needs what is lost.
   private func breakDisk(_ fault: SimulatedFault, _ time: Int64) {
@@ -82,12 +90,13 @@ extension SimulatedCluster {
       return after(milliseconds(10)) { [unowned self] in breakDisk(fault, time) }
     }
     diskFaultTime = now
-    startLater(member, time)
     guard fault == .bitRot else {
       end(member, .lostDisk)
+      startLater(member, time)
       return count(fault)
     }
     end(member, .kill)
+    startLater(member, time)
     // Most bytes are the journal's, which nobody looks at twice.
     let places = ["logs/", "logs/", "journal/", "checkpoint"]
     let place = places[random.below(places.count)]
@@ -137,7 +146,7 @@ extension SimulatedCluster {
     return why
   }
 
-  private func mendLater(_ time: Int64, _ action: @escaping () -> Void) { after(time, action) }
+  func mendLater(_ time: Int64, _ action: @escaping () -> Void) { after(time, action) }
 
   func startLater(_ member: SimulatedNode, _ time: Int64) {
     guard member.node == nil, !member.isToStart else { return }
@@ -172,6 +181,7 @@ extension SimulatedCluster {
       slowness[Int(a.id) - 1] = 1
       a.disk.faults.stallsUntil = .min
       a.disk.faults.slowness = 1
+      a.disk.capacity = nil
       diskChanged(a)
       for b in nodes where b.id != a.id { unblock(a.id, b.id) }
       if a.node?.failure != nil || a.disk.faults.failsSyncs != nil {

@@ -27,6 +27,14 @@ extension SimulatedCluster {
           "node \(member.id) takes \(text(replica.durable)) of group \(replica.group) for durable,"
             + " and has \(text(replica.end))")
       }
+      // What was truncated while it was on its way is not durable.
+      if let bounds = try? member.store?.bounds(of: replica.log),
+        bounds.durable.offset > bounds.end
+      {
+        violated(
+          "node \(member.id) has \(text(bounds.durable)) of group \(replica.group) on its disk, as"
+            + " its store says, and ends at \(bounds.end)")
+      }
       member.seen[replica.log] = (replica.committed, replica.start, replica.voters)
       if let before, replica.start < before.start {
         violated(

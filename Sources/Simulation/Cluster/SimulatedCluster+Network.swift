@@ -34,7 +34,8 @@ extension SimulatedCluster {
 
   private func connect(_ a: Int32, _ b: Int32) {
     guard link(a, b) == nil, self[a].node != nil, self[b].node != nil, !isBlocked(a, b),
-      !isBlocked(b, a), self[a].pausedUntil <= now, self[b].pausedUntil <= now
+      !isBlocked(b, a), self[a].pausedUntil <= now, self[b].pausedUntil <= now,
+      !self[a].hasLeft, !self[b].hasLeft
     else { return }
     let made = SimulatedLink(a, b, after: broken[index(a, b)])
     broken[index(a, b)] = nil
@@ -42,7 +43,9 @@ extension SimulatedCluster {
     say("nodes \(a) and \(b) connect")
     for (from, to) in [(a, b), (b, a)] {
       guard let hello = self[from].node?.peerHello else { continue }
-      carry(made, from, to, isUrgent: true) { [unowned self] in found(made, hello, at: to) }
+      carry(made, from, to, isUrgent: true, isFirst: true) { [unowned self] in
+        found(made, hello, at: to)
+      }
     }
   }
 
@@ -74,7 +77,7 @@ extension SimulatedCluster {
     guard let link = link(member.id, frame.to) else { return }
     let (from, to) = (member.id, frame.to)
     let deliver = { [unowned self] in arrived(link, frame, from, to) }
-    if frame.bytes.first == 1, !isMending {
+    if frame.isReplication, !isMending {
       if options.losesOneIn > 0, random.oneIn(options.losesOneIn) { return }
       if options.repeatsOneIn > 0, random.oneIn(options.repeatsOneIn) {
         after(around(milliseconds(50)), deliver)
@@ -95,19 +98,21 @@ extension SimulatedCluster {
     }
   }
 
-  /// Brings something to the other side, behind what went before; waits while nothing passes.
+  /// Brings something to the other side, behind what went before; waits while nothing passes. What
+  /// is first is so on both lanes: nothing is read before who says it is known.
   private func carry(
-    _ link: SimulatedLink, _ from: Int32, _ to: Int32, isUrgent: Bool,
+    _ link: SimulatedLink, _ from: Int32, _ to: Int32, isUrgent: Bool, isFirst: Bool = false,
     _ action: @escaping () -> Void
   ) {
     let side = from == link.nodes.0 ? 0 : 1
     guard !isBlocked(from, to) else {
-      link.held[side].append((isUrgent, action))
+      link.held[side].append((isUrgent, isFirst, action))
       return
     }
     let lane = side * 2 + (isUrgent ? 1 : 0)
     let arrival = max(link.arrivals[lane], now + delay(from, to))
     link.arrivals[lane] = arrival
+    if isFirst { link.arrivals[side * 2] = arrival }
     queue.add(at: arrival) { if !link.isBroken { action() } }
   }
 
@@ -150,6 +155,21 @@ extension SimulatedCluster {
     }
   }
 
+  /// The node closes its connections, and looks at none of them any more.
+  func leave(_ member: SimulatedNode) {
+    for other in nodes where other.id != member.id {
+      guard let link = link(member.id, other.id) else { continue }
+      link.isTold[member.id == link.nodes.0 ? 0 : 1] = true
+    }
+    broke(member.id, isSilent: false)
+  }
+
+  /// Both can say what they want to each other.
+  func areConnected(_ a: Int32, _ b: Int32) -> Bool {
+    guard let link = link(a, b), link.isKnown == [true, true] else { return false }
+    return !isBlocked(a, b) && !isBlocked(b, a)
+  }
+
   /// Nothing passes from one to the other any more.
   func block(_ from: Int32, _ to: Int32) {
     guard blocked[index(from, to)] == nil else { return }
@@ -166,7 +186,9 @@ extension SimulatedCluster {
       let side = from == link.nodes.0 ? 0 : 1
       let held = link.held[side]
       link.held[side] = []
-      for (isUrgent, action) in held { carry(link, from, to, isUrgent: isUrgent, action) }
+      for (isUrgent, isFirst, action) in held {
+        carry(link, from, to, isUrgent: isUrgent, isFirst: isFirst, action)
+      }
     } else {
       after(around(milliseconds(50))) { [unowned self] in connect(min(from, to), max(from, to)) }
     }

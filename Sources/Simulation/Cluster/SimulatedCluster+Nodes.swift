@@ -17,6 +17,7 @@ extension SimulatedCluster {
     member.diskAt = .max
     member.seen = [:]
     member.isToStart = false
+    member.stop = nil
     var node = NodeOptions()
     node.id = member.id
     node.port = 9000 + UInt16(member.id)
@@ -52,8 +53,15 @@ extension SimulatedCluster {
         store: store, options: node, file: settings,
         random: SeededGenerator(seed: random.next()), now: member.time(now))
     } catch {
-      violated("node \(member.id) does not start: \(error)")
-      return
+      guard member.disk.capacity != nil else {
+        return violated("node \(member.id) does not start: \(error)")
+      }
+      // Somebody sees that there is no space, and tries again.
+      say("node \(member.id) does not start: \(error)")
+      member.store = nil
+      member.disk = crashed(member, .kill)
+      member.boots -= 1
+      return startLater(member, milliseconds(50))
     }
     member.hello = member.node?.peerHello
     say("node \(member.id) starts, start \(member.boots)")
@@ -63,32 +71,90 @@ extension SimulatedCluster {
 
   enum End {
     case kill, powerCut
+    /// By itself.
+    case planned
     /// The disk is another one.
     case lostDisk
+    /// It is as it was.
+    case rollback(VirtualDisk)
+
+    var text: String {
+      switch self {
+      case .kill: "kill"
+      case .powerCut: "powerCut"
+      case .planned: "planned"
+      case .lostDisk: "lostDisk"
+      case .rollback: "rollback"
+      }
+    }
+
+    /// Nobody says so to those who are connected.
+    var isSilent: Bool {
+      switch self {
+      case .kill, .planned: false
+      case .powerCut, .lostDisk, .rollback: true
+      }
+    }
+  }
+
+  /// The disk as the next process finds it; what is full stays so.
+  private func crashed(_ member: SimulatedNode, _ crash: VirtualDisk.Crash) -> VirtualDisk {
+    let disk = member.disk.after(crash, &random)
+    var faults = VirtualDisk.Faults()
+    faults.capacity = disk.capacity
+    disk.faults = faults
+    return disk
   }
 
   func end(_ member: SimulatedNode, _ end: End) {
     guard let node = member.node else { return }
     elections += node.metrics.elections
-    say("node \(member.id) ends: \(end)")
+    say("node \(member.id) ends: \(end.text)")
     rememberDisk(of: member)
     member.node = nil
     member.store = nil
     member.life += 1
     member.missed = []
     switch end {
-    case .kill: member.disk = member.disk.after(.kill, &random)
-    case .powerCut: member.disk = member.disk.after(.powerCut, &random)
+    case .kill, .planned: member.disk = crashed(member, .kill)
+    case .powerCut: member.disk = crashed(member, .powerCut)
     case .lostDisk:
       member.forgetLogs()
       member.disk = VirtualDisk(seed: random.next())
       _ = member.disk.advance(to: now)
+    case .rollback(let image):
+      member.forgetLogs()
+      member.disk = image.restored(inPlaceOf: member.disk)
+      member.disk.faults = VirtualDisk.Faults()
     }
-    member.disk.faults = VirtualDisk.Faults()
     member.disk.faults.slowness = options.diskSlowness
     member.disk.faults.forgetsSyncs = options.forgetsSyncs
-    broke(member.id, isSilent: end != .kill)
-    connectionsLost(to: member, isSilent: end != .kill)
+    broke(member.id, isSilent: end.isSilent)
+    connectionsLost(to: member, isSilent: end.isSilent)
+  }
+
+  /// The process is asked to end, and does what `Server` does then.
+  func stop(_ member: SimulatedNode, _ pause: Int64) {
+    deliver(to: member, member.life) { [unowned self] node, time in
+      guard member.stop == nil else { return }
+      say("node \(member.id) is to end")
+      let bound = milliseconds(Int(Server.stopMilliseconds))
+      member.stop = SimulatedNode.Stop(deadline: now + bound, pause: pause)
+      node.stop(now: time)
+    }
+  }
+
+  /// False if it has ended.
+  private func advanceStop(_ member: SimulatedNode, _ node: Node) -> Bool {
+    guard let stop = member.stop else { return true }
+    if !node.isHandingOver, !stop.hasLeft {
+      member.stop?.hasLeft = true
+      leave(member)
+    }
+    guard node.isQuiet || now >= stop.deadline else { return true }
+    end(member, .planned)
+    startLater(member, stop.pause)
+    return false
   }
 
   /// What a node is told; at once, or when it goes on.
@@ -156,10 +222,15 @@ extension SimulatedCluster {
       introduce(member, hello)
     }
     for answer in node.takeAnswers() { answered(answer, member) }
-    for notice in node.takeNotices() { say("node \(member.id) says: \(notice)") }
+    for notice in node.takeNotices() {
+      say("node \(member.id) says: \(notice)")
+      if notice.hasPrefix("this node's files are older") { member.knowsRollback = true }
+    }
+    guard advanceStop(member, node) else { return }
     watchDisk(member)
     guard member.node != nil else { return }
-    turn(member, at: now + max(1, wait) * Self.millisecond)
+    let longest: Int64 = member.stop == nil ? .max : 10
+    turn(member, at: now + max(1, min(wait, longest)) * Self.millisecond)
   }
 
   /// Completions are given when the disk is done.

@@ -73,6 +73,8 @@ package final class SimulatedCluster {
   /// A disk has lost something or is to.
   var hasLostDisk = false
   var diskFaultTime: Int64?
+  /// The node that has come back with older files, until all have again what they are to have.
+  var rolledBack: SimulatedNode?
   var groupsSeen: [GroupID: GroupSeen] = [:]
   // Of the topic's partitions.
   /// What clients have asked to be deleted.

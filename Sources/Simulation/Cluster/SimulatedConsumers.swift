@@ -218,23 +218,12 @@ final class FinalReader: SimulatedClient {
 }
 
 /// Commits offsets of a group and asks for them.
-final class GroupClient: SimulatedClient {
+final class GroupClient: UnhurriedClient {
   private var name: String { "group-\(process)" }
   private var coordinator: Int32?
   private var next: Int64 = 0
-  private var isBusy = false
-  override var isDone: Bool { !isBusy }
 
-  override func begin() { later() }
-
-  private func later() {
-    isBusy = false
-    cluster.after(1000 + cluster.around(cluster.milliseconds(100))) { [unowned self] in act() }
-  }
-
-  private func act() {
-    guard !cluster.isEnding else { return }
-    isBusy = true
+  override func act() {
     guard let coordinator else {
       let request = FindCoordinatorRequest.with { $0.key = name }
       return call(anyNode(), request, version: 3) { [unowned self] response in

@@ -65,20 +65,10 @@ extension SimulatedCluster {
 }
 
 /// Deletes records now and then: also those before the middle of a batch.
-final class SimulatedDeleter: SimulatedClient {
-  private var isBusy = false
-  override var isDone: Bool { !isBusy }
+final class SimulatedDeleter: UnhurriedClient {
+  override var pause: Int { 1500 }
 
-  override func begin() { later() }
-
-  private func later() {
-    isBusy = false
-    cluster.after(1000 + cluster.around(cluster.milliseconds(1500))) { [unowned self] in act() }
-  }
-
-  private func act() {
-    guard !cluster.isEnding else { return }
-    isBusy = true
+  override func act() {
     let partition = Int32(cluster.random.below(Int(cluster.options.partitions)))
     guard let leader = leaders[partition]?.node else {
       return findLeaders { [unowned self] in later() }

@@ -39,11 +39,28 @@ final class SimulatedNode {
   var promises: [GroupID: Vote] = [:]
   /// When it comes back, if somebody has seen to that.
   var isToStart = false
+  /// Counts how often its disk was full.
+  var shortages = 0
+  /// It was asked to end.
+  var stop: Stop?
+  /// It has said that its files are older than what it acknowledged.
+  var knowsRollback = false
+
+  struct Stop {
+    /// Then it ends, whatever is under way.
+    var deadline: Int64
+    /// After so long it is started again.
+    var pause: Int64
+    /// It has closed its connections to the others.
+    var hasLeft = false
+  }
 
   init(id: Int32, seed: UInt64) {
     self.id = id
     disk = VirtualDisk(seed: seed)
   }
+
+  var hasLeft: Bool { stop?.hasLeft ?? false }
 
   /// The disk is another one.
   func forgetLogs() {
@@ -70,7 +87,7 @@ final class SimulatedLink {
   /// When the last frame arrives, by direction and urgency.
   var arrivals: [Int64] = [0, 0, 0, 0]
   /// What cannot pass, by direction.
-  var held: [[(isUrgent: Bool, action: () -> Void)]] = [[], []]
+  var held: [[(isUrgent: Bool, isFirst: Bool, action: () -> Void)]] = [[], []]
 
   /// That it is broken was heard, at either side.
   var isTold = [false, false]

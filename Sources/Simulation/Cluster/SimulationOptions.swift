@@ -29,6 +29,16 @@ package enum SimulatedFault: String, CaseIterable, Sendable {
   case clockJump
   /// Who leads is asked to hand over.
   case transfer
+  /// Nothing more fits on one disk or several, until there is space again.
+  case fullDisk
+  /// The process hands over what it leads, ends by itself, and is started again.
+  case plannedEnd
+  /// One node comes back with its files as they were a while ago.
+  case rollback
+
+  /// Those that came after seeds had found something: they are drawn behind everything else, so
+  /// that the seeds still do without them what they did.
+  package static let later: [SimulatedFault] = [.fullDisk, .plannedEnd, .rollback]
 }
 
 /// How one simulation is: drawn from its seed, so that each tries something else.
@@ -53,6 +63,9 @@ package struct SimulationOptions: Sendable {
   package var producePause = 50
   /// Milliseconds after which clients wait for an answer no more.
   package var clientTimeout = 3000
+  /// With less space than this a node takes no more.
+  package var freeSpaceMin: Int64 = 0
+  package var reserveBytes: Int64 = 4096
   package var faults: [SimulatedFault] = []
   /// Milliseconds, on average.
   package var faultPause = 2000
@@ -104,7 +117,8 @@ package struct SimulationOptions: Sendable {
     recordsMax = pick([1, 4, 16])
     paddingMax = pick([0, 100, 1000])
     producePause = pick([20, 150, 500])
-    for fault in SimulatedFault.allCases where random.oneIn(3) { faults.append(fault) }
+    let first = SimulatedFault.allCases.filter { !SimulatedFault.later.contains($0) }
+    for fault in first where random.oneIn(3) { faults.append(fault) }
     if nodes == 1 { faults.removeAll { [.lostDisk, .bitRot, .transfer].contains($0) } }
     faultPause = pick([300, 1000, 3000])
     faultTime = pick([50, 300, 1500])
@@ -128,6 +142,17 @@ package struct SimulationOptions: Sendable {
     deletesWithinBatches = random.oneIn(2)
     idlePartitions = pick([0, 0, 3])
     clientTimeout = pick([500, 3000])
+    for fault in SimulatedFault.later where random.oneIn(3) { faults.append(fault) }
+    if nodes == 1 { faults.removeAll { $0 == .rollback } }
+    freeSpaceMin = pick([0, 32 << 10])
+    reserveBytes = pick([4096, 64 << 10])
+  }
+
+  /// As the seed was before there were the later ones.
+  package mutating func removeLaterFaults() {
+    faults.removeAll { SimulatedFault.later.contains($0) }
+    freeSpaceMin = 0
+    reserveBytes = 4096
   }
 
   /// Logs lose their beginnings.
@@ -160,7 +185,8 @@ package struct SimulationOptions: Sendable {
         + " \(delayLeast) + \(delayMean) us, silence \(silence) ms",
       "  one frame in \(losesOneIn) lost, \(repeatsOneIn) repeated, \(reordersOneIn) overtaken;"
         + " drift \(drift)/1000; disk \(diskSlowness) times as slow",
-      "  journal files of \(journalBytes), groups of \(groupBytes), segments of \(segmentBytes)",
+      "  journal files of \(journalBytes), groups of \(groupBytes), segments of \(segmentBytes),"
+        + " \(freeSpaceMin) bytes to be free, \(reserveBytes) in reserve",
       "  retention of \(retentionBytes.map { "\($0) bytes" } ?? "everything") every"
         + " \(retentionPause) ms, \(deleters) clients delete records"
         + (deletesWithinBatches ? ", within batches too" : "") + ", snapshots over"
@@ -185,8 +211,8 @@ package struct SimulationOptions: Sendable {
     options.reads.blockBytes = 64 << 10
     options.segmentBytesMax = segmentBytes
     options.planted = storeMistakes
-    options.freeSpaceMin = 0
-    options.reserveBytes = 4096
+    options.freeSpaceMin = freeSpaceMin
+    options.reserveBytes = reserveBytes
     return options
   }
 }

@@ -23,6 +23,13 @@ final class ClusterHarness {
     var said: PeerHello?
 
     init(id: Int32) { self.id = id }
+
+    /// Where its log of the metadata begins.
+    var metadataStart: Offset? {
+      guard let store else { return nil }
+      let log = store.logIDs.last { (try? store.name(of: $0))?.hasPrefix("@metadata") ?? false }
+      return log.flatMap { (try? store.bounds(of: $0))?.start }
+    }
   }
 
   let members: [Member]
@@ -32,6 +39,8 @@ final class ClusterHarness {
   /// Pairs that do not reach each other, the smaller first.
   private var cuts: Set<[Int32]> = []
   private var held: Set<[Int32]> = []
+  /// What does not arrive, and nobody is told.
+  var loses: (NodeFrame) -> Bool = { _ in false }
   /// Nodes whose disks do nothing for now.
   var stalled: Set<Int32> = []
   private let settings: [(String, String)]
@@ -169,6 +178,7 @@ final class ClusterHarness {
           guard !held.contains([min(member.id, frame.to), max(member.id, frame.to)]) else {
             continue
           }
+          if loses(frame) { continue }
           self[frame.to].node?.receive(frame.bytes[...], from: member.id, now: time)
           isBusy = true
         }

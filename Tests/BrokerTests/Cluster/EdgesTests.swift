@@ -256,10 +256,3 @@ extension DescribeQuorumRequest {
     }
   }
 }
-
-extension ClusterHarness.Member {
-  fileprivate var metadataStart: Offset? {
-    guard let store, let log = store.log(named: "@metadata") else { return nil }
-    return (try? store.bounds(of: log))?.start
-  }
-}
