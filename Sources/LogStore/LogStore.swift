@@ -65,6 +65,8 @@ package final class LogStore {
   let blocks: ReadMemory
   /// Reads into memory that are under way, oldest first; not more than there is memory for.
   var readsUnderWay: [ReadAheadID] = []
+  /// What the scrub has read, of one region.
+  var scrubbed: ScrubReads?
   /// Followers' readers that were told to wait for such, oldest first.
   var entryWaits: [EntryWait] = []
   /// Reads into memory that were begun since the store was opened.
