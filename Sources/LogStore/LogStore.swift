@@ -33,6 +33,9 @@ package final class LogStore {
   /// What logs that were set aside had voted, by name, until they are made again: a voter must not
   /// forget it.
   var votesSetAside: [String: Vote] = [:]
+  /// What is being removed from quarantine, and what of it nobody was told of.
+  var leavingQuarantine: Set<String> = []
+  var removedFromQuarantine: [String] = []
   var failure: String?
   /// When this store was opened, its journal was damaged where it may have said that logs were
   /// made: one that is missing may have had records.

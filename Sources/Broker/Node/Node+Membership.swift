@@ -189,7 +189,7 @@ extension Node {
   func setLogsAside() {
     while let log = logsToSetAside.first {
       do throws(LogError) {
-        for old in try store.setAside(log).removed { tell("removed \(old), which was set aside") }
+        _ = try store.setAside(log)
       } catch .busy {
         return
       } catch {
@@ -197,6 +197,16 @@ extension Node {
       }
       logsToSetAside.removeFirst()
     }
+  }
+
+  /// What had to go from quarantine since the last time, in one line.
+  func tellRemoved() {
+    let removed = store.takeRemovedFromQuarantine()
+    guard let first = removed.min(), let last = removed.max() else { return }
+    tell(
+      removed.count == 1
+        ? "removed \(first), which was set aside"
+        : "removed \(removed.count) logs that were set aside, from \(first) to \(last)")
   }
 
   // MARK: Reports

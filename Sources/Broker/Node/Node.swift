@@ -384,6 +384,7 @@ package final class Node {
       shortenMachineLogs()
       if now - lastRetention >= retentionPause { retain() }
       scrubLogs()
+      tellRemoved()
       timeOutCoordinators()
     }
     let tickPause = tickReplicas()
