@@ -217,6 +217,8 @@ package final class Node {
   var barrierAskedAt: Int64 = 0
   var balance = LeaderBalance()
   var lastBalance: Int64 = 0
+  /// When this node, while its disk was full, looked last who else could lead.
+  var lastLeaving: Int64?
 
   var scrub = Scrub()
 
@@ -377,6 +379,7 @@ package final class Node {
         passBarrier()
       }
       if !options.cluster.isAlone { reportAll() }
+      leaveLeadershipsWhileFull()
       balanceLeaders()
       advanceRollback()
       timeOutProduces()
@@ -490,6 +493,8 @@ package final class Node {
       advanceProduces()
     case .full:
       tellSpace()
+      lastLeaving = nil
+      leaveLeadershipsWhileFull()
       advanceReplicas()
       // When it begins, too: what waits for room is refused, or its clients would wait for a disk
       // that may stay full.
