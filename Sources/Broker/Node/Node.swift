@@ -558,7 +558,8 @@ package final class Node {
     case .unknownLog: .unknownTopicOrPartition
     case .invalidBatch: .invalidRecord
     case .tooLarge: .messageTooLarge
-    case .busy, .diskFull, .logFailed, .storeFailed, .disk, .nameTaken: .kafkaStorageError
+    case .busy, .diskFull, .logFailed, .storeFailed, .noSpace, .disk, .nameTaken:
+      .kafkaStorageError
     }
   }
 }
