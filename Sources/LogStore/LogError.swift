@@ -21,6 +21,8 @@ public enum LogError: Error, Equatable, Sendable {
   case outOfRange
   /// The log does not have the prefix that a position names, or not any more.
   case noSuchPrefix
+  /// There is not enough space to open the store. Nothing is lost.
+  case noSpace(String)
   /// A file or directory of the store cannot be used.
   case disk(String)
 }
@@ -41,6 +43,8 @@ extension LogError: CustomStringConvertible {
       "A record batch of \(bytes) bytes is over the limit of \(max); send smaller batches."
     case .outOfRange: "The offset is not in the log."
     case .noSuchPrefix: "The position is not one of the log."
+    case .noSpace(let why):
+      "The disk is full: \(why); free space on it and open the store again: nothing is lost."
     case .disk(let why): "The store's directory cannot be used: \(why)"
     }
   }

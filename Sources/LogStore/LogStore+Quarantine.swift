@@ -13,8 +13,6 @@ extension LogStore {
     package var path: String
     /// What whoever comes in its place must not vote below.
     package var vote: Vote
-    /// What is removed from quarantine for it.
-    package var removed: [String]
   }
 
   static func quarantinePath(_ log: LogID) -> String { "\(quarantine)/log-\(log)" }
@@ -26,35 +24,38 @@ extension LogStore {
   package func setAside(_ log: LogID) throws(LogError) -> SetAside {
     try checkUsable()
     let slot = try slot(of: log)
-    let there = try makeQuarantine()
+    try makeQuarantine()
     let group = try add(.setAside, log, .none, payload: [])
     let vote = logs[slot].voteFloor
     votesSetAside[logs[slot].name] = vote
     forget(slot)
     group.effects.append(.work(slot: slot, log, .removeDirectory(isKept: true), destroys: true))
     group.effects.append(.deleted(slot: slot, log))
-    return SetAside(
-      path: Self.quarantinePath(log), vote: vote,
-      removed: there.dropLast(Self.quarantinedLogsMax - 1))
+    return SetAside(path: Self.quarantinePath(log), vote: vote)
   }
 
   /// What a log that was set aside had voted matters no more: nobody makes one of that name again.
   /// For good at the next checkpoint.
   package func forgetSetAside(named name: String) { votesSetAside[name] = nil }
 
-  /// The logs that are in quarantine, oldest first.
-  private func makeQuarantine() throws(LogError) -> [String] {
+  private func makeQuarantine() throws(LogError) {
     do throws(DiskError) {
       if !(try disk.names(in: ".").contains(Self.quarantine)) {
         _ = try disk.perform(.makeDirectory(Self.quarantine))
         _ = try disk.perform(.syncDirectory("."))
       }
-      return try quarantined()
     } catch {
       throw .disk("\(error)")
     }
   }
 
+  /// What had to go from quarantine for newer logs since the last call, each named once.
+  package func takeRemovedFromQuarantine() -> [String] {
+    defer { removedFromQuarantine = [] }
+    return removedFromQuarantine
+  }
+
+  /// The logs that are in quarantine, oldest first.
   private func quarantined() throws(DiskError) -> [String] {
     try disk.names(in: Self.quarantine).filter { $0.hasPrefix("log-") }
       .map { "\(Self.quarantine)/\($0)" }
@@ -116,7 +117,11 @@ extension LogStore {
   func wasSetAside() {
     submit(.syncDirectory(Self.quarantine), .leftover)
     submit(.syncDirectory("logs"), .leftover)
-    for path in ((try? quarantined()) ?? []).dropLast(Self.quarantinedLogsMax) {
+    let there = (try? quarantined()) ?? []
+    leavingQuarantine.formIntersection(there)
+    for path in there.dropLast(Self.quarantinedLogsMax)
+    where leavingQuarantine.insert(path).inserted {
+      removedFromQuarantine.append(path)
       submit(.removeTree(path), .leftover)
     }
   }

@@ -99,10 +99,27 @@ extension LogStore {
   private func read(
     _ range: Range<Int64>, _ slot: Int, _ index: Int, _ blocksMax: Int
   ) -> (waits: [ReadAheadID], isMissing: Bool) {
-    guard !range.isEmpty, let runs = try? source(slot, index).inFile(range), !runs.isEmpty
+    let source = source(slot, index)
+    guard !range.isEmpty, let runs = try? source.inFile(range), !runs.isEmpty
     else { return ([], false) }
     let reads = logs[slot].segments[index].reads ?? SegmentReads(blocks)
     withLog(slot) { $0.segments[index].reads = reads }
+    let size = logs[slot].segments[index].size
+    return read(runs, into: reads, blocksMax, slot, index) { position, run in
+      let block = blocks.blockBytes
+      let first = position / block * block
+      let part = first..<min(first + block, size)
+      let runs = try? source.inFile(part)
+      return runs?.first { $0.contains(position) } ?? run.clamped(to: part)
+    }
+  }
+
+  /// As above: what is in the file only, or is to be read from there. `valid` says what counts of
+  /// the block around a position in a run: what is in the file without a gap.
+  func read(
+    _ runs: [Range<Int64>], into reads: SegmentReads, _ blocksMax: Int, _ slot: Int, _ index: Int,
+    valid: (Int64, Range<Int64>) -> Range<Int64>
+  ) -> (waits: [ReadAheadID], isMissing: Bool) {
     let blockBytes = blocks.blockBytes
     var waits: [ReadAheadID] = []
     var begun = 0
@@ -116,8 +133,7 @@ extension LogStore {
         }
         guard begun < blocksMax else { return (waits, true) }
         let blockEnd = (position / blockBytes + 1) * blockBytes
-        let whole = position / blockBytes * blockBytes..<blockEnd
-        switch begin(reads, run, around: position, in: whole, slot, index) {
+        switch begin(reads, valid(position, run), slot, index) {
         case .begun(let id):
           begun += 1
           waits.append(id)
@@ -143,22 +159,17 @@ extension LogStore {
     case noFile
   }
 
-  /// Reads the block with `position` in it, of which counts what is in the file without a gap: at
-  /// least what `run` has of it.
+  /// Reads the block with `valid` in it, of which nothing else counts.
   private func begin(
-    _ reads: SegmentReads, _ run: Range<Int64>, around position: Int64, in block: Range<Int64>,
-    _ slot: Int, _ index: Int
+    _ reads: SegmentReads, _ valid: Range<Int64>, _ slot: Int, _ index: Int
   ) -> Beginning {
-    let part = block.lowerBound..<min(block.upperBound, logs[slot].segments[index].size)
-    let runs = try? source(slot, index).inFile(part)
-    let valid = runs?.first { $0.contains(position) } ?? run.clamped(to: part)
     guard let file = try? directFile(slot, index) else { return .noFile }
     let id = ReadAheadID(rawValue: readsAheadBegun + 1)
     guard let made = reads.begin(valid, id), let memory = made.memory else { return .noMemory }
     readsAheadBegun += 1
     readsUnderWay.append(id)
     submit(
-      .load(file.id, position: block.lowerBound, DiskBytes(memory, 0..<Int(blocks.blockBytes))),
+      .load(file.id, position: made.start, DiskBytes(memory, 0..<Int(blocks.blockBytes))),
       .readAhead(made, file))
     return .begun(id)
   }

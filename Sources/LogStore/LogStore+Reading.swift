@@ -255,7 +255,19 @@ extension LogStore {
 
   /// The bytes of a segment, from where they are.
   func source(_ slot: Int, _ index: Int) -> SegmentSource {
-    let segment = logs[slot].segments[index]
+    source(slot, index, logs[slot].segments[index])
+  }
+
+  /// The bytes of a segment's file, and what of it was read: what else is in memory says nothing of
+  /// the file.
+  func fileSource(_ slot: Int, _ index: Int, _ reads: SegmentReads) -> SegmentSource {
+    var segment = logs[slot].segments[index]
+    segment.tail = nil
+    segment.reads = reads
+    return source(slot, index, segment)
+  }
+
+  private func source(_ slot: Int, _ index: Int, _ segment: Segment) -> SegmentSource {
     if let files = segment.files {
       return SegmentSource(disk, segment, files) { [disk] () throws(DiskError) in
         try files.forReading(disk)

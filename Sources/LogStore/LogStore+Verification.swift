@@ -41,7 +41,7 @@ extension LogStore {
       let first = Int64(region) * VerifiedRegions.bytes
       let segment = logs[slot].segments[index]
       let end = min(first + VerifiedRegions.bytes, segment.verified.trustedFrom)
-      guard try isWhole(slot, index, from: first, to: end, source) else {
+      guard try isWhole(slot, index, from: first, to: end, limit: segment.size, source) else {
         let why = "its segment \(segment.dataPath(logs[slot].id)) is damaged near byte \(first)"
         failLog(slot, why + "; restore it from a backup or a replica")
         throw .failed("reading a damaged segment", errno: 5)
@@ -51,9 +51,11 @@ extension LogStore {
   }
 
   /// Whether the batches from the last index entry at or before `first` up to `end` are what was
-  /// written: each with its CRC, following the one before, of the epoch the log knows.
+  /// written: each with its CRC, following the one before, of the epoch the log knows. A batch ends
+  /// at `limit`, and nothing behind it is looked at.
   func isWhole(
-    _ slot: Int, _ index: Int, from first: Int64, to end: Int64, _ source: SegmentSource
+    _ slot: Int, _ index: Int, from first: Int64, to end: Int64, limit: Int64,
+    _ source: SegmentSource
   ) throws(DiskError) -> Bool {
     let segment = logs[slot].segments[index]
     let entry = try withIndex(slot, index) { table in
@@ -63,7 +65,7 @@ extension LogStore {
     var next = segment.base + (entry.map { Int64($0.relativeOffset) } ?? 0)
     var scan = BatchScan(source)
     while position < end {
-      guard let header = try scan.header(at: position, limit: segment.size),
+      guard let header = try scan.header(at: position, limit: limit),
         header.baseOffset == next,
         logs[slot].epochs.epoch(at: next).map({ $0 == header.partitionLeaderEpoch })
           ?? (next < logs[slot].logStart),

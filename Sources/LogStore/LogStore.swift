@@ -33,6 +33,9 @@ package final class LogStore {
   /// What logs that were set aside had voted, by name, until they are made again: a voter must not
   /// forget it.
   var votesSetAside: [String: Vote] = [:]
+  /// What is being removed from quarantine, and what of it nobody was told of.
+  var leavingQuarantine: Set<String> = []
+  var removedFromQuarantine: [String] = []
   var failure: String?
   /// Logs may be missing that had records and votes: the journal was damaged where it may have said
   /// that they were made, or all files are older than they were. Checkpoints say so until who knows
@@ -68,6 +71,8 @@ package final class LogStore {
   let blocks: ReadMemory
   /// Reads into memory that are under way, oldest first; not more than there is memory for.
   var readsUnderWay: [ReadAheadID] = []
+  /// What the scrub has read, of one region.
+  var scrubbed: ScrubReads?
   /// Followers' readers that were told to wait for such, oldest first.
   var entryWaits: [EntryWait] = []
   /// Reads into memory that were begun since the store was opened.

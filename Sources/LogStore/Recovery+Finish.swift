@@ -166,8 +166,10 @@ extension Recovery {
     // The journal counts its slots; one that is missing in the middle is made again here.
     let slotsMade = max(1, (kept.map { $0.slot + 1 }.max() ?? 0))
     for slot in 0..<slotsMade where !kept.contains(where: { $0.slot == slot }) {
-      let file = try disk.openFile(LogStore.journalPath(slot), .create, direct: true)
-      _ = try disk.perform(.allocate(file, bytes: options.journal.fileBytes))
+      let path = LogStore.journalPath(slot)
+      let file = try Self.makeFile(path, direct: true, disk) { (file) throws(DiskError) in
+        _ = try disk.perform(.allocate(file, bytes: options.journal.fileBytes))
+      }
       kept.append((slot, file))
     }
     _ = try disk.perform(.syncDirectory("journal"))

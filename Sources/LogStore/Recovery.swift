@@ -21,17 +21,24 @@ internal import Records
 ///     in doubt, are synced, and the time to open does not grow with the logs nobody wrote to.
 extension LogStore {
   /// Opens the store on this disk, or makes one if the disk is empty. `newID` becomes the id of a
-  /// store that is made; take it at random. `now` is in milliseconds since 1970.
+  /// store that is made; take it at random. `now` is in milliseconds since 1970. Where the disk is
+  /// full, what was begun is begun again, as after a crash, with the room that the reserve has.
   package static func open(
     _ disk: any Disk, options: LogStoreOptions = LogStoreOptions(), newID: UInt64, now: Int64
   ) throws(LogError) -> LogStore {
-    do throws(DiskError) {
-      var recovery = try Recovery(disk: disk, options: options, newID: newID, now: now)
-      let store = try recovery.run()
-      store.removeLeftovers()
-      return store
-    } catch {
-      throw .disk("\(error)")
+    while true {
+      do throws(DiskError) {
+        var recovery = try Recovery(disk: disk, options: options, newID: newID, now: now)
+        let store = try recovery.run()
+        store.removeLeftovers()
+        return store
+      } catch .noSpace(let what) {
+        guard (try? disk.perform(.delete(reservePath))) != nil else {
+          throw .noSpace(Recovery.shortage(what, disk, options))
+        }
+      } catch {
+        throw .disk("\(error)")
+      }
     }
   }
 }
@@ -180,10 +187,11 @@ struct Recovery {
     let bytes = checkpoint.encoded()
     let memory = BlockMemory(count: bytes.count)
     unsafe bytes.withUnsafeBytes { unsafe memory.bytes.copyMemory(from: $0) }
-    let file = try disk.openFile(Checkpoint.temporaryPath, .create)
-    _ = try disk.perform(
-      .write(file, position: 0, [DiskBytes(memory, 0..<bytes.count)], durable: false))
-    _ = try disk.perform(.sync(file))
+    let file = try makeFile(Checkpoint.temporaryPath, disk) { (file) throws(DiskError) in
+      _ = try disk.perform(
+        .write(file, position: 0, [DiskBytes(memory, 0..<bytes.count)], durable: false))
+      _ = try disk.perform(.sync(file))
+    }
     _ = try disk.perform(.close(file))
     _ = try disk.perform(.rename(from: Checkpoint.temporaryPath, to: Checkpoint.path))
     _ = try disk.perform(.syncDirectory("."))

@@ -49,6 +49,12 @@ final class SegmentTail {
     position / Int64(pool.block) * Int64(pool.block)
   }
 
+  /// Bytes before this are in the file, and no write that waits or is under way has any of them.
+  var written: Int64 {
+    guard let first = chunks.first(where: { $0.written < $0.end }) else { return end }
+    return first.written
+  }
+
   /// Bytes in whole blocks that are not on the way to the file.
   var waitingBytes: Int64 { blockStart(end) - blockStart(queued) }
 }

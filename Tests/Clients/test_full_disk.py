@@ -88,3 +88,82 @@ def test_a_full_disk_is_said_and_a_deleted_topic_makes_room(small):
         assert fill(node.address, "other", 5) == (None, 5)
     finally:
         node.stop()
+
+
+class Filler:
+    """Takes what is left of a file system, and gives it back."""
+
+    def __init__(self, path, name="filler"):
+        self.path = path / name
+        with open(self.path, "wb", buffering=0) as file:
+            while True:
+                try:
+                    if not file.write(bytes(4096)):
+                        break
+                except OSError:
+                    break
+
+    def free(self):
+        self.path.unlink()
+
+
+def end(directory):
+    """What a node that does not start says, and its exit status."""
+    done = subprocess.run(
+        [BINARY, "serve", "--data", str(directory), "--listen", "127.0.0.1:0"],
+        capture_output=True, text=True, timeout=20)
+    return done.returncode, done.stderr
+
+
+def test_a_first_start_on_a_full_disk_says_what_is_missing_and_the_next_one_works(small):
+    filler = Filler(small)
+    for _ in range(2):
+        status, said = end(small / "data")
+        assert status == 1
+        assert len(said.splitlines()) == 1, said
+        assert f"The disk of {small / 'data'} is full: 0 MiB are free, and up to 65 MiB are needed" in said
+        assert "nothing is lost" in said
+    filler.free()
+    node = Node(small / "data")
+    try:
+        assert fill(node.address, "new", 3) == (None, 3)
+    finally:
+        node.stop()
+
+
+def test_a_killed_node_starts_on_a_full_disk_and_is_read_from(small):
+    node = Node(small / "data")
+    try:
+        admin = AdminClient({"bootstrap.servers": node.address})
+        admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(20)
+        assert fill(node.address, "kept", 10) == (None, 10)
+        until(lambda: (small / "data" / "reserve").exists())
+        node.kill()
+        filler = Filler(small)
+        # With the room that was kept for this, which is there for the next start, too.
+        for _ in range(2):
+            node.start()
+            until(lambda: "the disk is full" in health(node))
+            consumer = Consumer({"bootstrap.servers": node.address, "group.id": "g", "enable.auto.commit": False})
+            consumer.assign([TopicPartition("kept", 0, 0)])
+            assert len(consumer.consume(10, 20)) == 10
+            consumer.close()
+            assert fill(node.address, "kept", 1)[0] is not None
+            node.kill()
+        # Without any.
+        more = Filler(small, "more")
+        status, said = end(small / "data")
+        assert status == 1
+        assert len(said.splitlines()) == 1, said
+        assert f"The disk of {small / 'data'} is full: 0 MiB are free, and up to " in said
+        more.free()
+        filler.free()
+        node.start()
+        consumer = Consumer({"bootstrap.servers": node.address, "group.id": "g", "enable.auto.commit": False})
+        consumer.assign([TopicPartition("kept", 0, 0)])
+        assert len(consumer.consume(10, 20)) == 10
+        consumer.close()
+        until(lambda: health(node) == "ok\n")
+        assert fill(node.address, "kept", 2) == (None, 2)
+    finally:
+        node.stop()

@@ -93,11 +93,18 @@ import Testing
     #expect(try StoreHarness.state(of: harness.store) == harness.state)
   }
 
-  /// A disk of this many bytes more than it has, filled until the store refuses appends.
-  private func filled(_ more: Int64, _ logs: Int) throws -> (StoreHarness, [LogID]) {
-    let disk = VirtualDisk()
+  private static func options(reserveBytes: Int64 = 512) -> LogStoreOptions {
     var options = StoreHarness.options()
     options.freeSpaceMin = 1024
+    options.reserveBytes = reserveBytes
+    return options
+  }
+
+  /// A disk of this many bytes more than it has, filled until the store refuses appends.
+  private func filled(
+    _ more: Int64, _ logs: Int, options: LogStoreOptions = options()
+  ) throws -> (StoreHarness, [LogID]) {
+    let disk = VirtualDisk()
     let harness = try StoreHarness(disk: disk, seed: UInt64(more), options: options)
     let ids = try (0..<logs).map { try harness.create("log \($0)") }
     harness.settle()
@@ -136,6 +143,101 @@ import Testing
     harness.settle()
     #expect(try StoreHarness.state(of: harness.store) == harness.state)
     #expect(problems(harness) == [])
+  }
+
+  /// As a process that was killed has left it, without a byte to spare.
+  private func killed(_ harness: StoreHarness) -> VirtualDisk {
+    let disk = harness.disk.afterKill { _ in true }
+    disk.capacity = Int64(disk.usedBytes)
+    return disk
+  }
+
+  private func open(
+    _ disk: VirtualDisk, reserveBytes: Int64 = 512, freeSpaceMin: Int64 = 1024
+  ) throws -> LogStore {
+    var options = Self.options(reserveBytes: reserveBytes)
+    options.freeSpaceMin = freeSpaceMin
+    return try LogStore.open(disk, options: options, newID: 1, now: 1)
+  }
+
+  @Test(arguments: [25_000, 30_001, 45_002] as [Int64])
+  func `a store is opened on a full disk with the room of its reserve, again and again`(
+    more: Int64
+  ) throws {
+    let (harness, logs) = try filled(more, 2, options: Self.options(reserveBytes: 40_000))
+    var disk = killed(harness)
+    disk.capacity = nil
+    let before = try open(disk, reserveBytes: 40_000)
+    before.tick(now: 100)
+    while !disk.inFlight.isEmpty { before.complete(disk.step()) }
+    // Somebody else takes what is free.
+    disk = disk.afterKill { _ in true }
+    disk.capacity = Int64(disk.usedBytes)
+    #expect(disk.files.contains("reserve"))
+    for _ in 0..<3 {
+      let store = try open(disk, reserveBytes: 40_000, freeSpaceMin: 60_000)
+      #expect(!disk.files.contains("reserve"))
+      #expect(try StoreHarness.state(of: store) == harness.state)
+      store.tick(now: 2_000_000)
+      let batch = try StoreHarness.batch(["more"])
+      #expect(throws: LogError.diskFull) {
+        try store.append(logs[0], batch[...], epoch: LeaderEpoch(0))
+      }
+      disk = disk.afterKill { _ in true }
+    }
+    disk.capacity = nil
+    #expect(try StoreHarness.state(of: open(disk)) == harness.state)
+  }
+
+  @Test(arguments: [25_000, 30_001, 45_002] as [Int64])
+  func `a store that cannot be opened for want of space says how much, and loses nothing`(
+    more: Int64
+  ) throws {
+    let (harness, _) = try filled(more, 2)
+    let disk = killed(harness)
+    if disk.files.contains("reserve") { _ = try disk.perform(.delete("reserve")) }
+    disk.capacity = Int64(disk.usedBytes)
+    for _ in 0..<3 {
+      do {
+        _ = try open(disk)
+        Issue.record("there is room")
+      } catch LogError.noSpace(let why) {
+        #expect(why == "0 MiB are free, and up to 1 MiB are needed")
+      }
+    }
+    // Whatever it had begun, and wherever it stopped.
+    var room = Int64(disk.usedBytes)
+    var attempts = 0
+    while true {
+      attempts += 1
+      room += 700
+      let next = disk.afterKill { _ in true }
+      next.capacity = room
+      guard let store = try? open(next) else {
+        next.capacity = nil
+        #expect(try StoreHarness.state(of: open(next)) == harness.state)
+        continue
+      }
+      #expect(try StoreHarness.state(of: store) == harness.state)
+      break
+    }
+    #expect(attempts > 1)
+  }
+
+  @Test func `a new store that has no room for its journal says so, and leaves nothing in the way`()
+    throws
+  {
+    let disk = VirtualDisk()
+    disk.capacity = 3000
+    do {
+      _ = try open(disk)
+      Issue.record("there is room")
+    } catch LogError.noSpace(let why) {
+      #expect(why.contains("MiB are needed"))
+    }
+    #expect(try disk.names(in: "journal") == [])
+    disk.capacity = nil
+    #expect(try open(disk).logIDs == [])
   }
 
   @Test(arguments: [25_000, 30_001, 45_002] as [Int64])

@@ -5,6 +5,7 @@ import Simulation
 
 /// What leaders and followers do to a few logs, at random: appends, epochs, votes, truncations,
 /// resets, deletions and checkpoints, and readers that must find what was appended, wherever it is.
+/// Beside it files are looked through, which must find nothing.
 final class RandomScript {
   private let harness: StoreHarness
   private var random: SeededGenerator
@@ -29,6 +30,7 @@ final class RandomScript {
       }
       try read()
       try sendEntries()
+      scrub(step)
       if !random.oneIn(3) { harness.turn() }
       harness.now += 10
     }
@@ -71,6 +73,20 @@ final class RandomScript {
       } else {
         harness.store.tick(now: harness.now)
       }
+    }
+  }
+
+  private var scrubPlace: ScrubPlace?
+
+  private func scrub(_ step: Int) {
+    guard let log = scrubPlace?.log ?? logs.dropFirst(step % max(1, logs.count)).first
+    else { return }
+    switch harness.store.scrub(scrubPlace ?? ScrubPlace(log)) {
+    case .waiting(let place), .whole(let place): scrubPlace = place
+    case .done: scrubPlace = nil
+    case .unreadable(let why):
+      harness.failures.append("the scrub: \(why)")
+      scrubPlace = nil
     }
   }
 

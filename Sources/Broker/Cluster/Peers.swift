@@ -62,6 +62,9 @@ struct Peers {
     frames.removeAll { $0.to == peer }
   }
 
+  /// It is connected, and takes no records.
+  func isFull(_ node: Int32) -> Bool { hellos[node]?.hello.isFull ?? false }
+
   /// To somebody who is not connected: it will ask again, or be asked.
   mutating func send(_ message: Message, of group: GroupID) {
     let peer = message.to.rawValue
@@ -126,4 +129,7 @@ extension PeerHello {
     var fields = MetadataFieldReader(state.dropFirst())
     return (try? fields.uint64()) ?? 0
   }
+
+  /// Its disk has no room for records: behind the group.
+  var isFull: Bool { state.dropFirst(9).first == 1 }
 }

@@ -113,10 +113,11 @@ extension Node {
   package var peerHello: PeerHello {
     let cluster = controller.state.clusterId ?? .zero
     var state = [metadataStanding.rawValue]
-    if let forgottenGroup {
+    let isFull = store.isFullOfRecords
+    if forgottenGroup != nil || isFull {
       var fields = MetadataFields()
-      fields.put(fixed: forgottenGroup)
-      state += fields.bytes
+      fields.put(fixed: forgottenGroup ?? 0)
+      state += fields.bytes + (isFull ? [1] : [])
     }
     return PeerHello(
       clusterHigh: cluster.high, clusterLow: cluster.low, node: options.id,
@@ -189,7 +190,7 @@ extension Node {
   func setLogsAside() {
     while let log = logsToSetAside.first {
       do throws(LogError) {
-        for old in try store.setAside(log).removed { tell("removed \(old), which was set aside") }
+        _ = try store.setAside(log)
       } catch .busy {
         return
       } catch {
@@ -197,6 +198,16 @@ extension Node {
       }
       logsToSetAside.removeFirst()
     }
+  }
+
+  /// What had to go from quarantine since the last time, in one line.
+  func tellRemoved() {
+    let removed = store.takeRemovedFromQuarantine()
+    guard let first = removed.min(), let last = removed.max() else { return }
+    tell(
+      removed.count == 1
+        ? "removed \(first), which was set aside"
+        : "removed \(removed.count) logs that were set aside, from \(first) to \(last)")
   }
 
   // MARK: Reports
@@ -256,7 +267,9 @@ extension Node {
   /// Who leads the group is to hand over.
   func transfer(_ group: GroupID, to node: Int32) {
     if let replica = replicasByGroup[group], replica.leads {
-      if node != options.id { step(replica, .transfer(NodeID(node))) }
+      guard node != options.id else { return }
+      let instead = peers.isFull(node) ? successor(of: replica) : nil
+      step(replica, .transfer(instead ?? NodeID(node)))
     } else if let leader = leader(of: group)?.leader, leader != options.id {
       peers.send(.transfer(group, to: node), to: leader)
     }
@@ -278,7 +291,7 @@ extension Node {
       candidates.append(
         LeaderBalance.Candidate(
           group: GroupKey(replica.group), preferred: preferred,
-          isReady: inSync(replica).contains(NodeID(preferred))))
+          isReady: inSync(replica).contains(NodeID(preferred)) && !peers.isFull(preferred)))
     }
     for chosen in balance.tick(now: now, candidates, configs: controller.brokerConfigs) {
       transfer(GroupID(chosen.group), to: chosen.preferred)

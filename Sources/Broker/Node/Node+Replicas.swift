@@ -408,7 +408,8 @@ extension Node {
   package func giveLeadershipsAway(now: NodeTime) {
     time = now
     for log in replicaLogs {
-      if let replica = replicas[log], replica.leads { step(replica, .transfer(nil)) }
+      guard let replica = replicas[log], replica.leads else { continue }
+      step(replica, .transfer(successor(of: replica)))
     }
   }
 

@@ -1,12 +1,12 @@
 internal import LogStore
 internal import Replication
 
-/// Old segments are read through again and again, slowly: damage is found while other nodes have
-/// what was there.
+/// What is in the segments' files is read through again and again, slowly: damage is found while
+/// other nodes have what was there.
 struct Scrub {
   /// Between two regions of 1 MiB: 4 MiB/s, a day for 350 GB.
   static let pauseMilliseconds: Int64 = 250
-  /// Logs without closed segments that are passed over at once.
+  /// Logs with nothing in their files that are passed over at once.
   static let logsMax = 100
 
   var place: ScrubPlace?

@@ -1,12 +1,43 @@
 internal import LogStore
+internal import Replication
 
-/// What people are told of a full disk.
+/// What a full disk means for what this node leads, and what people are told of it.
 extension Node {
+  private static let leavingMilliseconds: Int64 = 1000
+
+  /// Who takes no records is not to lead where another with room can. Looked at again and again:
+  /// others come back, catch up, and have room again. Where there is nobody it goes on leading, and
+  /// refuses.
+  func leaveLeadershipsWhileFull() {
+    guard store.isFullOfRecords, !options.cluster.isAlone,
+      lastLeaving.map({ now >= $0 + Self.leavingMilliseconds }) ?? true
+    else { return }
+    lastLeaving = now
+    for log in replicaLogs {
+      guard let replica = replicas[log], replica.leads, !replica.raft.isTransferring,
+        let next = successor(of: replica)
+      else { continue }
+      step(replica, .transfer(next))
+    }
+  }
+
+  /// Who could lead instead: of those that are in sync and have room, the one that is least behind.
+  func successor(of replica: Replica) -> NodeID? {
+    let able = inSync(replica)
+    return replica.raft.status.peers
+      .filter { able.contains($0.node) && !peers.isFull($0.node.rawValue) }
+      .min { ($0.lag, $0.node) < ($1.lag, $1.node) }?.node
+  }
+
   /// What to know of a full disk; nil while there is room.
   var fullText: String? {
     guard store.isFullOfRecords else { return nil }
-    return "the disk is full (\(whyFull)): produced records, committed offsets and new topics are "
-      + "refused until there is room; free space, lower retention or delete topics"
+    let refused =
+      options.cluster.isAlone
+      ? "produced records, committed offsets and new topics are refused"
+      : "nodes that have room lead what this one led, and where there are none records are refused"
+    return "the disk is full (\(whyFull)): \(refused) until there is room; free space, lower "
+      + "retention or delete topics"
   }
 
   private var whyFull: String {

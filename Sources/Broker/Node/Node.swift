@@ -223,6 +223,8 @@ package final class Node {
   var barrierAskedAt: Int64 = 0
   var balance = LeaderBalance()
   var lastBalance: Int64 = 0
+  /// When this node, while its disk was full, looked last who else could lead.
+  var lastLeaving: Int64?
 
   var scrub = Scrub()
 
@@ -383,6 +385,7 @@ package final class Node {
         passBarrier()
       }
       if !options.cluster.isAlone { reportAll() }
+      leaveLeadershipsWhileFull()
       balanceLeaders()
       advanceRollback()
       timeOutProduces()
@@ -390,6 +393,7 @@ package final class Node {
       shortenMachineLogs()
       if now - lastRetention >= retentionPause { retain() }
       scrubLogs()
+      tellRemoved()
       timeOutCoordinators()
     }
     let tickPause = tickReplicas()
@@ -500,6 +504,8 @@ package final class Node {
       advanceProduces()
     case .full:
       tellSpace()
+      lastLeaving = nil
+      leaveLeadershipsWhileFull()
       advanceReplicas()
       // When it begins, too: what waits for room is refused, or its clients would wait for a disk
       // that may stay full.
@@ -563,7 +569,8 @@ package final class Node {
     case .unknownLog: .unknownTopicOrPartition
     case .invalidBatch: .invalidRecord
     case .tooLarge: .messageTooLarge
-    case .busy, .diskFull, .logFailed, .storeFailed, .disk, .nameTaken: .kafkaStorageError
+    case .busy, .diskFull, .logFailed, .storeFailed, .noSpace, .disk, .nameTaken:
+      .kafkaStorageError
     }
   }
 }

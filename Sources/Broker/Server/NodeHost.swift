@@ -116,9 +116,19 @@ package final class HostedNode {
       self.loop = loop
     } catch let error as NodeHostError {
       throw error
+    } catch LogError.noSpace(let why) {
+      throw Self.full(options.directory, why)
+    } catch DiskError.noSpace(let what) {
+      throw Self.full(options.directory, "no space left for \(what)")
     } catch {
       throw NodeHostError("\(error)")
     }
+  }
+
+  private static func full(_ directory: String, _ why: String) -> NodeHostError {
+    NodeHostError(
+      "The disk of \(directory) is full: \(why); free space there and start again: nothing is "
+        + "lost.")
   }
 
   /// Kafka's names of what is said when a node is started would change nothing here.

@@ -16,7 +16,7 @@ package struct LeaderBalance: Sendable {
     package var group: GroupKey
     /// `MetadataState.preferredLeader`.
     package var preferred: Int32
-    /// It is a voter, alive, and has all that is committed.
+    /// It is a voter, alive, has all that is committed, and room for more.
     package var isReady: Bool
 
     package init(group: GroupKey, preferred: Int32, isReady: Bool) {

@@ -140,6 +140,81 @@ import Testing
     #expect(try cluster.values("orders", at: next) == ["a", "b"])
   }
 
+  private func fullDisks(
+    _ settings: [(String, String)] = []
+  ) throws -> ClusterHarness {
+    var storeOptions = NodeHarness.storeOptions
+    storeOptions.freeSpaceMin = 1 << 20
+    let cluster = try ClusterHarness(settings: settings, storeOptions: storeOptions)
+    #expect(try cluster.createTopic("orders", partitions: 6) == .none)
+    cluster.wait(500)
+    return cluster
+  }
+
+  private func leaders(_ cluster: ClusterHarness) throws -> [Int32?] {
+    try (0..<6).map { try cluster.leader("orders", $0) }
+  }
+
+  private func epochs(_ cluster: ClusterHarness) throws -> [LeaderEpoch?] {
+    try (0..<6).map { try cluster.node(1).status(of: "orders", $0)?.epoch }
+  }
+
+  @Test func `a node whose disk is full has others lead, and leads again when there is room`()
+    throws
+  {
+    let cluster = try fullDisks([("leader.imbalance.check.interval.seconds", "1")])
+    let quorum = try cluster.call(DescribeQuorumRequest.ofMetadata, version: 2, to: 1)
+    // The one that leads the metadata as well.
+    let full = quorum.topics[0].partitions[0].leaderId
+    let before = try leaders(cluster)
+    #expect(before.contains(full))
+    cluster[full].disk.capacity = 0
+    cluster.wait(1500)
+    #expect(cluster[full].notices.contains { $0.contains("nodes that have room lead") })
+    // Also when others would have given them back long ago: it has all that there is.
+    let epochs = try epochs(cluster)
+    cluster.wait(10_000)
+    #expect(try epochs == self.epochs(cluster), "\(cluster.text)")
+    for round in 0..<3 {
+      let now = try leaders(cluster)
+      #expect(!now.contains(full) && !now.contains(nil), "\(cluster.text)")
+      for partition: Int32 in 0..<6 {
+        #expect(try cluster.produce("orders", ["a"], partition: partition) == Int64(round))
+      }
+      #expect(try cluster.createTopic("new-\(round)", at: full) == .none)
+      cluster.wait(10_000)
+    }
+    cluster[full].disk.capacity = nil
+    cluster.wait(15_000)
+    #expect(try leaders(cluster) == before, "\(cluster.text)")
+    for partition: Int32 in 0..<6 {
+      #expect(try cluster.produce("orders", ["a"], partition: partition) == 3)
+    }
+  }
+
+  @Test func `where all disks are full nobody hands over, and records are refused`() throws {
+    let cluster = try fullDisks()
+    for member in cluster.members { member.disk.capacity = 0 }
+    cluster.wait(200)
+    let before = try leaders(cluster)
+    let epochs = try epochs(cluster)
+    cluster.wait(5000)
+    #expect(try leaders(cluster) == before, "\(cluster.text)")
+    #expect(try epochs == self.epochs(cluster))
+    for partition: Int32 in 0..<6 {
+      #expect(throws: ErrorCode.kafkaStorageError) {
+        try cluster.produce("orders", ["a"], partition: partition)
+      }
+    }
+    // One that has room again leads them all.
+    cluster[2].disk.capacity = nil
+    cluster.wait(3000)
+    #expect(try leaders(cluster) == Array(repeating: 2, count: 6), "\(cluster.text)")
+    for member in cluster.members { member.disk.capacity = nil }
+    cluster.wait(1000)
+    #expect(try cluster.produce("orders", ["a"]) == 0)
+  }
+
   @Test func `who is about to end has others lead before it does`() throws {
     let cluster = try ClusterHarness()
     #expect(try cluster.createTopic("orders", partitions: 6) == .none)

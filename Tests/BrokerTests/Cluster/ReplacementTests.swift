@@ -166,6 +166,33 @@ import Testing
     #expect(try cluster.values("orders", at: now) == Array(repeating: value, count: 60))
   }
 
+  @Test func `damage in the segment that grows is found and mended, though all is in memory`()
+    throws
+  {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    for number in 0..<3 {
+      #expect(try cluster.produce("orders", ["value \(number)"]) == Int64(number))
+    }
+    let leader = try #require(try cluster.leader("orders"))
+    let other = leader % 3 + 1
+    let log = try #require(cluster.node(other).log("orders", 0))
+    cluster[other].store?.startCheckpoint()
+    cluster.wait(500)
+    let path = "logs/\(log)/00000000000000000000.log"
+    cluster[other].disk.flip(path, byte: 70, mask: 4)
+    // Each log of the node has its turn.
+    cluster.wait(20_000)
+    let copy = try #require(cluster.node(other).log("orders", 0), "\(cluster.text)")
+    #expect(copy != log, "\(cluster.text)")
+    #expect(cluster[other].notices.contains { $0.contains("is damaged near byte") })
+    #expect(cluster[other].node?.isVoter("orders", 0) == true, "\(cluster.text)")
+    #expect(try cluster[other].store?.failure(of: copy) == .some(nil))
+    cluster.kill(leader)
+    cluster.wait(1000)
+    #expect(try cluster.produce("orders", ["value 3"]) == 3)
+  }
+
   /// Its log of the metadata, under whatever name.
   private func metadata(_ store: LogStore) throws -> LogID {
     let names = store.logIDs.compactMap { log in (try? store.name(of: log)).map { (log, $0) } }
