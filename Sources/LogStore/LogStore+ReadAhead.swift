@@ -164,9 +164,11 @@ extension LogStore {
     _ reads: SegmentReads, _ valid: Range<Int64>, _ slot: Int, _ index: Int
   ) -> Beginning {
     guard let file = try? directFile(slot, index) else { return .noFile }
-    let id = ReadAheadID(rawValue: readsAheadBegun + 1)
+    let id = ReadAheadID(rawValue: lastReadAhead + 1)
     guard let made = reads.begin(valid, id), let memory = made.memory else { return .noMemory }
-    readsAheadBegun += 1
+    lastReadAhead += 1
+    // Others are the scrub's own.
+    if logs[slot].segments[index].reads === reads { readsAheadBegun += 1 }
     readsUnderWay.append(id)
     submit(
       .load(file.id, position: made.start, DiskBytes(memory, 0..<Int(blocks.blockBytes))),

@@ -77,6 +77,7 @@ package final class LogStore {
   var entryWaits: [EntryWait] = []
   /// Reads into memory that were begun since the store was opened.
   package internal(set) var readsAheadBegun: UInt64 = 0
+  var lastReadAhead: UInt64 = 0
 
   init(
     disk: any Disk, options: LogStoreOptions, id: UInt64, journal: Journal, through: UInt64

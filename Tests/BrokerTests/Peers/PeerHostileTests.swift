@@ -192,20 +192,20 @@ import Testing
       #expect(node.isConnected(to: 1))
       let stuck = PeerProgress(loop: 1, journal: 1, loopHasWork: false, journalHasWork: true)
       session.beat(stuck, watched: 1000)
-      session.beat(stuck, watched: 1100)
+      session.beat(stuck, watched: 1400)
       #expect(node.isDisconnected(from: 1))
       #expect(
-        node.told.withLock { $0.lost.map(\.why) } == ["its journal stands still for 100 ms"])
+        node.told.withLock { $0.lost.map(\.why) } == ["its journal stands still for 400 ms"])
       session.urgent.send(.message([1]))
       session.bulk.send(.message([2]))
       #expect(node.sees { $0.frames.count == 2 })
       var moves = stuck
       moves.journal = 2
-      session.beat(moves, watched: 1120)
+      session.beat(moves, watched: 1420)
       #expect(node.isConnected(to: 1))
       #expect(node.told.withLock { $0.connected } == [.test(1), .test(1)])
       // And ends once, whether it stood still or not.
-      session.beat(moves, watched: 1300)
+      session.beat(moves, watched: 1900)
       #expect(node.isDisconnected(from: 1))
       session.urgent.end()
       #expect(try session.bulk.isClosed())
