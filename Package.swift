@@ -162,6 +162,8 @@ let package = Package(
     bench("JournalBench", ["Bytes", "CLinux", "LogStore", "Platform", "Records"]),
     bench("ProcessorBench", ["Platform", "Processors"]),
     bench("RecordsBench", ["Bytes", "Records"]),
+    bench(
+      "RestartBench", ["BenchNodes", "Broker", "CLinux", "Client", "LocalCluster", "Platform"]),
     bench("WireBench", ["Bytes", "KafkaWire"]),
   ]
 )

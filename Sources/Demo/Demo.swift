@@ -16,6 +16,8 @@ package final class Demo {
     package var json = false
     /// An odd number; one is in this process.
     package var nodes = 3
+    /// Kills another again and again, once all are whole; nil for once, in the middle.
+    package var secondsBetweenKills: Int?
     /// The `martlet` that the nodes are, if they are several.
     package var executable = Console.executable
     /// Where Kafka clients may read along; any free port if another has it.
@@ -135,7 +137,7 @@ package final class Demo {
         return nil
       }
       generated = generator.now
-      if MonotonicClock.milliseconds() >= (start + end) / 2 { cluster?.killOne() }
+      if MonotonicClock.milliseconds() >= nextKill(since: start) { cluster?.killOne() }
       try refresh(since: start)
       try check()
     }
@@ -166,6 +168,14 @@ package final class Demo {
   }
 
   // MARK: While it runs
+
+  private func nextKill(since start: Int64) -> Int64 {
+    let killed = Int64(cluster?.kills ?? 0)
+    if let seconds = options.secondsBetweenKills {
+      return start + (killed + 1) * Int64(seconds) * 1000
+    }
+    return killed == 0 ? start + Int64(options.seconds) * 500 : .max
+  }
 
   private func check() throws {
     if let failure = generated.failure {
@@ -285,6 +295,6 @@ package final class Demo {
       atSource: try StoreA.windows(source), inResults: try results.windows(),
       alertsAtSource: sourceLevels.count, alertsInResults: resultLevels.count,
       alertsAreEqual: sourceLevels == resultLevels, nodes: options.nodes,
-      failover: cluster?.failover)
+      failover: cluster?.failover, kills: cluster?.kills ?? 0)
   }
 }

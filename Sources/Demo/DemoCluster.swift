@@ -17,7 +17,11 @@ final class DemoCluster {
   private let cluster: LocalCluster
   private let members: [ClusterMember]
   private let terminal: DemoTerminal
+  /// How often one was killed.
+  private(set) var kills = 0
+  /// Of the one that is away, or was last.
   private var killedAt: Int64?
+  private var isAway = false
 
   /// Starts `count` nodes with their data in `directory`; the first listens at `listen`, if it and
   /// those that follow are free.
@@ -56,7 +60,8 @@ final class DemoCluster {
 
   /// Takes in what has happened.
   func turn() throws(ProcessError) {
-    if let killedAt, MonotonicClock.milliseconds() - killedAt >= Self.awayMilliseconds {
+    if isAway, let killedAt, MonotonicClock.milliseconds() - killedAt >= Self.awayMilliseconds {
+      isAway = false
       for member in members { cluster.release(member.id) }
     }
     for event in try cluster.turn() {
@@ -93,13 +98,15 @@ final class DemoCluster {
     }
   }
 
-  /// Kills one as `kill -9` does, once: who leads the most, but the first, whose address people
-  /// were told.
+  /// Kills one as `kill -9` does, if all are whole: who leads the most, but the first, whose address
+  /// people were told.
   func killOne() {
-    guard killedAt == nil else { return }
+    guard !isAway, isWhole else { return }
     let others = rows.dropFirst().filter { $0.state == .up }
     guard let chosen = others.max(by: { ($0.leads ?? 0) < ($1.leads ?? 0) }) else { return }
     killedAt = MonotonicClock.milliseconds()
+    isAway = true
+    kills += 1
     failover = DemoReport.Failover(node: chosen.node)
     cluster.hold(chosen.node)
     cluster.kill(chosen.node)

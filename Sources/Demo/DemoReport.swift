@@ -61,13 +61,16 @@ package struct DemoReport {
   package var alertsInResults: Int
   package var alertsAreEqual: Bool
   package var nodes: Int
-  /// Nil if nobody was killed.
+  /// The last; nil if nobody was killed.
   package var failover: Failover?
+  /// How often a node was killed.
+  package var kills: Int
 
   package init(
     seconds: Int, topics: [Topic], processed: Int, late: Int, stored: Int, p50Milliseconds: Double,
     p99Milliseconds: Double, atSource: [Window], inResults: [Window], alertsAtSource: Int,
-    alertsInResults: Int, alertsAreEqual: Bool, nodes: Int = 1, failover: Failover? = nil
+    alertsInResults: Int, alertsAreEqual: Bool, nodes: Int = 1, failover: Failover? = nil,
+    kills: Int = 0
   ) {
     self.seconds = seconds
     self.topics = topics
@@ -83,6 +86,7 @@ package struct DemoReport {
     self.alertsAreEqual = alertsAreEqual
     self.nodes = nodes
     self.failover = failover
+    self.kills = kills
   }
 
   package var captured: Int { topics.reduce(0) { $0 + $1.captured } }
@@ -122,6 +126,7 @@ package struct DemoReport {
   private var failoverLines: [String] {
     guard let failover else { return [] }
     var lines = ["node \(failover.node) of \(nodes) was killed"]
+    if kills > 1 { lines = ["nodes were killed \(kills) times, the last of them \(failover.node)"] }
     if let moved = failover.moved, let milliseconds = failover.milliseconds {
       lines.append("  others led its \(moved) partitions after \(milliseconds) ms")
     }
@@ -163,7 +168,7 @@ package struct DemoReport {
     "p99_ms": \(DemoScreen.tenths(p99Milliseconds)), "windows": \(inResults.count), \
     "revenue": "\(plain(inResults))", "source_revenue": "\(plain(atSource))", \
     "alerts": \(alertsInResults), "nodes": \(nodes), \
-    "killed": \(number(failover?.node)), "moved": \(number(failover?.moved)), \
+    "kills": \(kills), "killed": \(number(failover?.node)), "moved": \(number(failover?.moved)), \
     "failover_ms": \(number(failover?.milliseconds)), \
     "caught_up_ms": \(number(failover?.caughtUpMilliseconds)), "equal": \(isEqual)}
     """

@@ -6,7 +6,7 @@ struct DemoCommand {
   private var options = Demo.Options()
 
   init(_ arguments: Arguments) throws {
-    try arguments.allow(["seconds", "rate", "json", "listen", "nodes"])
+    try arguments.allow(["seconds", "rate", "json", "listen", "nodes", "kill-every"])
     if let seconds = try Self.number(arguments, "seconds", 1...86_400) { options.seconds = seconds }
     if let rate = try Self.number(arguments, "rate", 1...100_000) {
       options.roundsPerSecond = rate
@@ -18,6 +18,12 @@ struct DemoCommand {
             + "fail as of one less.")
       }
       options.nodes = nodes
+    }
+    if let seconds = try Self.number(arguments, "kill-every", 5...86_400) {
+      guard options.nodes > 1 else {
+        throw UsageError("--kill-every needs several nodes: of one, nothing is left.")
+      }
+      options.secondsBetweenKills = seconds
     }
     options.json = try arguments.flag("json")
     if let text = try arguments.value("listen") {

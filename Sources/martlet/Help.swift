@@ -126,6 +126,7 @@ extension Help {
         ("--seconds NUMBER", "how long rows are written; 30"),
         ("--rate NUMBER", "transactions a second; 500"),
         ("--nodes NUMBER", "of three or more, one is killed in the middle; 3"),
+        ("--kill-every SECONDS", "another is killed again and again, once all are whole"),
         ("--listen HOST:PORT", "where Kafka clients read along; 127.0.0.1:9092"),
         ("--json", "one object at the end, and nothing before"),
       ]),

@@ -114,6 +114,8 @@ struct Gaps {
     ] {
       print("  \(name)\(quantiles(sketch)); \(sketch.count) samples")
     }
+    // Also where nobody watches a terminal.
+    fflush(nil)
   }
 }
 
