@@ -10,8 +10,8 @@ public struct ClientOptions: Sendable {
   public var reconnectBackoffMilliseconds: Int64 = 50
   /// The longest wait between two attempts to connect.
   public var reconnectBackoffMaxMilliseconds: Int64 = 1000
-  /// How long to wait before something that failed is tried again; doubled, up to ten times that.
-  public var retryBackoffMilliseconds: Int64 = 50
+  /// How long to wait before something that failed is tried again; doubled, up to 64 times that.
+  public var retryBackoffMilliseconds: Int64 = 5
   /// Metadata older than this is asked for again.
   public var metadataMaxAgeMilliseconds: Int64 = 300_000
 

@@ -98,8 +98,8 @@ final class DemoCluster {
     }
   }
 
-  /// Kills one as `kill -9` does, if all are whole: who leads the most, but the first, whose address
-  /// people were told.
+  /// Kills one as `kill -9` does, if all are whole: who leads the most, but the first, whose
+  /// address people were told.
   func killOne() {
     guard !isAway, isWhole else { return }
     let others = rows.dropFirst().filter { $0.state == .up }

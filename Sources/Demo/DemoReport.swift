@@ -168,9 +168,10 @@ package struct DemoReport {
     "p99_ms": \(DemoScreen.tenths(p99Milliseconds)), "windows": \(inResults.count), \
     "revenue": "\(plain(inResults))", "source_revenue": "\(plain(atSource))", \
     "alerts": \(alertsInResults), "nodes": \(nodes), \
-    "kills": \(kills), "killed": \(number(failover?.node)), "moved": \(number(failover?.moved)), \
+    "killed": \(number(failover?.node)), "moved": \(number(failover?.moved)), \
     "failover_ms": \(number(failover?.milliseconds)), \
-    "caught_up_ms": \(number(failover?.caughtUpMilliseconds)), "equal": \(isEqual)}
+    "caught_up_ms": \(number(failover?.caughtUpMilliseconds)), "kills": \(kills), \
+    "equal": \(isEqual)}
     """
   }
 

@@ -118,6 +118,9 @@ import Testing
     #expect(
       killed.json.contains(
         "\"nodes\": 3, \"killed\": 2, \"moved\": 7, \"failover_ms\": 31, \"caught_up_ms\": 3456"))
+    killed.kills = 4
+    #expect(killed.text.contains("nodes were killed 4 times, the last of them 2\n"))
+    #expect(killed.json.contains("\"kills\": 4"))
   }
 
   @Test func `the object for scripts has what is promised`() {

@@ -8,12 +8,14 @@
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.locks.LockSupport;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -68,7 +70,10 @@ public class TailAndBacklog {
   }
 
   static void assignAll(KafkaConsumer<byte[], byte[]> consumer, String topic) {
-    consumer.assign(consumer.partitionsFor(topic).stream()
+    List<PartitionInfo> found = List.of();
+    // It is made when it is first asked for.
+    while (found.isEmpty()) found = consumer.partitionsFor(topic);
+    consumer.assign(found.stream()
         .map(info -> new TopicPartition(info.topic(), info.partition())).toList());
   }
 

@@ -75,7 +75,7 @@ final class MetadataCache {
 
   private func schedule() {
     guard !isAsking, !isTimerSet else { return }
-    let pause = network.options.retryBackoffMilliseconds << Int64(min(failures, 4))
+    let pause = network.options.retryBackoffMilliseconds << Int64(min(failures, 6))
     let wait = max(0, lastAsked + pause - network.now)
     isTimerSet = true
     network.after(wait) { [weak self] in

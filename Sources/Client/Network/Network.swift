@@ -289,7 +289,7 @@ final class Network {
       guard let self, case .failure(let error) = result, error.isRetriable, !isStopped else {
         return completion(result)
       }
-      let pause = options.retryBackoffMilliseconds << Int64(min(attempt, 3))
+      let pause = options.retryBackoffMilliseconds << Int64(min(attempt, 6))
       guard now + pause < deadline else { return completion(result) }
       after(pause) { [weak self] in
         guard let self, !isStopped else { return completion(.failure(.closed)) }

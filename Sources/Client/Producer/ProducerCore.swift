@@ -43,7 +43,8 @@ package final class ProducerCore {
     init(_ name: String) { self.name = name }
   }
 
-  package static let retryBackoffMilliseconds: Int64 = 50
+  /// Others lead some ten milliseconds after a leader died.
+  package static let retryBackoffMilliseconds: Int64 = 5
   package static let retryBackoffMaxMilliseconds: Int64 = 1000
 
   private let settings: Settings
