@@ -193,7 +193,8 @@ package struct PeerPair {
 /// How long to wait from one try to the next: not at all, then 5 ms, doubled up to 200.
 package struct ReconnectBackoff {
   package static let firstMilliseconds: Int64 = 5
-  package static let lastMilliseconds: Int64 = 200
+  /// A node that comes back waits for this, too: the one with the lower number connects.
+  package static let lastMilliseconds: Int64 = 50
   /// What stood that long was a connection: the next one is tried at once.
   package static let steadyMilliseconds: Int64 = 100
 

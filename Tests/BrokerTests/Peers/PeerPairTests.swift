@@ -148,10 +148,10 @@ import Testing
       waits.append((pair.deadline ?? 0) - now)
       now = pair.deadline ?? 0
     }
-    #expect(waits == [0, 5, 10, 20, 40, 80, 160, 200, 200, 200])
+    #expect(waits == [0, 5, 10, 20, 40, 50, 50, 50, 50, 50])
     _ = pair.tick(now: now)
-    _ = pair.broke(session: 50, why: "late", now: now + 150)
-    #expect(pair.deadline == now + 200)
+    _ = pair.broke(session: 50, why: "late", now: now + 30)
+    #expect(pair.deadline == now + 50)
   }
 
   @Test func `what stood for a while is made again at once, what did not is not`() throws {
