@@ -57,28 +57,52 @@ extension SimulatedCluster {
     }
     diskFaultTime = now
     member.isRotten = true
+    member.isBehind = true
     rolledBack = member
     end(member, .rollback(copy.disk))
     startLater(member, time)
     count(.rollback)
-    awaitRepair(copy)
+    awaitRepair(of: member, storeID: copy.storeID)
   }
 
   private func isAheadOf(_ copy: DiskCopy, _ other: SimulatedNode) -> Bool {
     guard other.id != copy.member.id else { return true }
-    guard other.stop == nil, other.pausedUntil <= now, areConnected(other.id, copy.member.id)
-    else { return false }
-    return other.node?.journalGroupHeard(of: copy.member.id).map { $0 > copy.journalGroup } ?? false
+    return areConnected(other.id, copy.member.id)
+      && hasHeard(other, of: copy.member, past: copy.journalGroup)
+  }
+
+  /// It is up, and knows that the member's journal had more.
+  private func hasHeard(_ other: SimulatedNode, of member: SimulatedNode, past group: UInt64)
+    -> Bool
+  {
+    guard other.stop == nil, other.pausedUntil <= now else { return false }
+    return other.node?.journalGroupHeard(of: member.id).map { $0 > group } ?? false
+  }
+
+  /// All others know how far its journal goes: a bit that flips in the last group looks like a
+  /// write that was cut off by the end, and only they can tell the one from the other.
+  func isJournalKnown(of member: SimulatedNode) -> Bool {
+    guard let store = member.store, store.journalGroup > 0, nodes.count > 1 else { return false }
+    return nodes.allSatisfy {
+      $0.id == member.id || hasHeard($0, of: member, past: store.journalGroup - 1)
+    }
+  }
+
+  /// A bit of its journal has flipped, and it is down.
+  func journalIsRotten(of member: SimulatedNode, storeID: UInt64) {
+    rolledBack = member
+    awaitRepair(of: member, storeID: storeID)
   }
 
   /// Until all is repaired, the others stay up.
-  private func awaitRepair(_ copy: DiskCopy) {
+  private func awaitRepair(of member: SimulatedNode, storeID: UInt64) {
     after(milliseconds(20)) { [unowned self] in
-      let member = copy.member
-      guard member.node != nil, canLose(member) else { return awaitRepair(copy) }
+      guard member.node != nil, canLose(member) else {
+        return awaitRepair(of: member, storeID: storeID)
+      }
       say("node \(member.id) is repaired")
       rolledBack = nil
-      guard !member.knowsRollback, member.store?.id == copy.storeID else { return }
+      guard member.isBehind, !member.knowsRollback, member.store?.id == storeID else { return }
       violated("node \(member.id) has come back with older files, and nobody has said so\n\(state)")
     }
   }

@@ -94,6 +94,11 @@ extension SimulatedCluster {
       if let bounds, bounds.durable >= had || bounds.isCutShort { continue }
       // Another log has taken the place of one that is damaged, or will.
       if member.isRotten, (try? store.failure(of: log)) != .some(nil) { continue }
+      // The end of its journal cannot be read, which the others are to notice.
+      if rolledBack?.id == member.id {
+        member.isBehind = true
+        continue
+      }
       violated(
         "node \(member.id) comes back with \(bounds.map { text($0.durable) } ?? "nothing") of group"
           + " \(group), and had \(text(had))\n\(state)")

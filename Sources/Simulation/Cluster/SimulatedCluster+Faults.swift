@@ -95,15 +95,18 @@ extension SimulatedCluster {
       startLater(member, time)
       return count(fault)
     }
+    let mayBeJournal = isJournalKnown(of: member)
+    let storeID = member.store?.id ?? 0
     end(member, .kill)
     startLater(member, time)
     // Most bytes are the journal's, which nobody looks at twice.
-    let places = ["logs/", "logs/", "journal/", "checkpoint"]
+    let places = ["logs/", "logs/", mayBeJournal ? "journal/" : "logs/", "checkpoint"]
     let place = places[random.below(places.count)]
     let rot = member.disk.rot(&random) { $0.hasPrefix(place) }
     say("a bit of node \(member.id) flips: \(rot.map { "\($0.path) at \($0.byte)" } ?? "none")")
     guard rot != nil else { return }
     member.isRotten = true
+    if place == "journal/" { journalIsRotten(of: member, storeID: storeID) }
     count(fault)
   }
 

@@ -35,6 +35,8 @@ final class SimulatedNode {
   var durableBefore: [GroupID: LogPosition] = [:]
   /// A bit of its disk has flipped.
   var isRotten = false
+  /// It has come back with less than it had, without a failure of its own that it knows.
+  var isBehind = false
   /// The latest epoch and vote that it cannot have forgotten.
   var promises: [GroupID: Vote] = [:]
   /// When it comes back, if somebody has seen to that.
