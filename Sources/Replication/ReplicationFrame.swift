@@ -30,10 +30,14 @@ package enum ReplicationFrame {
   static let entrySizeMin = 16
   static let epochSize = 12
 
-  package static func encode(_ messages: [(GroupID, Message)]) -> [UInt8] {
-    var size = headerSize
+  /// Behind what comes before it in the same bytes, which are no frame's.
+  package static func encode(
+    _ messages: [(GroupID, Message)], behind prefix: [UInt8] = []
+  ) -> [UInt8] {
+    var size = prefix.count + headerSize
     for (_, message) in messages { size += messageSizeMin + self.size(message.body) }
     return unsafe ByteWriter.array(size) { writer in
+      unsafe writer.bytes(prefix[...])
       unsafe writer.integer(format)
       unsafe writer.integer(UInt32(messages.count))
       for (group, message) in messages { unsafe write(group, message, &writer) }

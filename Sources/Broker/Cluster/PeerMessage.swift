@@ -71,7 +71,7 @@ extension PeerMessage {
     case .replication(let messages, let journalGroup):
       fields.put(kind: Self.replicationKind)
       fields.put(fixed: journalGroup)
-      return fields.bytes + ReplicationFrame.encode(messages)
+      return ReplicationFrame.encode(messages, behind: fields.bytes)
     case .forward(let token, let host, let frame):
       fields.put(kind: 2)
       fields.put(fixed: token)
