@@ -14,6 +14,7 @@ internal import Replication
 ///     what a snapshot is to whoever reads the log: repetitions of what it says already.
 /// (2) The snapshot is of what is committed. What is under way meanwhile is behind the new start,
 ///     before the snapshot, and says more recent things; the snapshot leaves out what it is about.
+///     The start moves only when that is committed too: who leads next may cut it off.
 struct MachineLog {
   enum Kind: Equatable {
     case metadata
@@ -108,20 +109,27 @@ extension Node {
         LogRecord(key: $0.key, value: $0.value)
       }
     case .offsets(let partition):
-      guard groups.isActive(partition) else { return }
+      // Where more than a majority is to have it, what is committed may be under way still, and is
+      // below where the log would begin.
+      let isUnderWay = appends[log]?.first.map { $0.position.offset <= bounds.highWatermark }
+      guard groups.isActive(partition), isUnderWay != true else { return }
       records = groups.snapshot(of: partition).map { LogRecord(key: $0.key, value: $0.value) }
     }
     let batches = Self.batches(records, of: batchBytes)
     let before = machineLogs[log]?.bytes ?? 0
     machineLogs[log]?.bytes = 0
-    guard !batches.isEmpty else {
-      machineLogs[log]?.snapshotBytes = 0
-      advance(log, to: bounds.highWatermark)
-      return
-    }
     machineLogs[log]?.state = .writing
     let snapshot = SnapshotAppend(
-      log: log, start: bounds.highWatermark, outstanding: batches.count)
+      log: log, start: bounds.highWatermark, outstanding: max(1, batches.count))
+    if batches.isEmpty {
+      machineLogs[log]?.snapshotBytes = 0
+      // Nothing is written: what is under way stands for the snapshot.
+      guard let last = appends[log]?.last else { return snapshotDecided(snapshot, .none) }
+      let stand = RecordsAppend(
+        owner: .snapshot(snapshot), log: log, batch: [], makesSpace: false)
+      appends[log]?.append(AppendInFlight(position: last.position, owner: .records(stand)))
+      return
+    }
     for batch in batches { append(batch, to: log, .snapshot(snapshot)) }
     // Where it was refused at once, the log is as long as it was.
     if snapshot.hasFailed { machineLogs[log]?.bytes += before }
