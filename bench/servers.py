@@ -1,6 +1,7 @@
 """The servers that bench/throughput measures, each started for one turn and removed after it."""
 
 import json
+import math
 import pathlib
 import re
 import shutil
@@ -96,6 +97,21 @@ class Nats:
         for process in self.processes:
             process.wait(timeout=30)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def peak_memory(directory):
+    """MB that the largest of the processes that were given the directory has ever had resident; nan if there is
+    none."""
+    found = []
+    for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+        try:
+            words = (status.parent / "cmdline").read_bytes()
+            text = status.read_text()
+        except OSError:
+            continue
+        if str(directory).encode() in words and (peak := re.search(r"VmHWM:\s+(\d+) kB", text)):
+            found.append(int(peak.group(1)) / 1024)
+    return max(found, default=math.nan)
 
 
 def accepts(port):

@@ -1,4 +1,4 @@
-internal import Bytes
+package import Bytes
 package import Platform
 
 /// The connections between this node and the others of its cluster: two to each.
@@ -32,8 +32,6 @@ package final class PeerNetwork {
     }
   }
 
-  /// Memory of large frames that is kept to be used again.
-  private static let pooledBytesMax = 16 << 20
   /// A long turn does not hold up what is urgent; one that sends much does not wake the liveness
   /// thread for each.
   private static let urgentMilliseconds: Int64 = 1
@@ -60,7 +58,7 @@ package final class PeerNetwork {
   private let orders: PeerInbox<PeerOrder>
   private let events: PeerInbox<PeerEvent>
   private let shared = Condition(PeerShared(), inheritsPriority: true)
-  private let pool = ArrayPool(bytesMax: PeerNetwork.pooledBytesMax)
+  private let arrays: ArrayPool
   private var links: [Link] = []
   /// What was taken from `events`, and how much of it was handled.
   private var pending: [PeerEvent] = []
@@ -76,10 +74,11 @@ package final class PeerNetwork {
   private var isStopped = false
 
   /// Listens, and begins to connect. `peers` may name this node too. A `listen` port of zero takes
-  /// any that is free. `log` takes lines for people, on the loop's thread.
+  /// any that is free. `arrays` is the loop's, for large frames. `log` takes lines for people, on
+  /// the loop's thread.
   package init(
     loop: EventLoop, listen: SocketAddress, peers: [PeerAddress], hello: PeerHello,
-    options: PeerOptions = PeerOptions(), log: @escaping (String) -> Void
+    arrays: ArrayPool, options: PeerOptions = PeerOptions(), log: @escaping (String) -> Void
   ) throws {
     if let excess = hello.excess { throw PeerFault(excess) }
     guard Set(peers.map(\.node)).count == peers.count else {
@@ -89,6 +88,7 @@ package final class PeerNetwork {
     port = socket.localPort
     node = hello.node
     self.loop = loop
+    self.arrays = arrays
     self.options = options
     self.log = log
     orders = try PeerInbox(bytesMax: options.queueBytesMax)
@@ -237,7 +237,7 @@ package final class PeerNetwork {
     if let before = link(node) { end(before, "it connected again") }
     let connection = PeerConnection(parts, on: loop, owner: self)
     connection.input.sizeMax = PeerFrame.bulkBytesMax
-    connection.input.pool = pool
+    connection.input.pool = arrays
     let link = Link(node, serial, hello, connection)
     links.append(link)
     if let index = totals.firstIndex(where: { $0.node == node }) {

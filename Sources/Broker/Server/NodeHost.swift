@@ -103,8 +103,7 @@ package final class HostedNode {
         let network = try PeerNetwork(
           loop: loop, listen: own.peer,
           peers: options.cluster.map { PeerAddress(node: $0.id, address: $0.peer) },
-          hello: node.peerHello,
-          log: log)
+          hello: node.peerHello, arrays: server.arrays, log: log)
         server.connect(network)
       }
       let pages = StatusPages.responder(

@@ -1,5 +1,6 @@
 import Broker
 import Bytes
+import Bytes
 import Platform
 
 /// A node's half of the network between nodes on a thread of its own, and what it was told.
@@ -51,7 +52,7 @@ final class PeerNode: Sendable {
         }
         let network = try PeerNetwork(
           loop: loop, listen: SocketAddress(host: "127.0.0.1", port: wanted), peers: addresses,
-          hello: hello, options: options,
+          hello: hello, arrays: ArrayPool(bytesMax: 16 << 20), options: options,
           log: { line in
             told.withLock { $0.lines.append(line) }
             told.broadcast()
