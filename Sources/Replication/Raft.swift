@@ -237,9 +237,7 @@ package struct Raft: Sendable {
   // MARK: Messages
 
   private mutating func receive(_ message: Message, into effects: inout [Effect]) {
-    guard message.to == id, message.from != id,
-      message.version >= joinedVersion || plants(.forgetJoining)
-    else { return }
+    guard message.to == id, message.from != id, isOfThisLife(message) else { return }
     if case .voteRequest(let request) = message.body {
       return judge(request, from: message.from, version: message.version, into: &effects)
     }
@@ -274,6 +272,15 @@ package struct Raft: Sendable {
       guard counts(message) else { return }
       answered(context, isQuiet, from: message.from, into: &effects)
     }
+  }
+
+  /// Not what was said to who had this id before. But who does not know the membership any more in
+  /// which this replica came in, because its log was reset, is sent what it lacks when it asks for
+  /// it; it counts for nothing.
+  private func isOfThisLife(_ message: Message) -> Bool {
+    if message.version >= joinedVersion || plants(.forgetJoining) { return true }
+    if case .appended = message.body { return true }
+    return false
   }
 
   /// Not what was said under an older membership.

@@ -79,6 +79,7 @@ import Testing
     Case(seed: 229, what: "the same, of five nodes", isEarly: false),
     Case(seed: 134, what: "a log that is handed over is not shortened", isEarly: false),
     Case(seed: 673, what: "a reset to the middle of a batch is no damage", isEarly: false),
+    Case(seed: 61604, what: "who forgot the membership is sent what it lacks", isEarly: false),
     Case(seed: 44285, what: "offsets are kept when a commit is cut off", isEarly: false),
   ]
 
