@@ -8,7 +8,7 @@ internal import Records
 //   32 u64 through         40 u64 next log id        48 u32 journal files
 //   52 records, each with a u32 length before it
 //      u32 votes of logs that were set aside: for each a name, i32 epoch, i32 candidate
-//      u8 1 if logs may be missing; nothing otherwise
+//      u8 1 if logs may be missing, 0 otherwise; the notes of who owns the store
 //
 // A log's record is everything that is known of the log after the frames of group `through`. One
 // that was cut short has a byte of 1 behind it.
@@ -31,6 +31,7 @@ struct Checkpoint {
   /// Of logs that were set aside and not made again, by name.
   var votesSetAside: [String: Vote] = [:]
   var mayMissLogs = false
+  var notes: [UInt8] = []
 
   func encoded() -> [UInt8] {
     var bytes: [UInt8] = []
@@ -54,7 +55,8 @@ struct Checkpoint {
       bytes.put(vote.epoch.rawValue)
       bytes.put(vote.candidate)
     }
-    if mayMissLogs { bytes.put(UInt8(1)) }
+    bytes.put(UInt8(mayMissLogs ? 1 : 0))
+    bytes += notes
     let crc = CRC32C.of(bytes[8...])
     for (index, byte) in crc.bigEndianBytes.enumerated() { bytes[4 + index] = byte }
     return bytes
@@ -85,14 +87,18 @@ struct Checkpoint {
       votesSetAside[name] = Vote(
         epoch: LeaderEpoch(try reader.int32()), candidate: try reader.int32())
     }
-    mayMissLogs = reader.remaining > 0
+    // Both are missing in those of older versions.
+    guard reader.remaining > 0 else { return }
+    mayMissLogs = try reader.uint8() == 1
+    notes = Array(try reader.slice(reader.remaining))
   }
 
   init(
     store: UInt64, firstGeneration: UInt64, through: UInt64, nextLogID: UInt64,
     journalFiles: Int, records: [[UInt8]], votesSetAside: [String: Vote] = [:],
-    mayMissLogs: Bool = false
+    mayMissLogs: Bool = false, notes: [UInt8] = []
   ) {
+    self.notes = notes
     self.mayMissLogs = mayMissLogs
     self.store = store
     self.firstGeneration = firstGeneration

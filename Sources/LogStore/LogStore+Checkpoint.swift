@@ -33,6 +33,7 @@ struct CheckpointRun {
   let number: UInt64
   let through: UInt64
   let mayMissLogs: Bool
+  let notes: [UInt8]
   let bytes: [UInt8]
   /// By slot, ascending.
   var fresh: [Fresh]
@@ -77,7 +78,7 @@ extension LogStore {
     // Not the open group: frames that it takes later are not in the records.
     let through = journal.closeGroups()
     guard
-      through > checkpointThrough || mayMissLogs != checkpointMissesLogs
+      through > checkpointThrough || mayMissLogs != checkpointMissesLogs || !areNotesKept
         || logs.contains(where: { $0.isDirty || $0.hasNewMark })
     else { return }
     checkpointsStarted += 1
@@ -117,13 +118,13 @@ extension LogStore {
     let contents = Checkpoint(
       store: id, firstGeneration: journal.firstGeneration(after: through), through: through,
       nextLogID: nextLogID, journalFiles: journal.filesMade, records: records,
-      votesSetAside: votesSetAside, mayMissLogs: mayMissLogs)
+      votesSetAside: votesSetAside, mayMissLogs: mayMissLogs, notes: notes)
     // Logs that were deleted, and whose files are there: the checkpoint does not know them.
     let leaving = logs.indices.filter {
       logs[$0].id != LogID(0) && slots[logs[$0].id] != $0
     }
     checkpoint = CheckpointRun(
-      number: checkpointsStarted, through: through, mayMissLogs: mayMissLogs,
+      number: checkpointsStarted, through: through, mayMissLogs: mayMissLogs, notes: notes,
       bytes: contents.encoded(), fresh: fresh,
       barriers: Set(fresh.map { $0.slot } + leaving), directories: directories.sorted())
     for item in fresh { run(item.slot) }
@@ -241,6 +242,7 @@ extension LogStore {
     checkpointsDone = run.number
     checkpointThrough = run.through
     checkpointMissesLogs = run.mayMissLogs
+    checkpointNotes = run.notes
     for item in run.fresh where logs[item.slot].id == item.log {
       withLog(item.slot) { log in
         log.record = item.record

@@ -43,6 +43,9 @@ package final class LogStore {
   package var mayMissLogs = false
   /// The last checkpoint says so.
   var checkpointMissesLogs = false
+  /// What the store's owner has to remember besides its logs: a few bytes, kept by checkpoints.
+  package var notes: [UInt8] = []
+  var checkpointNotes: [UInt8] = []
   var isFull = false
   var hasReserve = false
   var reserveUnderWay = false
@@ -134,6 +137,9 @@ package final class LogStore {
   package var isAheadOfCheckpoint: Bool {
     checkpoint != nil || mayMissLogs != checkpointMissesLogs || logs.contains(where: \.isDirty)
   }
+
+  /// The last whole checkpoint has the notes.
+  package var areNotesKept: Bool { notes == checkpointNotes }
 
   /// Frames added to the journal since the store was opened, and how many of them are durable.
   package var frames: (added: UInt64, durable: UInt64) {

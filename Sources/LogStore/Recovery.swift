@@ -166,6 +166,8 @@ struct Recovery {
     store.now = now
     store.mayMissLogs = mayMissLogs
     store.checkpointMissesLogs = mayMissLogs
+    store.notes = checkpoint.notes
+    store.checkpointNotes = checkpoint.notes
     store.nextLogID = checkpoint.nextLogID
     store.votesSetAside = checkpoint.votesSetAside
     for var log in logs {

@@ -7,7 +7,12 @@
 /// (2) Who comes back with less is told, and not heard, until it says that it counts on nothing it
 ///     had (`forgotten`): then it is taken in again as a learner.
 ///
-/// Known as long as the process lives: it takes one node that stayed up to notice.
+/// (3) What is known of those that are away is in the store's notes: it takes one node that was
+///     there when they were lost, and not that it stayed up. Of those that are there nothing is
+///     kept: copies of all nodes that were made one after another, while the others went on, would
+///     accuse each other.
+///
+///     notes   u8 1, a count of (varint node, u64 incarnation, u64 boot, u64 group)
 struct RollbackWatch {
   private struct Heard {
     var incarnation: UInt64
@@ -17,6 +22,38 @@ struct RollbackWatch {
   }
 
   private var heard: [Int32: Heard] = [:]
+
+  init() {}
+
+  /// What was kept of these nodes. Notes that cannot be read are as good as none.
+  init(notes: [UInt8], of nodes: [Int32]) {
+    var fields = MetadataFieldReader(notes[...])
+    guard (try? fields.uint8()) == 1, let count = try? fields.count(ofSize: 25) else { return }
+    for _ in 0..<count {
+      guard let node = try? fields.varint(0 ... .max, "node"),
+        let incarnation = try? fields.uint64(), let boot = try? fields.uint64(),
+        let group = try? fields.uint64()
+      else { return }
+      guard nodes.contains(node) else { continue }
+      heard[node] = Heard(incarnation: incarnation, boot: boot, group: group)
+    }
+  }
+
+  /// What is to be kept of these nodes.
+  func notes(of nodes: [Int32]) -> [UInt8] {
+    let kept = nodes.compactMap { node in heard[node].map { (node, $0) } }
+    guard !kept.isEmpty else { return [] }
+    var fields = MetadataFields()
+    fields.put(byte: 1)
+    fields.put(count: kept.count)
+    for (node, heard) in kept {
+      fields.put(node)
+      fields.put(fixed: heard.incarnation)
+      fields.put(fixed: heard.boot)
+      fields.put(fixed: heard.group)
+    }
+    return fields.bytes
+  }
 
   /// The latest that is known of the node.
   func group(of node: Int32) -> UInt64? { heard[node]?.group }

@@ -58,6 +58,22 @@ extension Node {
     return names
   }
 
+  /// Those that come back at once need nobody who remembers, and a checkpoint would be in the way
+  /// of those that take over from them.
+  private static let notedMilliseconds: Int64 = 1000
+
+  /// Keeps in mind what the nodes that are away had; who ends, also of those that have just gone.
+  func noteLostPeers() {
+    guard !options.cluster.isAlone else { return }
+    let isEnding = handOverUntil != nil
+    let lost = peers.nodes.filter { node in
+      !peers.connected.contains(node)
+        && (isEnding || peersLostAt[node].map { now - $0 >= Self.notedMilliseconds } ?? true)
+    }
+    store.notes = rollbackWatch.notes(of: lost)
+    if !store.areNotesKept { store.startCheckpoint() }
+  }
+
   /// Says what it knows once a checkpoint has it: a crash before that finds out anew. The last one
   /// may have it: that of a copy that was made when it was known.
   func advanceRollback() {

@@ -217,7 +217,7 @@ package final class Node {
   /// This node has come back with less than it had.
   var rollback: Rollback?
   /// While it ends: until then others are waited for that are to lead.
-  private var handOverUntil: Int64?
+  var handOverUntil: Int64?
   /// Who votes where in the partitions, each set once; nil when that may have changed.
   var votersOfPartitions: [[Int32]]?
   var barrierAskedAt: Int64 = 0
@@ -272,6 +272,7 @@ package final class Node {
     self.random = random
     time = now
     lastTick = now.steady
+    rollbackWatch = RollbackWatch(notes: store.notes, of: peers.nodes)
     lastReplicaTick = now.steady
     lastRetention = now.steady
     groups = GroupCoordinator(options: options.groups)
@@ -396,6 +397,7 @@ package final class Node {
       tellRemoved()
       timeOutCoordinators()
     }
+      noteLostPeers()
     let tickPause = tickReplicas()
     if haveLeadersChanged {
       haveLeadersChanged = false
@@ -410,32 +412,6 @@ package final class Node {
       advanceSearches()
     } while store.hasEvents
     return min(fetches.nextDeadline.map { max(0, $0 - now) } ?? 100, tickPause)
-  }
-
-  /// Begins the end: answers fetches with what there is and writes a checkpoint.
-  package func stop(now time: NodeTime) {
-    handOverUntil = time.steady + Self.handOverMilliseconds
-    giveLeadershipsAway(now: time)
-    expireFetches()
-    expireSearches()
-    advanceAwaitingLeaders(all: true)
-    store.startCheckpoint()
-  }
-
-  /// After so long somebody who does not take a leadership is not waited for: it will be elected.
-  private static let handOverMilliseconds: Int64 = 1000
-
-  /// Others are about to lead what this node leads, which is about to end.
-  package var isHandingOver: Bool {
-    guard let handOverUntil, now < handOverUntil, !peers.connected.isEmpty else { return false }
-    return replicas.values.contains { $0.leads && !isSole($0) && $0.raft.isTransferring }
-  }
-
-  /// Nothing is under way any more.
-  package var isQuiet: Bool {
-    !isHandingOver && startsInFlight.isEmpty && store.isQuiet
-      && appends.allSatisfy { $0.value.isEmpty }
-      && produces.stuck.isEmpty
   }
 
   /// For tests and pages.

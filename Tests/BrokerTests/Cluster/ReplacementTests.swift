@@ -112,6 +112,69 @@ import Testing
   }
 
   @Test func `a log that is damaged is set aside and copied from the others`() throws {
+  @Test(arguments: [false, true])
+  func `older files are noticed also by who was started again since the node was lost`(
+    hasPower: Bool
+  ) throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.produce("orders", ["a"]) == 0)
+    let old = cluster[2].disk.afterKill { _ in true }
+    cluster.cut(2, 3)
+    cluster.cut(1, 3)
+    cluster.wait(2000)
+    #expect(try cluster.produce("orders", ["b"]) == 1)
+    cluster.kill(2)
+    cluster.wait(2000)
+    // The only one that has heard what node 2 had.
+    if hasPower { cluster.kill(1) } else { cluster.powerCut(1) }
+    try cluster.start(1)
+    cluster[2].disk = old
+    try cluster.start(2)
+    let isTold = cluster[1].notices.contains { $0.contains("has come back with older files") }
+    #expect(isTold, "\(cluster.text)")
+    cluster.wait(500)
+    // With node 3 it could say that there is no "b".
+    #expect(cluster[2].node?.isVoter("orders", 0) != true, "\(cluster.text)")
+    cluster.heal()
+    cluster.wait(5000)
+    #expect(cluster[2].node?.isVoter("orders", 0) == true, "\(cluster.text)")
+    cluster.kill(1)
+    cluster.wait(1000)
+    let leader = try #require(try cluster.leader("orders"), "\(cluster.text)")
+    #expect(try cluster.values("orders", at: leader) == ["a", "b"])
+  }
+
+  @Test func `copies of all nodes, made one after another while they were stopped, go on together`()
+    throws
+  {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    var copies: [VirtualDisk] = []
+    for id: Int32 in 1...3 {
+      try cluster.node(id).stop(now: cluster.time)
+      cluster.wait(200)
+      cluster.kill(id)
+      copies.append(cluster[id].disk.afterKill { _ in true })
+      cluster.wait(2000)
+      // What it will not have.
+      #expect(try cluster.produce("orders", ["\(id)"]) == Int64(id - 1))
+      try cluster.start(id)
+      cluster.wait(2000)
+    }
+    for member in cluster.members { cluster.kill(member.id) }
+    for member in cluster.members { member.disk = copies[Int(member.id) - 1] }
+    for member in cluster.members { try cluster.start(member.id) }
+    cluster.wait(5000)
+    for member in cluster.members {
+      #expect(!member.notices.contains { $0.contains("older files") }, "\(cluster.text)")
+      #expect(member.node?.isVoter("orders", 0) == true, "\(cluster.text)")
+    }
+    let leader = try #require(try cluster.leader("orders"), "\(cluster.text)")
+    #expect(try cluster.values("orders", at: leader).first == "1")
+    _ = try cluster.produce("orders", ["4"])
+  }
+
     let cluster = try ClusterHarness()
     #expect(try cluster.createTopic("orders") == .none)
     #expect(try cluster.produce("orders", ["a", "b"]) == 0)
