@@ -48,11 +48,16 @@ extension Node {
   }
 
   /// Takes part in the group of the metadata as its newest learner: who leads it says so.
-  func joinMetadata(invitedAt version: Int64) {
-    guard !options.cluster.isAlone, version > metadataJoined,
-      isMetadataDamaged || isFresh && replicas[metadataLog] == nil
+  func joinMetadata(invitedAt version: Int64, by peer: Int32) {
+    guard !options.cluster.isAlone, isMetadataDamaged || isFresh && replicas[metadataLog] == nil
     else { return }
     let old = metadataLog
+    // What was acknowledged under that version was in the log that is damaged now: whoever leads
+    // next is not to count that for the new one.
+    guard version > max(metadataJoined, replicas[old]?.raft.membership.version ?? 0) else {
+      if isMetadataDamaged { peers.send(.damaged(.metadata, version: version), to: peer) }
+      return
+    }
     do throws(LogError) {
       let name = "\(Self.metadataLogName)-\(version)"
       // An earlier invitation came as far as this.
@@ -86,10 +91,18 @@ extension Node {
   /// on they are.
   func inviteLearners() {
     guard isController, let membership = controller.state.membership(of: .metadata) else { return }
+    let progress = replicas[metadataLog]?.raft.status.peers ?? []
     for learner in membership.learners {
       guard let known = peers.hellos[learner.node], known.standing != .whole,
         known.hello.incarnation == learner.incarnation
       else { continue }
+      guard progress.first(where: { $0.node.rawValue == learner.node })?.match == nil else {
+        // It had something since it is a learner, and has to come in once more.
+        step(
+          Controller.Input.replicaDamaged(
+            .metadata, node: learner.node, version: membership.version))
+        continue
+      }
       peers.send(.invitation(version: membership.version), to: learner.node)
     }
   }

@@ -128,7 +128,7 @@ extension Node {
     case .damaged(let group, let version):
       guard isController else { return }
       step(Controller.Input.replicaDamaged(GroupKey(group), node: peer, version: version))
-    case .invitation(let version): joinMetadata(invitedAt: version)
+    case .invitation(let version): joinMetadata(invitedAt: version, by: peer)
     case .askFenced(let token, let applied):
       askedFenced(FenceQuestion(peer: peer, token: token, applied: applied))
     case .askStart(let group, let offset): askedStart(group, offset, by: peer)

@@ -3,6 +3,7 @@ import Bytes
 import KafkaWire
 import LogStore
 import Platform
+import Replication
 import Simulation
 import Testing
 
@@ -111,7 +112,6 @@ import Testing
     }
   }
 
-  @Test func `a log that is damaged is set aside and copied from the others`() throws {
   @Test(arguments: [false, true])
   func `older files are noticed also by who was started again since the node was lost`(
     hasPower: Bool
@@ -175,6 +175,7 @@ import Testing
     _ = try cluster.produce("orders", ["4"])
   }
 
+  @Test func `a log that is damaged is set aside and copied from the others`() throws {
     let cluster = try ClusterHarness()
     #expect(try cluster.createTopic("orders") == .none)
     #expect(try cluster.produce("orders", ["a", "b"]) == 0)
@@ -303,6 +304,91 @@ import Testing
     cluster.kill(1)
     cluster.wait(1000)
     #expect(try cluster.createTopic("fourth", at: 2) == .none, "\(cluster.text)")
+  }
+
+  /// Who leads the metadata, its voters and its learners.
+  private func quorum(
+    _ cluster: ClusterHarness, at id: Int32
+  ) throws -> (leader: Int32, voters: [Int32], learners: [Int32]) {
+    let request = DescribeQuorumRequest.with {
+      $0.topics = [
+        .with {
+          $0.topicName = "__cluster_metadata"
+          $0.partitions = [.with { $0.partitionIndex = 0 }]
+        }
+      ]
+    }
+    let found = try cluster.call(request, version: 2, to: id).topics[0].partitions[0]
+    return (
+      found.leaderId, found.currentVoters.map(\.replicaId).sorted(),
+      found.observers.map(\.replicaId).sorted()
+    )
+  }
+
+  @Test(arguments: [true, false])
+  func `a learner of the metadata whose log is damaged is repaired, whatever was decided since`(
+    isFoundAtStart: Bool
+  ) throws {
+    let cluster = try ClusterHarness(count: 5)
+    cluster.wait(3000)
+    #expect(try quorum(cluster, at: 1).voters == [1, 2, 3, 4, 5], "\(cluster.text)")
+    // Nodes 4 and 5 come back without anything. Of three voters one becomes none alone, and node 5
+    // gets nothing: node 4 stays a learner.
+    cluster.loses = { frame in
+      let messages = (try? frame.groupMessages()) ?? []
+      return frame.to == 5
+        && messages.contains { group, message in
+          guard group == .metadata, case .append = message.body else { return false }
+          return true
+        }
+    }
+    for id: Int32 in [4, 5] {
+      cluster.kill(id)
+      cluster[id].disk = VirtualDisk()
+    }
+    for id: Int32 in [4, 5] { try cluster.start(id) }
+    cluster.wait(5000)
+    let before = try quorum(cluster, at: 1)
+    #expect(before.voters == [1, 2, 3] && before.learners == [4, 5], "\(cluster.text)")
+    #expect(cluster[4].node?.hasStarted == true, "\(cluster.text)")
+    let store = try #require(cluster[4].store)
+    let log = try metadata(store)
+    if isFoundAtStart {
+      store.startCheckpoint()
+      cluster.settle()
+      cluster.kill(4)
+      let files = cluster[4].disk.files.filter {
+        $0.hasPrefix("logs/\(log)/") && $0.hasSuffix(".log")
+      }
+      cluster[4].disk.flip(try #require(files.first), byte: 80, mask: 1)
+    } else {
+      for id: Int32 in [1, 2, 3, 5] { cluster.cut(4, id) }
+      try store.failAsCutShort(log, "a test says so")
+    }
+    // Another voter is taken out and in.
+    let other = before.leader % 3 + 1
+    cluster.kill(other)
+    cluster[other].disk = VirtualDisk()
+    try cluster.start(other)
+    cluster.wait(5000)
+    let after = try quorum(cluster, at: before.leader)
+    #expect(after.leader == before.leader && after.voters == [1, 2, 3], "\(cluster.text)")
+    if isFoundAtStart { try cluster.start(4) } else { cluster.heal() }
+    cluster.wait(5000)
+    let fresh = try #require(cluster[4].store)
+    #expect(try metadata(fresh) != log)
+    #expect(try fresh.failure(of: metadata(fresh)) == nil)
+    #expect(cluster[4].node?.hasStarted == true, "\(cluster.text)")
+    let made = try? cluster.createTopic("after", at: 4)
+    #expect(made == ErrorCode.none, "\(cluster.text)")
+    cluster.loses = { _ in false }
+    cluster.wait(5000)
+    #expect(try quorum(cluster, at: 1).voters == [1, 2, 3, 4, 5], "\(cluster.text)")
+    // And it counts: with two gone, it is needed.
+    cluster.kill(5)
+    cluster.kill(other)
+    cluster.wait(1000)
+    #expect(try cluster.createTopic("last", at: 4) != .requestTimedOut, "\(cluster.text)")
   }
 
   @Test func `a node that was stopped does not answer as the leader it was`() throws {
