@@ -4,13 +4,6 @@ internal import LogStore
 internal import Platform
 internal import Replication
 
-/// A FindCoordinator request whose answer is not known yet.
-struct WaitingForCoordinator {
-  let request: Request
-  /// Milliseconds of the steady clock.
-  let deadline: Int64
-}
-
 /// Who coordinates which group: the leader of the partition of `__consumer_offsets` that the
 /// group's offsets are in. Every node is a coordinator of transactional ids, whose producers ask
 /// for one before they ask for their epoch, which is passed on to the leader of the metadata.
@@ -28,8 +21,7 @@ extension Node {
       answerCoordinator(request)
       return
     }
-    waitingForCoordinators.append(
-      WaitingForCoordinator(request: request, deadline: now + Self.coordinatorMilliseconds))
+    waitingForCoordinators.add(request, body, until: now + Self.coordinatorMilliseconds)
     if waitingForCoordinators.count == 1 { wantOffsetsTopic() }
   }
 
@@ -71,25 +63,19 @@ extension Node {
 
   /// Somebody leads something: those who wait look again.
   func answerCoordinators() {
-    guard !waitingForCoordinators.isEmpty else { return }
-    let waiting = waitingForCoordinators
-    waitingForCoordinators = []
-    for one in waiting {
-      guard let body = try? one.request.frame.decode(FindCoordinatorRequest.self) else { continue }
-      if hasCoordinators(body, one.request.version) {
-        answerCoordinator(one.request)
-      } else {
-        waitingForCoordinators.append(one)
-      }
+    for one in waitingForCoordinators.take(where: {
+      hasCoordinators($0.wanted, $0.request.version)
+    }) {
+      answerCoordinator(one.request)
     }
   }
 
   /// Their clients are told to try again: the topic is not made, or not led, for too long. With
   /// `all`, also those who have time.
   func timeOutCoordinators(all: Bool = false) {
-    let late = waitingForCoordinators.filter { all || $0.deadline <= now }
-    waitingForCoordinators.removeAll { all || $0.deadline <= now }
-    for one in late { answerCoordinator(one.request) }
+    for one in waitingForCoordinators.take(where: { all || $0.deadline <= now }) {
+      answerCoordinator(one.request)
+    }
     if !waitingForCoordinators.isEmpty { wantOffsetsTopic() }
   }
 

@@ -111,6 +111,7 @@ extension Node {
     case .notController(let token): forwardRefused(token)
     case .leaders(let known):
       for leader in known { note(leader) }
+      haveLeadersChanged = true
       advanceForwards()
       answerCoordinators()
     case .askCommitted(let token): askedCommitted(token, by: peer)

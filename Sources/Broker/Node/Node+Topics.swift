@@ -81,7 +81,14 @@ extension Node {
         records.map { LogRecord(key: nil, value: $0.encoded()) }, to: metadataLog,
         .metadata(number), makesSpace: records.allSatisfy(\.makesSpace))
     case .reply(let token, let response): reply(token, response)
-    case .askAgain(let token, let request, let version): submit(request, version, token)
+    case .askAgain(let token, let request, let version):
+      if case .metadata(let body) = request, let asked = replies[token],
+        mustAwaitLeaders(body, asked)
+      {
+        replies[token] = nil
+      } else {
+        submit(request, version, token)
+      }
     case .createPartition(let topic, let id, let index, _, let options, let membership):
       if topic == Self.offsetsTopic, index == 0 { countGroupPartitions() }
       make(

@@ -140,9 +140,10 @@ package final class Node {
   /// The same of deletions of offsets.
   var partialDeletions: [ReplyToken: [OffsetDeleteRequest.Topic]] = [:]
   /// FindCoordinator requests that wait for the topic of the offsets to be made and to be led.
-  var waitingForCoordinators: [WaitingForCoordinator] = []
-  /// Metadata requests that wait for elections.
-  var awaitingLeaders: [AwaitingLeaders] = []
+  var waitingForCoordinators = WaitingRequests<FindCoordinatorRequest>()
+  /// Metadata requests that wait for elections, and answers that do.
+  var awaitingLeaders = WaitingRequests<MetadataRequest>()
+  var awaitingNewLeaders = WaitingRequests<MadePartitions>()
   /// One was decided since they were looked at.
   var haveLeadersChanged = false
   /// ListOffsets requests whose search would miss what is on its way to the files.
@@ -359,6 +360,10 @@ package final class Node {
     if let peer = request.origin.forwardedBy { return answerForwarded(request, to: peer, content) }
     answers.append(NodeAnswer(origin: request.origin, api: request.frame.api, content: content))
   }
+    if !mustAwaitNewLeaders(request, content) { deliver(request, content) }
+  }
+
+  func deliver(_ request: Request, _ content: NodeAnswer.Content) {
 
   /// Lines for people, since the last call.
   package func takeNotices() -> [String] {

@@ -2,6 +2,7 @@ import Broker
 import Bytes
 import KafkaWire
 import LogStore
+import Replication
 import Testing
 
 /// Three nodes: what one acknowledges, the others have.
@@ -94,6 +95,111 @@ import Testing
     #expect(try answer() == nil)
     cluster.wait(80)
     #expect(try answer()?.topics.first?.partitions.first?.errorCode == .leaderNotAvailable)
+  }
+
+  /// With votes in it of a topic's partitions.
+  private func hasVotes(_ frame: NodeFrame) -> Bool {
+    ((try? frame.groupMessages()) ?? []).contains { group, message in
+      guard group != .metadata, case .voteResponse = message.body else { return false }
+      return true
+    }
+  }
+
+  @Test(arguments: [1, 2, 3] as [Int32])
+  func `who makes partitions is answered when they are led, or soon if nobody can be elected`(
+    id: Int32
+  ) throws {
+    let cluster = try ClusterHarness()
+    cluster.wait(500)
+    func create(_ name: String, timeout: Int32) throws -> RequestOrigin {
+      let request = CreateTopicsRequest.with {
+        $0.topics = [
+          .with {
+            $0.name = name
+            $0.numPartitions = 3
+            $0.replicationFactor = 3
+          }
+        ]
+        $0.timeoutMs = timeout
+      }
+      return try cluster.send(request, version: 5, to: id)
+    }
+    func code(_ origin: RequestOrigin) throws -> ErrorCode? {
+      try cluster.response(to: origin, of: id, CreateTopicsRequest.self, version: 5)?
+        .topics[0].errorCode
+    }
+    // Of each the first replica asks for votes at every tick, from when the others may have it.
+    let first = try create("first", timeout: 30_000)
+    cluster.wait(60)
+    #expect(try code(first) == ErrorCode.none, "\(cluster.text)")
+
+    cluster.loses = hasVotes
+    let second = try create("second", timeout: 30_000)
+    cluster.wait(200)
+    #expect(try code(second) == nil)
+    cluster.loses = { _ in false }
+    cluster.wait(60)
+    #expect(try code(second) == ErrorCode.none)
+    // Nobody is refused who goes on at once.
+    let known = try cluster.call(
+      MetadataRequest.with { $0.topics = [.with { $0.name = "second" }] }, version: 9, to: id)
+    for partition in known.topics[0].partitions {
+      #expect(
+        try cluster.produce(
+          "second", ["a"], partition: partition.partitionIndex, to: partition.leaderId) == 0)
+    }
+
+    cluster.loses = hasVotes
+    let third = try create("third", timeout: 30_000)
+    let fourth = try create("fourth", timeout: 200)
+    cluster.wait(150)
+    #expect(try code(fourth) == nil)
+    cluster.wait(100)
+    #expect(try code(fourth) == ErrorCode.none)
+    #expect(try code(third) == nil)
+    cluster.wait(300)
+    #expect(try code(third) == ErrorCode.none)
+  }
+
+  @Test func `who adds partitions is answered when they are led`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    cluster.loses = hasVotes
+    let request = CreatePartitionsRequest.with {
+      $0.topics = [
+        .with {
+          $0.name = "orders"
+          $0.count = 3
+          $0.assignments = nil
+        }
+      ]
+      $0.timeoutMs = 30_000
+    }
+    let origin = try cluster.send(request, version: 1, to: 2)
+    func code() throws -> ErrorCode? {
+      try cluster.response(to: origin, of: 2, CreatePartitionsRequest.self, version: 1)?
+        .results[0].errorCode
+    }
+    cluster.wait(200)
+    #expect(try code() == nil)
+    cluster.loses = { _ in false }
+    cluster.wait(200)
+    #expect(try code() == ErrorCode.none)
+    #expect(try cluster.produce("orders", ["a"], partition: 2) == 0)
+  }
+
+  @Test func `a topic that is made because it was asked for is shown with its leader`() throws {
+    let cluster = try ClusterHarness()
+    cluster.wait(500)
+    for id: Int32 in 1...3 {
+      let request = MetadataRequest.with {
+        $0.topics = [.with { $0.name = "new-\(id)" }]
+        $0.allowAutoTopicCreation = true
+      }
+      let told = try cluster.call(request, version: 9, to: id)
+      #expect(told.topics[0].errorCode == ErrorCode.none)
+      #expect(told.topics[0].partitions.allSatisfy { $0.leaderId > 0 })
+    }
   }
 
   @Test func `what comes while a partition is handed over waits to be told who leads it`() throws {
