@@ -35,6 +35,8 @@ package enum Input: Equatable, Sendable {
   case fenced
   /// What is committed is to be known by the others now.
   case announce
+  /// Whether others are to lead, if one of them can: this one's disk has no room.
+  case yields(Bool)
 }
 
 /// How far a peer was sent entries.

@@ -38,13 +38,22 @@ extension Raft {
     becomeReady(into: &effects)
   }
 
+  /// Others had so many timeouts to be elected in: then nobody else can be.
+  private static let timeoutsYielded = 3
+
+  /// It does not stand for now.
+  var isHoldingBack: Bool {
+    isYielding && timeoutsAlone < Self.timeoutsYielded && membership.quorum > 1
+  }
+
   /// Asks who would vote for this replica.
   mutating func campaign(into effects: inout [Effect]) {
     rearm()
     let before = leader
-    role = isVoter ? .preCandidate(granted: [id], refused: []) : .follower(leader: nil)
+    let stands = isVoter && !isHoldingBack
+    role = stands ? .preCandidate(granted: [id], refused: []) : .follower(leader: nil)
     if before != nil { effects.append(.leaderChanged(nil, epoch)) }
-    guard isVoter else { return }
+    guard stands else { return }
     guard membership.quorum > 1, !plants(.noPreVote) else {
       return standForElection(.vote, into: &effects)
     }
@@ -249,7 +258,7 @@ extension Raft {
     effects.append(.leaderChanged(nil, epoch))
     // Somebody may have seen it before and have asked.
     if let held, held.from != peer, held.request.proposed > epoch, held.request.end >= end,
-      held.request.end > end || held.from > id
+      held.request.end > end || held.from > id || isHoldingBack
     {
       self.held = nil
       rearm()

@@ -14,6 +14,7 @@ extension Raft {
     end = LogPosition(epoch: epoch, offset: end.offset)
     role = .leader
     held = nil
+    timeoutsAlone = 0
     effects.append(.elected(epoch))
     effects.append(.leaderChanged(id, epoch))
     effects.append(.beginEpoch(epoch))

@@ -56,7 +56,7 @@ extension Raft {
 
   mutating func wake(by input: Input, into effects: inout [Effect]) {
     switch input {
-    case .tick, .sent, .peerLost, .peerFound: return
+    case .tick, .sent, .peerLost, .peerFound, .yields: return
     case .read: if !isLeader { return }
     case .received(let message):
       switch message.body {

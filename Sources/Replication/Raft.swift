@@ -85,6 +85,10 @@ package struct Raft: Sendable {
   var timeoutTicks = 0
   /// A follower that was told that nothing is owed to it.
   var isStill = false
+  /// Others are to lead, if one of them can.
+  package internal(set) var isYielding = false
+  /// How often the time for an election was over since there was a leader.
+  var timeoutsAlone = 0
   /// They were lost and are not found yet. Few.
   var lostPeers: [NodeID] = []
   /// The epoch that this replica led until it was put out of the group or its disk was in doubt: it
@@ -149,7 +153,7 @@ package struct Raft: Sendable {
     wake(by: input, into: &effects)
     switch input {
     case .began: began(into: &effects)
-    case .campaign: if !isLeader, isVoter { campaign(into: &effects) }
+    case .campaign: if !isLeader, isVoter, !isHoldingBack { campaign(into: &effects) }
     case .tick: tick(into: &effects)
     case .received(let message): receive(message, into: &effects)
     case .peerLost(let peer): lost(peer, into: &effects)
@@ -164,6 +168,7 @@ package struct Raft: Sendable {
     case .startAdvanced(let offset): advanceStart(to: offset)
     case .fenced: fence(into: &effects)
     case .announce: beat(into: &effects)
+    case .yields(let yields): isYielding = yields
     }
   }
 
@@ -202,6 +207,7 @@ package struct Raft: Sendable {
     resignAgain(into: &effects)
     ticks += 1
     guard ticks >= timeoutTicks else { return }
+    if leader == nil { timeoutsAlone += 1 }
     campaign(into: &effects)
   }
 
@@ -226,6 +232,7 @@ package struct Raft: Sendable {
     if leader != nil {
       rearm()
       held = nil
+      timeoutsAlone = 0
     }
     if before != leader { effects.append(.leaderChanged(leader, epoch)) }
   }

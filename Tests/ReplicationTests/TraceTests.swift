@@ -17,6 +17,7 @@ import Testing
 ///     idle N...              time goes by for all, and messages arrive, until all are quiet
 ///     quiet                  who is
 ///     fence N                its disk is in doubt
+///     yields N 1|0           its disk has no room, has room again
 ///     transfer N TO          leadership is to go there
 ///     limit ENTRIES          that go into one message
 ///     report N               what group 0 is told
@@ -57,6 +58,7 @@ final class TraceCluster: ModelCluster {
     case ("began", let replica?): step(replica, .began)
     case ("campaign", let replica?): step(replica, .campaign)
     case ("fence", let replica?): step(replica, .fenced)
+    case ("yields", let replica?): step(replica, .yields(second == 1))
     case ("tick", let replica?): for _ in 0..<times { step(replica, .tick) }
     case ("deliver", let replica?):
       for message in take(replica.id, NodeID(second ?? 0)) {

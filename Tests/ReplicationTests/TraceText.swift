@@ -25,6 +25,7 @@ enum TraceText {
     case .startAdvanced(let offset): "start \(offset.rawValue)"
     case .announce: "announce"
     case .fenced: "fenced"
+    case .yields(let yields): yields ? "yields" : "yields no more"
     }
   }
 

@@ -210,6 +210,7 @@ extension Node {
     let isNew = !peers.connected.contains(peer)
     peers.found(hello)
     peersLostAt[peer] = nil
+    yieldElections()
     if isNew {
       let known = replicas.values.filter(\.isReady).map {
         KnownLeader(group: $0.group, leader: options.id, epoch: $0.raft.epoch)
@@ -237,6 +238,7 @@ extension Node {
     guard peers.connected.contains(peer) else { return }
     peers.lost(peer)
     peersLostAt[peer] = time.steady
+    yieldElections()
     for log in replicaLogs {
       if let replica = replicas[log] { step(replica, .peerLost(NodeID(peer))) }
     }

@@ -21,6 +21,26 @@ extension Node {
     }
   }
 
+  /// Nor is it to stand for what another with room can lead: it would hand that over at once.
+  /// Called when that may have changed.
+  func yieldElections() {
+    guard store.isFullOfRecords || hasYielded, !options.cluster.isAlone else { return }
+    hasYielded = store.isFullOfRecords
+    for log in replicaLogs {
+      if let replica = replicas[log] { yieldElections(of: replica) }
+    }
+  }
+
+  func yieldElections(of replica: Replica) {
+    let yields =
+      store.isFullOfRecords
+      && replica.raft.membership.voters.contains {
+        peers.connected.contains($0.rawValue) && !peers.isFull($0.rawValue)
+      }
+    guard replica.raft.isYielding != yields else { return }
+    step(replica, .yields(yields))
+  }
+
   /// Who could lead instead: of those that are in sync and have room, the one that is least behind.
   func successor(of replica: Replica) -> NodeID? {
     let able = inSync(replica)

@@ -221,6 +221,7 @@ extension Node {
       if preferred == options.id, !isSole(replica) {
         // The first of the replicas is to lead, and the others may not have it yet.
         replica.eagerUntil = now + Self.eagerMilliseconds
+        yieldElections(of: replica)
         if replica.raft.leader == nil { step(replica, .campaign) }
       }
       return true

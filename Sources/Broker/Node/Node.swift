@@ -226,6 +226,8 @@ package final class Node {
   var lastBalance: Int64 = 0
   /// When this node, while its disk was full, looked last who else could lead.
   var lastLeaving: Int64?
+  /// Replicas may have been told that others are to lead.
+  var hasYielded = false
 
   var scrub = Scrub()
 
@@ -270,10 +272,10 @@ package final class Node {
     self.options = options
     sessions = FetchSessions(sessionsMax: options.fetchSessionsMax)
     peers = Peers(nodes: options.cluster.members.map(\.id).filter { $0 != options.id })
+    rollbackWatch = RollbackWatch(notes: store.notes, of: peers.nodes)
     self.random = random
     time = now
     lastTick = now.steady
-    rollbackWatch = RollbackWatch(notes: store.notes, of: peers.nodes)
     lastReplicaTick = now.steady
     lastRetention = now.steady
     groups = GroupCoordinator(options: options.groups)
@@ -358,12 +360,12 @@ package final class Node {
 
   func answer(_ request: Request, _ content: NodeAnswer.Content) {
     if let peer = request.origin.forwardedBy { return answerForwarded(request, to: peer, content) }
-    answers.append(NodeAnswer(origin: request.origin, api: request.frame.api, content: content))
-  }
     if !mustAwaitNewLeaders(request, content) { deliver(request, content) }
   }
 
   func deliver(_ request: Request, _ content: NodeAnswer.Content) {
+    answers.append(NodeAnswer(origin: request.origin, api: request.frame.api, content: content))
+  }
 
   /// Lines for people, since the last call.
   package func takeNotices() -> [String] {
@@ -392,8 +394,10 @@ package final class Node {
       }
       if !options.cluster.isAlone { reportAll() }
       leaveLeadershipsWhileFull()
+      yieldElections()
       balanceLeaders()
       advanceRollback()
+      noteLostPeers()
       timeOutProduces()
       deleteLogs()
       shortenMachineLogs()
@@ -402,7 +406,6 @@ package final class Node {
       tellRemoved()
       timeOutCoordinators()
     }
-      noteLostPeers()
     let tickPause = tickReplicas()
     if haveLeadersChanged {
       haveLeadersChanged = false
@@ -487,6 +490,7 @@ package final class Node {
       tellSpace()
       lastLeaving = nil
       leaveLeadershipsWhileFull()
+      yieldElections()
       advanceReplicas()
       // When it begins, too: what waits for room is refused, or its clients would wait for a disk
       // that may stay full.

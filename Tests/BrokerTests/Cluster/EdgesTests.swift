@@ -155,8 +155,8 @@ import Testing
     try (0..<6).map { try cluster.leader("orders", $0) }
   }
 
-  private func epochs(_ cluster: ClusterHarness) throws -> [LeaderEpoch?] {
-    try (0..<6).map { try cluster.node(1).status(of: "orders", $0)?.epoch }
+  private func epochs(_ cluster: ClusterHarness, at id: Int32 = 1) throws -> [LeaderEpoch?] {
+    try (0..<6).map { try cluster.node(id).status(of: "orders", $0)?.epoch }
   }
 
   @Test func `a node whose disk is full has others lead, and leads again when there is room`()
@@ -190,6 +190,49 @@ import Testing
     for partition: Int32 in 0..<6 {
       #expect(try cluster.produce("orders", ["a"], partition: partition) == 3)
     }
+  }
+
+  @Test func `a node whose disk is full does not stand where another with room can lead`() throws {
+    let cluster = try fullDisks()
+    let led = try leaders(cluster).indices.filter { try cluster.leader("orders", Int32($0)) == 1 }
+    #expect(!led.isEmpty)
+    // Of two that have the same, node 3 would be elected.
+    cluster[3].disk.capacity = 0
+    cluster.wait(3000)
+    let before = try epochs(cluster, at: 2)
+    cluster.kill(1)
+    #expect(try leaders(cluster) == Array(repeating: 2, count: 6), "\(cluster.text)")
+    let after = try epochs(cluster, at: 2)
+    for partition in led {
+      let (old, new) = (try #require(before[partition]), try #require(after[partition]))
+      #expect(new.rawValue == old.rawValue + 1, "\(cluster.text)")
+    }
+    // Its disk is no reason to stand when node 2 is gone, and none not to when both are back.
+    cluster.kill(2)
+    cluster.wait(3000)
+    cluster[3].disk.capacity = nil
+    try cluster.start(1)
+    cluster.wait(3000)
+    #expect(try cluster.produce("orders", ["a"]) == 0)
+  }
+
+  @Test func `a node whose disk is full leads where nobody else has what is committed`() throws {
+    let cluster = try fullDisks()
+    let led = try #require(
+      try (0..<6).first { try cluster.leader("orders", $0) == 1 }, "\(cluster.text)")
+    cluster.loses = { frame in
+      let messages = (try? frame.groupMessages()) ?? []
+      return frame.to == 2 && !frame.isUrgent && messages.contains { $0.0 != .metadata }
+    }
+    #expect(try cluster.produce("orders", ["a"], partition: led, to: 1) == 0)
+    cluster[3].disk.capacity = 0
+    cluster.wait(1500)
+    cluster.kill(1)
+    cluster.loses = { _ in false }
+    cluster.wait(3000)
+    // Node 2 has it from node 3, and the room to lead.
+    #expect(try cluster.leader("orders", led) == 2, "\(cluster.text)")
+    #expect(try cluster.values("orders", partition: led, at: 2) == ["a"])
   }
 
   @Test func `where all disks are full nobody hands over, and records are refused`() throws {
