@@ -81,6 +81,7 @@ import Testing
     Case(seed: 673, what: "a reset to the middle of a batch is no damage", isEarly: false),
     Case(seed: 61604, what: "who forgot the membership is sent what it lacks", isEarly: false),
     Case(seed: 44285, what: "offsets are kept when a commit is cut off", isEarly: false),
+    Case(seed: 20994, what: "who waited for room and leads no more sends nothing", isEarly: false),
   ]
 
   @Test(arguments: all)

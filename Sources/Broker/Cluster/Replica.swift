@@ -28,8 +28,14 @@ final class Replica {
   var raft: Raft
   /// It took a step since a simulation looked at it.
   var isChanged = true
+  /// Something to do, and the epoch in which it was ordered.
+  private struct Order {
+    var effect: Effect
+    let epoch: LeaderEpoch
+  }
+
   /// Not done yet, oldest first; what is before `first` is done.
-  private var todo: [Effect] = []
+  private var todo: [Order] = []
   private var first = 0
   var isPerforming = false
   /// This node was elected.
@@ -69,14 +75,24 @@ final class Replica {
   /// A vote is among what is to be done: another is not to be written down before it.
   var waitsForVote: Bool {
     todo[first...].contains {
-      if case .recordVote = $0 { return true }
+      if case .recordVote = $0.effect { return true }
       return false
     }
   }
 
-  func add(_ effects: [Effect]) { todo += effects }
+  func add(_ effects: [Effect]) {
+    let epoch = raft.epoch
+    for effect in effects { todo.append(Order(effect: effect, epoch: epoch)) }
+  }
 
-  func next() -> Effect? { first < todo.count ? todo[first] : nil }
+  func next() -> Effect? { first < todo.count ? todo[first].effect : nil }
+
+  /// What is done now was ordered by the leader that this replica still is. What had to wait for
+  /// room may be of an earlier time: a leader's message sent then would be in an epoch that
+  /// somebody else leads.
+  var isOrderOfLeader: Bool {
+    raft.isLeader && first < todo.count && todo[first].epoch == raft.epoch
+  }
 
   func done() {
     first += 1
@@ -86,7 +102,7 @@ final class Replica {
   }
 
   /// The first thing to do is done as far as there was room; this is left of it.
-  func replaceFirst(_ effect: Effect) { todo[first] = effect }
+  func replaceFirst(_ effect: Effect) { todo[first].effect = effect }
 }
 
 extension GroupID {

@@ -225,7 +225,7 @@ extension Node {
 
   /// Tells the controller how the group is, if that is new.
   func report(_ replica: Replica) {
-    guard replica.isReady, !options.cluster.isAlone else { return }
+    guard replica.isReady, replica.raft.isReady, !options.cluster.isAlone else { return }
     let report = groupReport(replica)
     guard report != replica.reported else { return }
     if isController {

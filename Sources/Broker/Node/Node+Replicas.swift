@@ -153,16 +153,19 @@ extension Node {
       case .beginEpoch(let epoch): try begin(epoch, replica)
       case .reset(let request): try reset(replica, request)
       case .replicate(let peer, let after, let bytesMax):
+        guard replica.isOrderOfLeader else { break }
         replicate(replica, to: peer, after: after, bytesMax: bytesMax)
-      case .sendReset(let peer, let position): try sendReset(replica, to: peer, position)
+      case .sendReset(let peer, let position):
+        guard replica.isOrderOfLeader else { break }
+        try sendReset(replica, to: peer, position)
       case .committed(let position): try committed(position, replica)
       case .advanceStart(let offset):
         try store.advanceStart(replica.log, to: offset)
         replica.startFrame = store.frames.added
         // What is below is in the snapshot that begins there.
         if replica.kind == .metadata { metadataWasReset(to: offset) }
-      case .elected(let epoch): elected(replica, epoch)
-      case .ready: ready(replica)
+      case .elected(let epoch): if replica.isOrderOfLeader { elected(replica, epoch) }
+      case .ready: if replica.isOrderOfLeader { ready(replica) }
       case .leaderChanged(let leader, let epoch): leaderChanged(replica, leader, epoch)
       case .answerRead(let token, let offset):
         // Before who asked looks again.

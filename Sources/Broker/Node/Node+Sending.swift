@@ -212,7 +212,7 @@ extension Node {
     peersLostAt[peer] = nil
     yieldElections()
     if isNew {
-      let known = replicas.values.filter(\.isReady).map {
+      let known = replicas.values.filter { $0.isReady && $0.raft.isReady }.map {
         KnownLeader(group: $0.group, leader: options.id, epoch: $0.raft.epoch)
       }.sorted { $0.group < $1.group }
       if !known.isEmpty { peers.send(.leaders(known), to: peer) }
