@@ -4,6 +4,9 @@ extension Raft {
   /// Leadership is on its way to somebody else: nothing new is to be appended.
   package var isTransferring: Bool { isLeader && leadership.transfer != nil }
 
+  /// Who is to lead was asked to stand: what is appended now is behind what it has.
+  package var isTargetAsked: Bool { isLeader && leadership.transfer?.isAsked == true }
+
   mutating func lead(into effects: inout [Effect]) {
     leadership = Leadership()
     for peer in (membership.voters + membership.learners).sorted() where peer != id {

@@ -51,15 +51,19 @@ extension Node {
     }
     let append = RecordsAppend(
       owner: owner, log: log, batch: builder.buildUncompressed(), makesSpace: makesSpace)
-    guard stuckRecords.isEmpty, tryToAppend(append) else {
-      stuckRecords.append(append)
-      return
-    }
+    stuckRecords.append(append)
+    advanceRecords()
   }
 
-  /// Goes on with what was stuck.
+  /// Goes on with what was stuck. What is for a log whose next leader is asked to stand holds up
+  /// nothing else: it would be behind what the next leader has, and is refused when that leads.
   func advanceRecords() {
-    while let first = stuckRecords.first, tryToAppend(first) { stuckRecords.removeFirst() }
+    while let index = stuckRecords.firstIndex(where: {
+      replicas[$0.log]?.raft.isTargetAsked != true
+    }) {
+      let append = stuckRecords.remove(at: index)
+      guard tryToAppend(append) else { return stuckRecords.insert(append, at: index) }
+    }
   }
 
   /// This node does not lead the log any more: what it decided for it is not appended later, when

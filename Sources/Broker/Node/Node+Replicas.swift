@@ -440,6 +440,7 @@ extension Node {
     advanceFences()
     askForFences()
     advanceHeld()
+    advanceRecords()
     askForStarts()
     askForBarrier()
     return pause

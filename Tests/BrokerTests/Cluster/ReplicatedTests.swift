@@ -219,6 +219,46 @@ import Testing
     #expect(try cluster.values("orders", at: next) == ["a", "b"])
   }
 
+  @Test func `offsets that come when the next coordinator is asked to stand wait for it`() throws {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    #expect(try cluster.produce("orders", ["a", "b"]) == 0)
+    let found = try cluster.call(
+      Requests.findCoordinator("readers"), version: 3, to: 1, milliseconds: 5000)
+    let node = try cluster.node(found.nodeId)
+    func commit(_ offset: Int64) throws -> RequestOrigin {
+      try cluster.send(
+        Requests.commit("readers", "orders", offset), version: 7, to: found.nodeId)
+    }
+    func code(_ origin: RequestOrigin) throws -> ErrorCode? {
+      try cluster.response(to: origin, of: found.nodeId, OffsetCommitRequest.self, version: 7)?
+        .topics[0].partitions[0].errorCode
+    }
+    func ends() -> [Offset?] {
+      (0..<3).map { node.status(of: "__consumer_offsets", $0)?.end.offset }
+    }
+    let first = try commit(1)
+    cluster.wait(100)
+    #expect(try code(first) == ErrorCode.none)
+    // Who is asked never hears it.
+    cluster.loses = { frame in
+      ((try? frame.groupMessages()) ?? []).contains { _, message in
+        if case .takeOver = message.body { true } else { false }
+      }
+    }
+    node.giveLeadershipsAway(now: cluster.time)
+    cluster.settle()
+    let before = ends()
+    let second = try commit(2)
+    #expect(ends() == before)
+    #expect(try code(second) == nil)
+    // The coordinator stays, and goes on.
+    cluster.loses = { _ in false }
+    cluster.wait(1000)
+    #expect(try code(second) == ErrorCode.none, "\(cluster.text)")
+    #expect(ends() != before)
+  }
+
   @Test func `min.insync.replicas beyond the majority is kept`() throws {
     let cluster = try ClusterHarness(settings: [("min.insync.replicas", "3")])
     #expect(try cluster.createTopic("orders") == .none)
