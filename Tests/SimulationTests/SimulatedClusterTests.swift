@@ -26,7 +26,7 @@ import Testing
 
   @Test func `have all that befalls them, sooner or later`() {
     var faults: [SimulatedFault: Int] = [:]
-    for seed in 1...40 as ClosedRange<UInt64> {
+    for seed in 1...80 as ClosedRange<UInt64> {
       faults.merge(run(seed, seconds: 3).faults, uniquingKeysWith: +)
     }
     for fault in SimulatedFault.allCases { #expect(faults[fault] ?? 0 > 0, "\(fault)") }
