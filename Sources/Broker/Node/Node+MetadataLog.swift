@@ -63,8 +63,13 @@ extension Node {
       // An earlier invitation came as far as this.
       var made = store.log(named: name)
       if made == nil {
+        var vote = try store.vote(of: old)
+        // Epochs that it followed in are in the old log only.
+        if let epoch = replicas[old]?.raft.epoch, epoch > vote.epoch {
+          vote = Vote(epoch: epoch, candidate: -1)
+        }
         made = try store.createLog(
-          named: name, options: Self.metadataLogOptions, vote: try store.vote(of: old))
+          named: name, options: Self.metadataLogOptions, vote: vote)
       }
       guard let log = made else { return }
       metadataLog = log
