@@ -58,6 +58,7 @@ extension Node {
     package var epoch: LeaderEpoch
     package var isLeader: Bool
     package var isReady: Bool
+    package var isQuiet: Bool
     package var isFenced: Bool
     package var isVoter: Bool
     package var voters: Int
@@ -85,7 +86,7 @@ extension Node {
       take(
         ReplicaGlance(
           group: replica.group, log: replica.log, epoch: raft.epoch, isLeader: raft.isLeader,
-          isReady: raft.isReady, isFenced: raft.isFenced,
+          isReady: raft.isReady, isQuiet: raft.isQuiet, isFenced: raft.isFenced,
           isVoter: raft.membership.voters.contains(raft.id),
           voters: raft.membership.voters.count,
           members: raft.membership.voters.count + raft.membership.learners.count,
@@ -97,6 +98,12 @@ extension Node {
   /// Where epochs begin in a replica's log.
   package func epochs(of log: LogID) -> [EpochHistory.Entry] {
     replicas[log]?.raft.history.entries ?? []
+  }
+
+  /// Who is in a replica's group, as far as that knows.
+  package func members(of log: LogID) -> [Int32] {
+    guard let membership = replicas[log]?.raft.membership else { return [] }
+    return (membership.voters + membership.learners).map(\.rawValue)
   }
 
   /// The partition's log on this node, if it is there.

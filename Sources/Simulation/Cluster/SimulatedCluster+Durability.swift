@@ -14,7 +14,7 @@ extension SimulatedCluster {
   private static var forgiveness: Int64 { 5 * second }
 
   /// How much of a group's log is on a node's disk; of one that is down, was when it ended.
-  private func durable(_ group: GroupID, _ member: SimulatedNode) -> LogPosition? {
+  func durable(_ group: GroupID, _ member: SimulatedNode) -> LogPosition? {
     guard let store = member.store, let log = member.logs[group] else {
       return member.durableBefore[group]
     }
@@ -30,7 +30,7 @@ extension SimulatedCluster {
     }
   }
 
-  private var isForgiving: Bool {
+  var isForgiving: Bool {
     diskFaultTime.map { now < $0 + Self.forgiveness } ?? false
   }
 

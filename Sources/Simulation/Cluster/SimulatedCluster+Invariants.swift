@@ -35,7 +35,8 @@ extension SimulatedCluster {
           "node \(member.id) has \(text(bounds.durable)) of group \(replica.group) on its disk, as"
             + " its store says, and ends at \(bounds.end)")
       }
-      member.seen[replica.log] = (replica.committed, replica.start, replica.voters)
+      member.seen[replica.log] = ReplicaSeen(replica)
+      if replica.isLeader, replica.isQuiet { othersHaveAll(replica, member, node) }
       if let before, replica.start < before.start {
         violated(
           "the log of group \(replica.group) on node \(member.id) begins at"
@@ -48,6 +49,7 @@ extension SimulatedCluster {
             "what is committed falls from \(text(before.committed)) to"
               + " \(text(replica.committed)) in group \(replica.group) of node \(member.id)")
         }
+        committedByCounting(replica, since: before, member)
       }
       // It may have been committed by those who were voters before.
       let voters = min(replica.voters, before?.voters ?? 1)
@@ -90,6 +92,31 @@ extension SimulatedCluster {
     groupsSeen[replica.group, default: GroupSeen()].leaders[replica.epoch] = member.id
     mix(UInt64(member.id) << 32 | UInt64(UInt32(bitPattern: replica.epoch.rawValue)))
     say("node \(member.id) leads group \(replica.group) in epoch \(replica.epoch.rawValue)")
+  }
+
+  /// A leader counts only what it has written itself (Raft, figure 8).
+  private func committedByCounting(
+    _ replica: Node.ReplicaGlance, since before: ReplicaSeen, _ member: SimulatedNode
+  ) {
+    guard replica.isLeader, before.led == replica.epoch, replica.committed.epoch != replica.epoch
+    else { return }
+    violated(
+      "node \(member.id), which leads group \(replica.group) in epoch"
+        + " \(replica.epoch.rawValue), has counted \(text(replica.committed)) for committed")
+  }
+
+  /// A leader that says nothing more owes nothing to anybody whom it has not lost.
+  private func othersHaveAll(
+    _ replica: Node.ReplicaGlance, _ member: SimulatedNode, _ node: Node
+  ) {
+    guard !isForgiving else { return }
+    for id in node.members(of: replica.log) where id != member.id && isFound(id, by: member.id) {
+      let has = durable(replica.group, self[id])
+      guard has.map({ $0 < replica.end }) ?? true else { continue }
+      violated(
+        "node \(member.id) is quiet in group \(replica.group), and node \(id) has"
+          + " \(has.map(text) ?? "nothing"), not \(text(replica.end))\n\(state)")
+    }
   }
 
   /// What is committed here is, as far as it goes, what is committed elsewhere: positions name

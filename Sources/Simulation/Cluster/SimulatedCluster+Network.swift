@@ -164,6 +164,12 @@ extension SimulatedCluster {
     broke(member.id, isSilent: false)
   }
 
+  /// The one takes the other for connected.
+  func isFound(_ other: Int32, by id: Int32) -> Bool {
+    guard let link = link(id, other) else { return false }
+    return link.isKnown[id == link.nodes.0 ? 0 : 1]
+  }
+
   /// Both can say what they want to each other.
   func areConnected(_ a: Int32, _ b: Int32) -> Bool {
     guard let link = link(a, b), link.isKnown == [true, true] else { return false }

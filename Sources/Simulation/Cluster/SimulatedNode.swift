@@ -3,6 +3,22 @@ internal import Bytes
 internal import LogStore
 internal import Replication
 
+/// A replica as it was when it was last looked at.
+struct ReplicaSeen {
+  var committed: LogPosition
+  var start: Offset
+  var voters: Int
+  /// In which it leads.
+  var led: LeaderEpoch?
+
+  init(_ replica: Node.ReplicaGlance) {
+    committed = replica.committed
+    start = replica.start
+    voters = replica.voters
+    led = replica.isLeader ? replica.epoch : nil
+  }
+}
+
 /// A machine of a simulated cluster: its disk, its clocks, and its process, if that runs.
 final class SimulatedNode {
   static let wallBegins: Int64 = 1_700_000_000_000
@@ -27,7 +43,7 @@ final class SimulatedNode {
   var diskAt: Int64 = .max
   var hello: PeerHello?
   // Of this life's replicas.
-  var seen: [LogID: (committed: LogPosition, start: Offset, voters: Int)] = [:]
+  var seen: [LogID: ReplicaSeen] = [:]
   // Of all lives.
   /// Those of the last replicas that were seen.
   var logs: [GroupID: LogID] = [:]
