@@ -96,7 +96,8 @@ import Testing
   /// All of them are in `martlet-sim --planted`.
   @Test(arguments: [
     "forgetDuplicates", "acknowledgeAppended", "forgetsSyncs", "readyWhenElected",
-    "voteBeforeDurable", "transferBehind", "ignoreTruncations",
+    "voteBeforeDurable", "transferBehind", "ignoreTruncations", "commitOldEpoch", "quietTooEarly",
+    "truncateAtDamage",
   ])
   func `are found`(name: String) throws {
     let mistake = try #require(PlantedMistake.all.first { $0.name == name })
