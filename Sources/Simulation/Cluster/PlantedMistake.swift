@@ -58,7 +58,17 @@ package struct PlantedMistake: Sendable {
     PlantedMistake(name: "tellDurableEarly", node: .tellDurableEarly),
     PlantedMistake(name: "skipEpochStarts", node: .skipEpochStarts),
     PlantedMistake(name: "skipBarrier", node: .skipBarrier),
-    PlantedMistake(name: "ignoreIncarnations", node: .ignoreIncarnations),
+    PlantedMistake(
+      name: "ignoreIncarnations", node: .ignoreIncarnations,
+      change: {
+        // Back before the others miss it, and with nothing.
+        $0.faults = [.lostDisk]
+        $0.faultPause = 1500
+        $0.faultTime = 10
+        $0.silence = 1000
+        $0.diskSlowness = 50
+        $0.nodes = 3
+      }, seeds: 60),
     PlantedMistake(
       name: "endWithoutQuorum", node: .endWithoutQuorum,
       faults: [.pause],
@@ -69,7 +79,14 @@ package struct PlantedMistake: Sendable {
         $0.clientTimeout = 500
         $0.plainProducers = 3
       }, seeds: 360),
-    PlantedMistake(name: "acknowledgeOffsetsEarly", node: .acknowledgeOffsetsEarly, seeds: 33),
+    PlantedMistake(
+      name: "acknowledgeOffsetsEarly", node: .acknowledgeOffsetsEarly,
+      faults: [.kill, .powerCutOfAll],
+      change: {
+        $0.faultPause = 1000
+        $0.diskSlowness = 50
+        $0.groups = 3
+      }, seeds: 40),
     PlantedMistake(name: "forgetsSyncs", forgetsSyncs: true),
     PlantedMistake(
       name: "truncateAtDamage", store: .truncateAtDamage,
