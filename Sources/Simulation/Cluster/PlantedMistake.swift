@@ -31,7 +31,7 @@ package struct PlantedMistake: Sendable {
     PlantedMistake(name: "voteByOffset", raft: .voteByOffset, seeds: 24),
     PlantedMistake(name: "commitOldEpoch", raft: .commitOldEpoch),
     PlantedMistake(name: "truncateWhatMatches", raft: .truncateWhatMatches),
-    PlantedMistake(name: "keepEpochStarts", raft: .keepEpochStarts, seeds: 200),
+    PlantedMistake(name: "keepEpochStarts", raft: .keepEpochStarts, seeds: 225),
     PlantedMistake(
       name: "transferBehind", raft: .transferBehind,
       faults: [.transfer], isStorm: true),
@@ -45,11 +45,12 @@ package struct PlantedMistake: Sendable {
     PlantedMistake(name: "quietForTheDead", raft: .quietForTheDead),
     PlantedMistake(name: "acknowledgeAppended", node: .acknowledgeAppended),
     PlantedMistake(name: "acknowledgeDurableHere", node: .acknowledgeDurableHere),
-    PlantedMistake(name: "acknowledgeDuplicatesEarly", node: .acknowledgeDuplicatesEarly),
-    PlantedMistake(name: "forgetDuplicates", node: .forgetDuplicates),
+    PlantedMistake(
+      name: "acknowledgeDuplicatesEarly", node: .acknowledgeDuplicatesEarly, seeds: 30),
+    PlantedMistake(name: "forgetDuplicates", node: .forgetDuplicates, seeds: 21),
     PlantedMistake(
       name: "serveBeforeReady", node: .serveBeforeReady,
-      faults: [.transfer, .kill, .clog], isStorm: true, seeds: 27),
+      faults: [.transfer, .kill, .clog], isStorm: true, seeds: 66),
     PlantedMistake(name: "offsetsBeforeLoaded", node: .offsetsBeforeLoaded),
     PlantedMistake(name: "answerForwardsEarly", node: .answerForwardsEarly),
     PlantedMistake(
@@ -123,7 +124,7 @@ package struct PlantedMistake: Sendable {
         $0.silence = 50
         $0.faultTime = 200
         $0.plainProducers = 3
-      }, isStorm: true),
+      }, isStorm: true, seeds: 21),
     PlantedMistake(name: "storeForgetsVotes", store: .forgetVotes),
     PlantedMistake(name: "forgetEpochStarts", store: .forgetEpochStarts),
     PlantedMistake(name: "forgetProducers", store: .forgetProducers),
