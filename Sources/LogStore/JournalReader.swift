@@ -14,8 +14,12 @@ internal import Platform
 ///     disk before its own did.
 ///
 /// The files are read past the page cache, after a sync: bytes that exist only in memory, after a
-/// process died and the system did not, become durable before anybody relies on them.
+/// process died and the system did not, become durable before anybody relies on them. A piece of a
+/// file is in memory at a time: memory that is touched for the first time costs more than reading.
 struct JournalReader {
+  /// Of a file, so much is read at once: 4 MiB of one of 64. A group that is longer is read as one.
+  private static let piecesOfFile = 16
+
   enum Finding {
     case frame(FrameHeader, ArraySlice<UInt8>)
     /// A durable frame of this log is damaged; frames of any log may be, if nil.
@@ -87,10 +91,9 @@ struct JournalReader {
         previous = nil
       }
       var reading = FileReading(
-        generation: header.generation, number: header.firstGroup,
+        file: file.file, generation: header.generation, number: header.firstGroup,
         previousCRC: previous ?? header.previousCRC,
-        sealedAt: index + 1 < alive.count ? alive[index + 1].header?.firstGroup : nil,
-        bytes: try disk.read(file.file, 0, Int(options.fileBytes)))
+        sealedAt: index + 1 < alive.count ? alive[index + 1].header?.firstGroup : nil)
       let later = alive[(index + 1)...]
       guard try readGroups(&reading, file.slot, later, take) else { return }
       previous = reading.previousCRC
@@ -116,17 +119,40 @@ struct JournalReader {
       head.prefix(block).allSatisfy { $0 == 0 }
       && GroupHeader.read(head.dropFirst(block), store: store) == nil
     guard !unused else { return [] }
-    let bytes = try disk.read(file, 0, Int(options.fileBytes))
-    return headers(in: bytes, from: block).map(\.header)
+    var found: [GroupHeader] = []
+    try eachHeader(of: file, from: block) { _, header in
+      found.append(header)
+      return true
+    }
+    return found
   }
 
-  /// Every whole group header at a block's beginning, whole group or not.
-  private func headers(
-    in bytes: [UInt8], from first: Int
-  ) -> [(position: Int, header: GroupHeader)] {
-    stride(from: first, to: bytes.count, by: options.blockBytes).compactMap { position in
-      GroupHeader.read(bytes[position...], store: store).map { (position, $0.0) }
+  /// Every whole group header at a block's beginning, whole group or not, from a place in the file
+  /// on, until `take` wants no more.
+  private func eachHeader(
+    of file: FileID, from first: Int, _ take: (Int, GroupHeader) -> Bool
+  ) throws(DiskError) {
+    var start = first
+    while start < Int(options.fileBytes) {
+      let bytes = try piece(of: file, from: start, atLeast: options.blockBytes)
+      for position in stride(from: 0, to: bytes.count, by: options.blockBytes) {
+        guard let (header, _) = GroupHeader.read(bytes[position...], store: store) else { continue }
+        guard take(start + position, header) else { return }
+      }
+      // Shorter than it was made.
+      guard bytes.count > 0, bytes.count % options.blockBytes == 0 else { return }
+      start += bytes.count
     }
+  }
+
+  /// What the file has from a block on: fewer bytes than are wanted where it ends.
+  private func piece(
+    of file: FileID, from start: Int, atLeast count: Int
+  ) throws(DiskError) -> [UInt8] {
+    let block = options.blockBytes
+    let usual = max(block, Int(options.fileBytes) / Self.piecesOfFile / block * block)
+    let wanted = max((count + block - 1) / block * block, usual)
+    return try disk.read(file, Int64(start), min(wanted, Int(options.fileBytes) - start))
   }
 }
 
@@ -135,14 +161,31 @@ struct JournalReader {
 extension JournalReader {
   /// Where the reader is in a file.
   fileprivate struct FileReading {
+    let file: FileID
     let generation: UInt64
     /// The number of the group that is next.
     var number: UInt64
     var previousCRC: UInt32
     /// The next file begins with this group.
     let sealedAt: UInt64?
-    let bytes: [UInt8]
+    /// The piece that is in memory, and where in the file it begins.
+    var bytes: [UInt8] = []
+    var start = 0
+    /// In the piece.
     var position = 0
+  }
+
+  /// Has so many bytes from the position on in memory, or all that the file has.
+  private func fill(_ reading: inout FileReading, _ count: Int) throws(DiskError) {
+    let next = reading.start + reading.position
+    guard reading.bytes.count - reading.position < count,
+      reading.start + reading.bytes.count < Int(options.fileBytes) || reading.bytes.isEmpty,
+      next < Int(options.fileBytes)
+    else { return }
+    reading.bytes = []
+    reading.bytes = try piece(of: reading.file, from: next, atLeast: count)
+    reading.start = next
+    reading.position = 0
   }
 
   /// Reads a file's groups. False if the journal ends here.
@@ -152,7 +195,7 @@ extension JournalReader {
   ) throws(DiskError) -> Bool {
     reading.position = options.blockBytes
     while reading.number != reading.sealedAt {
-      let group = wholeHeader(reading)
+      let group = try wholeHeader(&reading)
       if let (header, crc) = group, framesAreWhole(header, reading) {
         if header.number > through {
           try takeFrames(header, reading, take)
@@ -163,7 +206,7 @@ extension JournalReader {
         continue
       }
       let covered = reading.number <= through
-      guard covered || wasDurable(reading, later) else { return false }
+      if !covered { guard try wasDurable(reading, later) else { return false } }
       if !covered, !damagedSlots.contains(slot) { damagedSlots.append(slot) }
       if let (header, crc) = group {
         if !covered { try takeFrames(header, reading, take) }
@@ -172,7 +215,7 @@ extension JournalReader {
         advance(&reading, header, crc)
       } else {
         if !covered { try take(.damaged(nil)) }
-        guard skipToNextHeader(&reading) else {
+        guard try skipToNextHeader(&reading) else {
           // Nothing more in this file.
           guard let seal = reading.sealedAt else { return false }
           lastGroup = max(lastGroup, seal - 1)
@@ -192,13 +235,19 @@ extension JournalReader {
   }
 
   /// The header of the group that must be here, if it is.
-  private func wholeHeader(_ reading: FileReading) -> (GroupHeader, crc: UInt32)? {
+  private func wholeHeader(
+    _ reading: inout FileReading
+  ) throws(DiskError) -> (GroupHeader, crc: UInt32)? {
+    try fill(&reading, options.blockBytes)
     guard reading.position < reading.bytes.count,
       let (header, crc) = GroupHeader.read(reading.bytes[reading.position...], store: store),
       header.generation == reading.generation, header.number == reading.number,
       header.previousCRC == reading.previousCRC,
-      header.length <= reading.bytes.count - reading.position - JournalFormat.groupHeaderBytes
+      header.length <= Int(options.fileBytes)
     else { return nil }
+    let bytes = JournalFormat.groupHeaderBytes + header.length
+    try fill(&reading, bytes)
+    guard bytes <= reading.bytes.count - reading.position else { return nil }
     return (header, crc)
   }
 
@@ -263,26 +312,35 @@ extension JournalReader {
   /// Whether anything behind the group says that it was durable.
   private func wasDurable(
     _ reading: FileReading, _ later: ArraySlice<File>
-  ) -> Bool {
+  ) throws(DiskError) -> Bool {
     // A file is begun when everything before it is durable.
     if let seal = reading.sealedAt, seal > reading.number { return true }
     if later.contains(where: { ($0.header?.firstGroup ?? 0) > reading.number }) { return true }
-    let behind = headers(in: reading.bytes, from: reading.position).map(\.header)
-      .filter { $0.generation == reading.generation }
     let headless = files.flatMap(\.headless).filter { $0.generation > reading.generation }
-    return (behind + headless).contains { vouches($0, for: reading.number) }
+    if headless.contains(where: { vouches($0, for: reading.number) }) { return true }
+    var isVouchedFor = false
+    try eachHeader(of: reading.file, from: reading.start + reading.position) { _, header in
+      isVouchedFor = header.generation == reading.generation && vouches(header, for: reading.number)
+      return !isVouchedFor
+    }
+    return isVouchedFor
   }
 
   /// Goes to the next group of this file that has a header; false if there is none.
-  private func skipToNextHeader(_ reading: inout FileReading) -> Bool {
-    let block = options.blockBytes
-    let next = headers(in: reading.bytes, from: reading.position + block).first { candidate in
-      candidate.header.generation == reading.generation
-        && candidate.header.number > reading.number
-        && candidate.header.number < reading.sealedAt ?? .max
+  private func skipToNextHeader(_ reading: inout FileReading) throws(DiskError) -> Bool {
+    var next: (position: Int, header: GroupHeader)?
+    let first = reading.start + reading.position + options.blockBytes
+    try eachHeader(of: reading.file, from: first) { position, header in
+      guard header.generation == reading.generation, header.number > reading.number,
+        header.number < reading.sealedAt ?? .max
+      else { return true }
+      next = (position, header)
+      return false
     }
     guard let (position, header) = next else { return false }
-    reading.position = position
+    reading.bytes = []
+    reading.start = position
+    reading.position = 0
     reading.number = header.number
     reading.previousCRC = header.previousCRC
     return true

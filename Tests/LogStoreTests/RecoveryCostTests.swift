@@ -37,7 +37,8 @@ import Testing
     let small = try operations(batches: 40)
     let large = try operations(batches: 400)
     #expect(large.files > small.files * 5)
-    #expect(large.operations <= small.operations + 4, "\(small) and \(large)")
+    // Of a file of the journal, which is read in 16 pieces, more may lie before the checkpoint.
+    #expect(large.operations <= small.operations + 20, "\(small) and \(large)")
   }
 
   /// Syncs of a recovery that finds so many logs in the checkpoint and frames of one behind it.
