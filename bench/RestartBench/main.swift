@@ -157,9 +157,13 @@ func watch(_ cluster: LocalCluster, seconds: Int, untilWhole: Bool = false) thro
   }
 }
 
-/// Milliseconds until a client that knows only this node is told of its topics.
+/// Milliseconds until a client that knows only this node is told of its topics. It tries again at
+/// once: how long clients wait before they do is not the node's time.
 func serving(_ address: String, since start: UInt64) throws -> UInt64 {
-  let client = try Client(bootstrap: [address])
+  var options = ClientOptions()
+  options.reconnectBackoffMilliseconds = 1
+  options.reconnectBackoffMaxMilliseconds = 2
+  let client = try Client(bootstrap: [address], options: options)
   defer { client.close() }
   while true {
     let found = try? client.wait { client.describeTopics([topic], $0) }
