@@ -283,7 +283,7 @@ package struct Raft: Sendable {
 
   /// Not what was said to who had this id before. But who does not know the membership any more in
   /// which this replica came in, because its log was reset, is sent what it lacks when it asks for
-  /// it; it counts for nothing.
+  /// it; what it says it has is not counted as being on a disk.
   private func isOfThisLife(_ message: Message) -> Bool {
     if message.version >= joinedVersion || plants(.forgetJoining) { return true }
     if case .appended = message.body { return true }

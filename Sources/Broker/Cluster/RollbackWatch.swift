@@ -13,6 +13,8 @@
 ///     accuse each other.
 ///
 ///     notes   u8 1, a count of (varint node, u64 incarnation, u64 boot, u64 group)
+///
+///     The boot is 0 of who has come back with less: it is to be judged again.
 struct RollbackWatch {
   private struct Heard {
     var incarnation: UInt64
@@ -49,7 +51,7 @@ struct RollbackWatch {
     for (node, heard) in kept {
       fields.put(node)
       fields.put(fixed: heard.incarnation)
-      fields.put(fixed: heard.boot)
+      fields.put(fixed: heard.isBehind ? 0 : heard.boot)
       fields.put(fixed: heard.group)
     }
     return fields.bytes

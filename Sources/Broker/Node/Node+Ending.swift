@@ -23,9 +23,10 @@ extension Node {
     return replicas.values.contains { $0.leads && !isSole($0) && $0.raft.isTransferring }
   }
 
-  /// Nothing is under way any more.
+  /// Nothing is under way any more, and what it knows of those that are away is kept.
   package var isQuiet: Bool {
     !isHandingOver && startsInFlight.isEmpty && store.isQuiet
+      && (store.areNotesKept || failure != nil)
       && appends.allSatisfy { $0.value.isEmpty }
       && produces.stuck.isEmpty
   }

@@ -101,7 +101,8 @@ extension Node {
       guard let known = peers.hellos[learner.node], known.standing != .whole,
         known.hello.incarnation == learner.incarnation
       else { continue }
-      guard progress.first(where: { $0.node.rawValue == learner.node })?.match == nil else {
+      let match = progress.first { $0.node.rawValue == learner.node }?.match
+      guard match == nil || known.standing != .damaged else {
         // It had something since it is a learner, and has to come in once more.
         step(
           Controller.Input.replicaDamaged(

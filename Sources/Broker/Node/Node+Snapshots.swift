@@ -10,7 +10,7 @@ internal import Replication
 /// machine's whole state is written to the log's end as ordinary records, and when those are
 /// durable the log begins at what they stand for. Its segments below go as those of every log.
 ///
-/// (1) The log's start moves only when all of the snapshot is durable. Until then the records are
+/// (1) The log's start moves only when all of the snapshot is committed. Until then the records are
 ///     what a snapshot is to whoever reads the log: repetitions of what it says already.
 /// (2) The snapshot is of what is committed. What is under way meanwhile is behind the new start,
 ///     before the snapshot, and says more recent things; the snapshot leaves out what it is about.
@@ -56,7 +56,7 @@ struct MachineLog {
 /// A snapshot on its way to the disk.
 final class SnapshotAppend {
   let log: LogID
-  /// Where the log may begin once all of the snapshot is durable.
+  /// Where the log may begin once all of the snapshot is committed.
   let start: Offset
   var outstanding: Int
   var hasFailed = false
@@ -109,10 +109,7 @@ extension Node {
         LogRecord(key: $0.key, value: $0.value)
       }
     case .offsets(let partition):
-      // Where more than a majority is to have it, what is committed may be under way still, and is
-      // below where the log would begin.
-      let isUnderWay = appends[log]?.first.map { $0.position.offset <= bounds.highWatermark }
-      guard groups.isActive(partition), isUnderWay != true else { return }
+      guard groups.isActive(partition) else { return }
       records = groups.snapshot(of: partition).map { LogRecord(key: $0.key, value: $0.value) }
     }
     let batches = Self.batches(records, of: batchBytes)
@@ -155,7 +152,7 @@ extension Node {
     return batches
   }
 
-  /// A part of a snapshot is durable, or never will be.
+  /// A part of a snapshot is committed, or never will be.
   func snapshotDecided(_ snapshot: SnapshotAppend, _ code: ErrorCode) {
     snapshot.outstanding -= 1
     if code != .none { snapshot.hasFailed = true }

@@ -19,8 +19,8 @@ extension SimulatedCluster {
     var leaders: [Node.ReplicaGlance] = []
     node.glance(onlyNew: true) { replica in
       if replica.isLeader, !hasLed(replica, member) { leaders.append(replica) }
-      // A damaged replica was put out of its group before it was made anew: nobody counts on what it
-      // promised. The metadata's keeps it.
+      // A damaged replica was put out of its group before it was made anew: nobody counts on what
+      // it promised. The metadata's keeps it.
       let log = member.logs.updateValue(replica.log, forKey: replica.group)
       if let log, log != replica.log, replica.group != .metadata {
         member.promises[replica.group] = nil

@@ -145,6 +145,33 @@ import Testing
     #expect(try cluster.values("orders", at: leader) == ["a", "b"])
   }
 
+  @Test func `who has come back with older files and was not told is told after another's start`()
+    throws
+  {
+    let cluster = try ClusterHarness()
+    #expect(try cluster.createTopic("orders") == .none)
+    let old = cluster[2].disk.afterKill { _ in true }
+    cluster.cut(2, 3)
+    cluster.cut(1, 3)
+    cluster.wait(2000)
+    #expect(try cluster.produce("orders", ["a"]) == 0)
+    cluster.kill(2)
+    cluster.wait(2000)
+    cluster[2].disk = old
+    cluster.loses = { $0.to == 2 }
+    try cluster.start(2)
+    // It knows, node 2 does not, and it is kept by now.
+    cluster.wait(2500)
+    cluster.kill(1)
+    cluster.loses = { _ in false }
+    cluster[1].notices = []
+    try cluster.start(1)
+    cluster.wait(500)
+    let isTold = cluster[1].notices.contains { $0.contains("has come back with older files") }
+    #expect(isTold, "\(cluster.text)")
+    #expect(cluster[2].node?.isVoter("orders", 0) != true, "\(cluster.text)")
+  }
+
   @Test func `copies of all nodes, made one after another while they were stopped, go on together`()
     throws
   {

@@ -1,6 +1,5 @@
 import Broker
 import Bytes
-import Bytes
 import Platform
 
 /// A node's half of the network between nodes on a thread of its own, and what it was told.
