@@ -201,7 +201,9 @@ extension Node {
       guard inSync(replica).count >= least else { return operation.fail(.notEnoughReplicas) }
     }
     if !wasHeld, mustHold(batch.header, replica) { return hold(operation, replica.log) }
-    if batch.header.hasProducer, try !accepts(batch, partition, operation) { return }
+    if batch.header.hasProducer, try !accepts(batch, partition, operation, wasHeld: wasHeld) {
+      return
+    }
     // Behind what its group has ordered and the journal has no room for.
     guard !replica.isStuck else { throw .busy }
     let appended = try store.append(
@@ -272,7 +274,7 @@ extension Node {
   /// Judges a batch of an idempotent producer. False if it is not to be appended: the operation
   /// knows why, or waits for the original to be durable.
   private func accepts(
-    _ batch: ProducedBatch, _ partition: Partition, _ operation: ProduceOperation
+    _ batch: ProducedBatch, _ partition: Partition, _ operation: ProduceOperation, wasHeld: Bool
   ) throws(LogError) -> Bool {
     if let fenced = fencedEpochs[batch.header.producerID],
       batch.header.producerEpoch < fenced
@@ -301,6 +303,12 @@ extension Node {
           LogPosition(epoch: partition.epoch, offset: original.lastOffset + 1))
         if committed, let replica { settle(appendsOf: replica) }
       }
+      return false
+    case .outOfOrder where wasHeld:
+      // It came while this node was being elected, and what its producer had sent before it was
+      // refused. Told that it is out of order, librdkafka raises its epoch, and writes once more
+      // what it has no answer for.
+      operation.fail(.notLeaderOrFollower)
       return false
     case .outOfOrder(let expected):
       tellStart(of: partition, operation)
