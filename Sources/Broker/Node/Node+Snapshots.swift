@@ -8,7 +8,7 @@ internal import Replication
 ///
 /// What such a log adds up to is small, and the log would grow for ever. So from time to time the
 /// machine's whole state is written to the log's end as ordinary records, and when those are
-/// durable the log begins at what they stand for. Its segments below go as those of every log.
+/// committed the log begins at what they stand for. Its segments below go as those of every log.
 ///
 /// (1) The log's start moves only when all of the snapshot is committed. Until then the records are
 ///     what a snapshot is to whoever reads the log: repetitions of what it says already.
